@@ -1,0 +1,1 @@
+"""The published contract as data: topics, envelope, schemas, KPI dictionary."""

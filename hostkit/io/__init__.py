@@ -1,0 +1,1 @@
+"""Each file speaks to one outside thing; they do not know each other."""

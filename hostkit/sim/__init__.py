@@ -1,0 +1,1 @@
+"""A shop full of phones with known truth."""

@@ -1,0 +1,36 @@
+"""Builds the Cython kernels of cext/ as hostkit.core._*; FOOTFALL_DEBUG=1 turns bounds checks back on."""
+
+import os
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+DEBUG = os.environ.get("FOOTFALL_DEBUG") == "1"
+NATIVE_SOURCES = {"_dot11": ["cext/dot11.c"]}
+
+extensions = [
+    Extension(
+        f"hostkit.core.{pyx.stem}",
+        [str(pyx), *NATIVE_SOURCES.get(pyx.stem, [])],
+        include_dirs=["cext", numpy.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+        extra_compile_args=["-O0", "-g"] if DEBUG else ["-O3", "-g0", "-std=c99", "-Wall"],
+    )
+    for pyx in sorted(Path("cext").glob("_*.pyx"))
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": DEBUG,
+            "freethreading_compatible": False,
+        },
+    )
+)
