@@ -1,9 +1,13 @@
 """The records that cross module borders, in the project's words. No behaviour beyond what a field says of itself."""
 
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 
+ID_PATTERN = r"[a-z0-9-]{1,32}"  # of tenants, sites, nodes, floors, zones: they are topic levels and file names
+
 Polygon = tuple[tuple[float, float], ...]
+OpenIntervals = tuple[tuple[int, int], ...]  # from, to in minutes since local midnight; to > 1440: the next morning
 
 
 class Provenance(StrEnum):
@@ -219,10 +223,19 @@ class Privacy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpeningHours:
-    """Local opening intervals per weekday, Monday first, as minutes since local midnight."""
+class DateHours:
+    """What one calendar date is open instead of its weekday's hours; no intervals: closed."""
 
-    days: tuple[tuple[tuple[int, int], ...], ...] = ((),) * 7
+    date: date
+    open: OpenIntervals = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpeningHours:
+    """Local opening intervals per weekday, Monday first, and the dates that differ."""
+
+    days: tuple[OpenIntervals, ...] = ((),) * 7
+    dates: tuple[DateHours, ...] = ()  # ascending, each date once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
