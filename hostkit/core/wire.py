@@ -293,3 +293,13 @@ def _refusal(
     origin: str, offset: int, what: str, next_step: str = "discard it; the probe keeps it until it is acknowledged"
 ) -> InputError:
     return InputError(what, where=f"{origin} at byte {offset}", next_step=next_step)
+
+
+def sightings_from(frames: NDArray[np.void], probe: int, shift_us: int | NDArray[np.int64]) -> NDArray[np.void]:
+    """Give SIGHTING rows of FRAME rows heard by `probe`, their clock moved by `shift_us` (one, or one a row)."""
+    sightings = np.empty(len(frames), SIGHTING)
+    for name in ("device_key", "fingerprint", "ssid_key", "sequence", "rssi_dbm", "noise_dbm", "channel", "flags"):
+        sightings[name] = frames[name]
+    sightings["time_us"] = frames["time_us"] + shift_us
+    sightings["probe"] = probe
+    return sightings

@@ -1,0 +1,239 @@
+"""Wi-Fi captures and bare frames to FRAME rows. Keeps probe requests only; no address leaves the kernel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hostkit.errors import InputError
+
+try:
+    from hostkit.core import _dot11
+except ImportError as error:
+    raise ImportError("the parser kernel is not built; run: python setup.py build_ext --inplace") from error
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+Int64s: TypeAlias = NDArray[np.int64]
+
+FRAME = _dot11.FRAME
+FINGERPRINT_VERSION = _dot11.fingerprint_version()
+ADDRESS_BYTES = 6
+LINK_RADIOTAP = 127
+
+
+class Status(IntFlag):
+    """Bits of a FRAME row's `status`."""
+
+    CUT = 1  # the capture's snapshot length cut the frame: its fingerprint compares with nothing
+    BACKWARDS = 2  # earlier than the frame before it
+    TUNED_CHANNEL = 4  # no DS element: `channel` is where the radio listened
+
+
+class Space(IntEnum):
+    """What an ElementRule's `code` numbers."""
+
+    ELEMENT = 0
+    EXTENSION = 1  # the extended id after element id 255
+    VENDOR = 2  # OUI << 8 | vendor type, of element id 221
+
+
+class Treatment(IntEnum):
+    """How an element enters the fingerprint."""
+
+    STABLE = 0  # id, length and body
+    MASKED = 1  # id, length and body under a bit mask
+    PRESENCE = 2  # id only
+    TYPE = 3  # id, OUI and vendor type only
+    DROP = 4  # not at all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementRule:
+    """One row of the static element table; elements without a row are STABLE."""
+
+    space: Space
+    code: int
+    select: int  # bits of `code` that count
+    treatment: Treatment
+    bit: int  # of `element_mask`
+
+
+ELEMENT_TABLE = tuple(
+    ElementRule(space=Space(space), code=code, select=select, treatment=Treatment(treatment), bit=bit)
+    for space, code, select, treatment, bit in _dot11.element_rules()
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """Packets not kept, by reason, in the order the reasons are tried."""
+
+    too_short: int  # for its radiotap header, FCS or 802.11 header
+    unknown_version: int  # 802.11 protocol version other than 0
+    not_management: int
+    other_subtype: int  # a management frame, not a probe request
+    bad_radiotap: int
+    bad_fcs: int
+    no_rssi: int  # no antenna signal in dBm
+    no_time: int  # simple packet block, or a time outside 1970..2099
+    other_link_type: int  # an interface of a mixed capture that is not radiotap
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(getattr(self, name) for name in _dot11.SKIP_REASONS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureCounts:
+    """What a reader has met so far; `packets == frames + skipped.total`."""
+
+    packets: int
+    frames: int
+    malformed: int
+    retries: int
+    randomised: int
+    cut: int
+    backwards: int
+    truncated: int  # 1: the file ended inside a packet, which is not in `packets`
+    skipped: Skipped
+
+
+_COUNTED = ("packets", "frames", "malformed", "retries", "randomised", "cut", "backwards", "truncated")
+
+# Magic numbers of what people pass for a capture, and how to get at the capture inside.
+_WRAPPERS = (
+    (b"\x1f\x8b", "gzip-compressed", "unpack it with gunzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed", "unpack it with unzstd"),
+    (b"\xfd7zXZ", "xz-compressed", "unpack it with unxz"),
+    (b"BZh", "bzip2-compressed", "unpack it with bunzip2"),
+    (b"PK\x03\x04", "a zip archive", "unpack it with unzip"),
+    (b"\xa1\xb2\xcd\x34", "a modified pcap", "convert it with editcap -F pcapng"),
+    (b"\x34\xcd\xb2\xa1", "a modified pcap", "convert it with editcap -F pcapng"),
+)
+_RECORD_AGAIN = "capture in monitor mode with radiotap headers (tcpdump -I -y IEEE802_11_RADIO)"
+_LINK_NAMES = {
+    1: "Ethernet",
+    105: "802.11 without radio header",
+    119: "Prism",
+    163: "AVS",
+    192: "PPI",
+    251: "Bluetooth LE",
+}
+_DAMAGE = {
+    "version": "pcap version {} is unknown",
+    "packet_size": "packet length {} is impossible, the file is damaged here",
+    "block_size": "block length {} is impossible, the file is damaged here",
+    "no_interface": "packet of undeclared interface {}, the file is damaged here",
+    "interfaces": "more than {} interfaces, the file is damaged here",
+}
+
+
+class CaptureReader:
+    """Reads a pcap or pcapng capture of link type 127 (radiotap) from memory, front to back.
+
+    `key` is the 16-byte site key, `name` what errors call the capture. What cannot be a capture is refused at
+    once, what is damaged further on when `read` comes to it, after the frames before the damage: InputError.
+    """
+
+    def __init__(self, data: "ReadableBuffer", key: bytes, *, name: str = "capture") -> None:
+        self._name = name
+        self._head = bytes(memoryview(data)[:8])
+        self._reader = _dot11.Reader(data, key)
+        self._refuse_fault()
+
+    def read(self, max_frames: int = 65536) -> NDArray[np.void]:
+        """Give the next rows (dtype FRAME) in file order, at most `max_frames`; an empty array at the end."""
+        if max_frames < 1:
+            raise ValueError("max_frames must be positive")
+        rows = self._reader.read(max_frames)
+        if not len(rows):
+            self._refuse_fault()
+        return rows
+
+    @property
+    def counts(self) -> CaptureCounts:
+        """What was read so far."""
+        totals, skipped = self._reader.totals
+        reasons = Skipped(**dict(zip(_dot11.SKIP_REASONS, skipped, strict=True)))
+        return CaptureCounts(skipped=reasons, **dict(zip(_COUNTED, totals, strict=True)))
+
+    @property
+    def position(self) -> int:
+        """Bytes done."""
+        return self._reader.position
+
+    @property
+    def application(self) -> str:
+        """The program a pcapng names as its writer: printable ASCII, at most 64 characters, else ""."""
+        return "".join(chr(byte) for byte in self._reader.application if 32 <= byte < 127)
+
+    @property
+    def link_type(self) -> int:
+        """Link type of the first interface (LINKTYPE_ number); -1 before one was read."""
+        return self._reader.link_type
+
+    def _refuse_fault(self) -> None:
+        fault, detail = self._reader.fault
+        if fault == "none":
+            return
+        where = f"{self._name}: packet {self._reader.packets + 1} at byte {self._reader.position}"
+        if fault == "not_capture":
+            raise self._not_capture(where)
+        if fault == "link_type":
+            link = f"link type {detail} ({_LINK_NAMES.get(detail, 'unknown')}) carries no signal strength"
+            raise InputError(
+                f"{link}; link type {LINK_RADIOTAP} (radiotap) is needed", where=where, next_step=_RECORD_AGAIN
+            )
+        raise InputError(_DAMAGE[fault].format(detail), where=where, next_step="copy the file again or capture anew")
+
+    def _not_capture(self, where: str) -> InputError:
+        if self._reader.position:
+            return InputError(
+                "no pcapng section here, the file is damaged",
+                where=where,
+                next_step="copy the file again or capture anew",
+            )
+        if not self._head:
+            return InputError("the file is empty", where=self._name, next_step="capture anew")
+        for magic, kind, next_step in _WRAPPERS:
+            if self._head.startswith(magic):
+                return InputError(f"{kind}, not a capture", where=self._name, next_step=next_step)
+        return InputError(
+            "neither pcap nor pcapng", where=self._name, next_step="give a capture of tcpdump, Wireshark or a probe"
+        )
+
+
+def device_keys(addresses: Sequence[bytes], key: bytes) -> NDArray[np.uint64]:
+    """Give the device key of each 6-byte address; ValueError for another length."""
+    if any(len(address) != ADDRESS_BYTES for address in addresses):
+        raise ValueError(f"an address has {ADDRESS_BYTES} bytes")
+    return _dot11.device_keys(b"".join(addresses), key)
+
+
+def parse_frames(data: "ReadableBuffer", offsets: Int64s, lengths: Int64s, key: bytes) -> NDArray[np.void]:
+    """Give FRAME rows of bare 802.11 probe requests without FCS at `offsets` of `data`, in order.
+
+    Time, RSSI and noise are 0: the frame does not know them. InputError names the first that is no probe request
+    or lies outside `data`.
+    """
+    rows, bad = _dot11.parse_frames(data, offsets, lengths, key)
+    if bad >= 0:
+        raise InputError("not a whole probe request", where=f"frame {bad}", next_step="pass probe requests only")
+    return rows
+
+
+def parse_frame(body: bytes, key: bytes) -> np.void:
+    """Give the FRAME row of one bare probe request; as `parse_frames`."""
+    row: np.void = parse_frames(body, np.zeros(1, np.int64), np.array([len(body)]), key)[0]
+    return row
+
+
+def record_of(body: bytes, key: bytes, *, offset_us: int, rssi_dbm: int, noise_dbm: int = 0, channel: int) -> bytes:
+    """Give the 26-byte wire record of one bare probe request by the probe's own code; b"" for any other frame."""
+    return _dot11.record(body, key, offset_us, rssi_dbm, noise_dbm, channel)
