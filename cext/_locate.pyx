@@ -1,0 +1,230 @@
+"""Batched grid posteriors of positions. Arithmetic only: it knows no floor plan, no clock and no device."""
+
+import numpy as np
+from libc.math cimport isnan
+from libc.stdint cimport int32_t, uint8_t, uint16_t
+
+
+cdef extern from "locate_grid.h" nogil:
+    const int GRID_LANES, GRID_MAX_PROBES, GRID_MAX_ROBUST, GRID_MAX_NODES
+    const float GRID_MAX_HEARD_P
+    ctypedef struct grid_t:
+        const float *map
+        const float *log_prior
+        const float *x
+        const float *floors
+        const float *member
+        const int32_t *span
+        float *scratch
+        int32_t probes, rows, stride, layers
+        float y0, cell, power_var, silent_var
+        int32_t nodes
+        float *node_db
+        float *node_weight
+    ctypedef struct grid_burst_t:
+        int32_t heard, silent
+        int32_t *heard_probe
+        int32_t *silent_probe
+        float *rssi
+        float *weight
+        float *listening
+    ctypedef struct grid_fix_t:
+        double x, y, xx, xy, yy
+    float grid_log_posterior(const grid_t *grid, const grid_burst_t *burst) noexcept
+    double grid_moments(const grid_t *grid, float top, grid_fix_t *fix) noexcept
+    void grid_layers(const grid_t *grid, double sum, float *out) noexcept
+
+LANES = GRID_LANES
+MAX_PROBES = GRID_MAX_PROBES
+MAX_ROBUST_LINKS = GRID_MAX_ROBUST
+MAX_NODES = GRID_MAX_NODES
+MAX_HEARD_P = GRID_MAX_HEARD_P
+
+# What a radio can report at all; anything else is no reading.
+cdef float MIN_RSSI_DBM = -127.0
+cdef float MAX_RSSI_DBM = 20.0
+
+
+cdef class Grid:
+    """Expected RSSI per probe and cell, with priors and polygons, all float32 and kept by reference.
+
+    expected_dbm (K, rows, stride), log_prior (rows, stride), x_m (stride,), floors_dbm (K,), member (L, rows, stride),
+    span (L, 2) in vectors of 8 cells, node_db and node_weight (Q,) the quadrature
+    over transmit power; Q = 0: Gaussian links.
+    """
+
+    cdef grid_t grid
+    cdef object arrays
+    cdef float link_var, shared
+
+    def __init__(
+        self,
+        const float[:, :, ::1] expected_dbm,
+        const float[:, ::1] log_prior,
+        const float[::1] x_m,
+        float y0_m,
+        float cell_m,
+        const float[::1] floors_dbm,
+        const float[:, :, ::1] member,
+        const int32_t[:, ::1] span,
+        float sigma_db,
+        float shared,
+        float power_sigma_db,
+        const float[::1] node_db,
+        const float[::1] node_weight,
+    ):
+        cdef Py_ssize_t i
+        check_grid(expected_dbm, log_prior, x_m, floors_dbm, member, span)
+        if node_db.shape[0] > GRID_MAX_NODES or node_weight.shape[0] != node_db.shape[0]:
+            raise ValueError("too many power nodes")
+        self.arrays = (expected_dbm, log_prior, x_m, floors_dbm, member, span)
+        self.grid.map = &expected_dbm[0, 0, 0]
+        self.grid.log_prior = &log_prior[0, 0]
+        self.grid.x = &x_m[0]
+        self.grid.floors = &floors_dbm[0]
+        self.grid.member = &member[0, 0, 0]
+        self.grid.span = &span[0, 0]
+        self.grid.scratch = NULL
+        self.grid.probes = <int32_t>expected_dbm.shape[0]
+        self.grid.rows = <int32_t>expected_dbm.shape[1]
+        self.grid.stride = <int32_t>expected_dbm.shape[2]
+        self.grid.layers = <int32_t>member.shape[0]
+        self.grid.y0, self.grid.cell = y0_m, cell_m
+        self.link_var, self.shared = sigma_db * sigma_db, shared
+        self.grid.silent_var, self.grid.power_var = self.link_var, power_sigma_db * power_sigma_db
+        self.grid.nodes = <int32_t>node_db.shape[0]
+        for i in range(node_db.shape[0]):
+            self.grid.node_db[i], self.grid.node_weight[i] = node_db[i], node_weight[i]
+
+    def fixes(
+        self,
+        const float[:, ::1] rssi_dbm,
+        const float[:, ::1] heard_p,
+        const uint16_t[:, ::1] frames,
+        double[:, ::1] moments,
+        float[:, ::1] layers,
+        uint8_t[::1] n_probes,
+    ):
+        """Fill moments (M, 5: x, y about the grid's middle, xx, xy, yy), layers (M, L) and n_probes (M).
+
+        rssi_dbm (M, K), NaN: silent; heard_p (M, K) or (1, K); frames (M, K) or None: one each.
+        """
+        cdef Py_ssize_t m, step = heard_p.shape[0] != 1, rows = rssi_dbm.shape[0]
+        cdef grid_t grid = self.grid
+        cdef grid_burst_t burst
+        cdef grid_fix_t fix
+        cdef double total
+        cdef const uint16_t *frame_row
+        cdef float[::1] scratch = np.empty(grid.rows * grid.stride, np.float32)
+        self._check(rssi_dbm, heard_p, frames)
+        if moments.shape[0] < rows or layers.shape[0] < rows or n_probes.shape[0] < rows:
+            raise ValueError("output arrays are too short")
+        if moments.shape[1] != 5 or layers.shape[1] != grid.layers:
+            raise ValueError("output arrays have the wrong number of columns")
+        grid.scratch = &scratch[0]
+        with nogil:
+            for m in range(rows):
+                frame_row = &frames[m, 0] if frames is not None else NULL
+                self._collect(&burst, &rssi_dbm[m, 0], &heard_p[step * m, 0], frame_row)
+                total = grid_moments(&grid, grid_log_posterior(&grid, &burst), &fix)
+                grid_layers(&grid, total, &layers[m, 0])
+                moments[m, 0], moments[m, 1] = fix.x, fix.y
+                moments[m, 2], moments[m, 3], moments[m, 4] = fix.xx, fix.xy, fix.yy
+                n_probes[m] = <uint8_t>burst.heard
+
+    def posterior(
+        self,
+        const float[:, ::1] rssi_dbm,
+        const float[:, ::1] heard_p,
+        const uint16_t[:, ::1] frames,
+        float[:, :, ::1] out,
+    ):
+        """Fill out (M, rows, stride) with each burst's cell probabilities."""
+        cdef Py_ssize_t m, i, step = heard_p.shape[0] != 1, cells = self.grid.rows * self.grid.stride
+        cdef grid_t grid = self.grid
+        cdef grid_burst_t burst
+        cdef grid_fix_t fix
+        cdef double total
+        cdef const uint16_t *frame_row
+        self._check(rssi_dbm, heard_p, frames)
+        if out.shape[0] != rssi_dbm.shape[0] or out.shape[1] != grid.rows or out.shape[2] != grid.stride:
+            raise ValueError("output array has the wrong shape")
+        with nogil:
+            for m in range(rssi_dbm.shape[0]):
+                frame_row = &frames[m, 0] if frames is not None else NULL
+                self._collect(&burst, &rssi_dbm[m, 0], &heard_p[step * m, 0], frame_row)
+                grid.scratch = &out[m, 0, 0]
+                total = grid_moments(&grid, grid_log_posterior(&grid, &burst), &fix)
+                for i in range(cells):
+                    grid.scratch[i] = <float>(grid.scratch[i] / total)
+
+    cdef void _collect(
+        self, grid_burst_t *burst, const float *rssi, const float *heard_p, const uint16_t *frames
+    ) noexcept nogil:
+        """Sort one burst's links into heard, silent and unknown."""
+        cdef int32_t k, n
+        cdef float value, p
+        burst.heard = burst.silent = 0
+        for k in range(self.grid.probes):
+            value = rssi[k]
+            if isnan(value):
+                p = heard_p[k]
+                if p > 0.0:  # false for NaN
+                    burst.silent_probe[burst.silent] = k
+                    burst.listening[burst.silent] = min(p, GRID_MAX_HEARD_P)
+                    burst.silent += 1
+            elif MIN_RSSI_DBM <= value <= MAX_RSSI_DBM:
+                n = max(<int32_t>frames[k], 1) if frames != NULL else 1
+                burst.heard_probe[burst.heard] = k
+                burst.rssi[burst.heard] = value
+                burst.weight[burst.heard] = 1.0 / (self.link_var * (self.shared + (1.0 - self.shared) / n))
+                burst.heard += 1
+        if self.grid.nodes and burst.heard > GRID_MAX_ROBUST:
+            keep_loudest(burst)
+
+    cdef int _check(
+        self, const float[:, ::1] rssi_dbm, const float[:, ::1] heard_p, const uint16_t[:, ::1] frames
+    ) except -1:
+        cdef Py_ssize_t rows = rssi_dbm.shape[0], probes = self.grid.probes
+        if rssi_dbm.shape[1] != probes or heard_p.shape[1] != probes or heard_p.shape[0] not in (1, rows):
+            raise ValueError("rssi_dbm and heard_p need one column a probe")
+        if frames is not None and (frames.shape[0] != rows or frames.shape[1] != probes):
+            raise ValueError("frames needs the shape of rssi_dbm")
+        return 0
+
+
+cdef int check_grid(
+    const float[:, :, ::1] expected_dbm,
+    const float[:, ::1] log_prior,
+    const float[::1] x_m,
+    const float[::1] floors_dbm,
+    const float[:, :, ::1] member,
+    const int32_t[:, ::1] span,
+) except -1:
+    cdef Py_ssize_t probes = expected_dbm.shape[0], rows = expected_dbm.shape[1], stride = expected_dbm.shape[2], i
+    if not 1 <= probes <= GRID_MAX_PROBES or rows < 1 or stride < 1 or stride % GRID_LANES:
+        raise ValueError("a grid needs 1 to 64 probes and rows of whole vectors")
+    if log_prior.shape[0] != rows or member.shape[1] != rows or member.shape[0] < 1 or floors_dbm.shape[0] != probes:
+        raise ValueError("the grid's arrays disagree in rows, layers or probes")
+    if log_prior.shape[1] != stride or member.shape[2] != stride or x_m.shape[0] != stride:
+        raise ValueError("the grid's arrays disagree in columns")
+    if span.shape[0] != member.shape[0] or span.shape[1] != 2:
+        raise ValueError("span needs one pair a layer")
+    for i in range(span.shape[0]):
+        if not 0 <= span[i, 0] <= span[i, 1] <= rows * stride // GRID_LANES:
+            raise ValueError("span leaves the grid")
+    return 0
+
+
+cdef void keep_loudest(grid_burst_t *burst) noexcept nogil:
+    """Bring the GRID_MAX_ROBUST loudest links to the front; the rest count as unknown."""
+    cdef int32_t i, j, best
+    for i in range(GRID_MAX_ROBUST):
+        best = i
+        for j in range(i + 1, burst.heard):
+            if burst.rssi[j] > burst.rssi[best]:
+                best = j
+        burst.heard_probe[i], burst.heard_probe[best] = burst.heard_probe[best], burst.heard_probe[i]
+        burst.rssi[i], burst.rssi[best] = burst.rssi[best], burst.rssi[i]
+        burst.weight[i], burst.weight[best] = burst.weight[best], burst.weight[i]
+    burst.heard = GRID_MAX_ROBUST

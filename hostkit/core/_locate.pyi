@@ -1,0 +1,42 @@
+import numpy as np
+from numpy.typing import NDArray
+
+LANES: int
+MAX_PROBES: int
+MAX_ROBUST_LINKS: int
+MAX_NODES: int
+MAX_HEARD_P: float
+
+class Grid:
+    def __init__(
+        self,
+        expected_dbm: NDArray[np.float32],
+        log_prior: NDArray[np.float32],
+        x_m: NDArray[np.float32],
+        y0_m: float,
+        cell_m: float,
+        floors_dbm: NDArray[np.float32],
+        member: NDArray[np.float32],
+        span: NDArray[np.int32],
+        sigma_db: float,
+        shared: float,
+        power_sigma_db: float,
+        node_db: NDArray[np.float32],
+        node_weight: NDArray[np.float32],
+    ) -> None: ...
+    def fixes(
+        self,
+        rssi_dbm: NDArray[np.float32],
+        heard_p: NDArray[np.float32],
+        frames: NDArray[np.uint16] | None,
+        moments: NDArray[np.float64],
+        layers: NDArray[np.float32],
+        n_probes: NDArray[np.uint8],
+    ) -> None: ...
+    def posterior(
+        self,
+        rssi_dbm: NDArray[np.float32],
+        heard_p: NDArray[np.float32],
+        frames: NDArray[np.uint16] | None,
+        out: NDArray[np.float32],
+    ) -> None: ...
