@@ -11,6 +11,7 @@ from hostkit.errors import ExitCode, HostkitError
 
 # Loaded only when named: a Pi needs a second to import the plotting library.
 COMMANDS = {
+    "contract": "hostkit.cli.contract",
     "replay": "hostkit.cli.replay",
     "simulate": "hostkit.cli.simulate",
 }

@@ -10,6 +10,7 @@ from hostkit.model import Floor, OpenIntervals, Polygon, Probe, Site, Zone
 
 Point = tuple[float, float]
 _MIN_AREA_M2 = 0.01
+_MAX_CORNERS = 200  # crossing edges are looked for pair by pair
 _DAY_MINUTES = 1440
 
 
@@ -132,30 +133,38 @@ def _polygon(polygon: Polygon, floor: Floor | None, path: str) -> Iterator[Probl
         what = f"needs at least 3 corners, has {len(polygon)}"
         yield Problem(path=path, what=what, fix="add corners in metres as [x, y]")
         return
+    if len(polygon) > _MAX_CORNERS:
+        what = f"has {len(polygon)} corners, at most {_MAX_CORNERS}"
+        yield Problem(path=path, what=what, fix="simplify the outline")
+        return
     if floor is not None:
         for index, point in enumerate(polygon):
             yield from _outside(point, floor, f"{path}[{index}]")
+    repeated = next((index for index, point in enumerate(polygon) if point in polygon[:index]), None)
     crossing = _crossing(polygon)
-    if crossing is not None:
+    if repeated is not None:
+        what = f"corner {repeated} repeats corner {polygon.index(polygon[repeated])}"
+        yield Problem(path=path, what=what, fix="name each corner once; the outline closes by itself")
+    elif crossing is not None:
         what = f"its edges from corner {crossing[0]} and corner {crossing[1]} meet"
-        yield Problem(path=path, what=what, fix="list the corners in order around the outline, each once")
+        yield Problem(path=path, what=what, fix="list the corners in order around the outline")
     elif abs(_area_m2(polygon)) < _MIN_AREA_M2:
         yield Problem(path=path, what="has no area", fix="list the corners in order around the outline")
 
 
 def _outside(point: Point, floor: Floor, path: str) -> Iterator[Problem]:
     x_min, y_min, x_max, y_max = floor.bounds_m
+    if x_min >= x_max or y_min >= y_max:
+        return  # found on the floor itself
     if not (x_min <= point[0] <= x_max and y_min <= point[1] <= y_max):
         what = f'[{point[0]:g}, {point[1]:g}] is outside floor "{floor.id}"'
         yield Problem(path=path, what=what, fix=f"move it within bounds_m {[x_min, y_min, x_max, y_max]} or widen them")
 
 
 def _crossing(polygon: Polygon) -> tuple[int, int] | None:
-    """Find two edges of a closed outline, not neighbours, that touch; an edge of no length touches itself."""
+    """Find two edges of a closed outline, not neighbours, that touch."""
     edges = [(polygon[index], polygon[(index + 1) % len(polygon)]) for index in range(len(polygon))]
     for i, first in enumerate(edges):
-        if first[0] == first[1]:
-            return i, (i + 1) % len(edges)
         for j in range(i + 2, len(edges)):
             if (i, j) != (0, len(edges) - 1) and _meet(*first, *edges[j]):
                 return i, j

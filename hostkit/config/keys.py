@@ -57,12 +57,12 @@ KEYS = {
         example="[[0.0, 0.0], [30.0, 0.0], [30.0, 20.0], [0.0, 20.0]]",
         bounds=_PLACE,
     ),
-    "floors.plan": Key(meaning="image of the floor plan beside site.toml", example='"plan.png"', text=Text.FILE),
     "floors.walls.from_m": Key(
         meaning="one end of a straight wall that radio crosses", example="[10.0, 0.0]", bounds=_PLACE
     ),
     "floors.walls.to_m": Key(meaning="its other end", example="[10.0, 8.0]", bounds=_PLACE),
     "floors.walls.loss_db": Key(meaning="what crossing it costs a signal", example="6.0", bounds=(0.0, 60.0)),
+    "floors.plan": Key(meaning="image of the floor plan beside site.toml", example='"plan.png"', text=Text.FILE),
     "zones.id": Key(meaning="the zone, unique within the site", example='"till"', text=Text.ID),
     "zones.floor": Key(meaning="id of its floor", example='"ground"', text=Text.ID),
     "zones.polygon_m": Key(

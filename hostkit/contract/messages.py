@@ -1,0 +1,360 @@
+"""What travels over MQTT as JSON, as types. A sender fills them exactly; a reader ignores keys it does not know yet.
+
+The JSON Schemas in schema/ are generated from these types (generate.py) and tests hold both equal. No type has a field
+for a device key, an address or an SSID: they cannot leave the hub.
+"""
+
+import math
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Generic, Literal, TypeVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from hostkit.model import EndReason, PrivacyMode, Probe, Provenance, Radio, Site, VisitClass
+
+_ID = r"^[a-z0-9-]{1,32}$(?!\n)"  # model.ID_PATTERN as ECMA 262 and Python both read it
+Id = Annotated[str, Meta(pattern=_ID)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,48}$(?!\n)")]
+Text = Annotated[str, Meta(max_length=500)]
+Hex = Annotated[str, Meta(pattern=r"^([0-9a-f]{2}){0,256}$(?!\n)")]
+Source = Annotated[
+    str, Meta(pattern=r"^(/[a-z0-9-]{1,32}){3}$(?!\n)", description="/tenant/site/node of the publisher")
+]
+Type = Annotated[str, Meta(pattern=r"^footfall\.v1\.[a-z.]{1,32}$(?!\n)")]
+U32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+KeyId = Annotated[int, Meta(ge=1, le=2**32 - 1)]
+Seq = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # CloudEvents' Integer is a signed 32-bit number
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]  # what every JSON reader holds exactly
+EpochS = Annotated[int, Meta(ge=0, le=4_102_444_800, description="seconds since 1970, UTC")]
+Seconds = Annotated[float, Meta(ge=0, le=31_622_400)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Metres = Annotated[float, Meta(ge=-10_000, le=10_000)]
+
+T = TypeVar("T")
+
+
+class Closed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of every record here: immutable, named fields, absent where at its default."""
+
+
+class Message(Struct, Generic[T], frozen=True, kw_only=True):
+    """CloudEvents 1.0 envelope, structured JSON. (`source`, `boot`, `seq`) names a message once and for ever.
+
+    `boot` names the outbox database (hub, collector) or is the boot counter (probe); `seq` never falls within it.
+    """
+
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$(?!\n)", description="<boot>-<seq>")]
+    source: Source
+    type: Type
+    time: Annotated[datetime, Meta(tz=True, description="when it was published")]
+    boot: Id
+    seq: Seq
+    provenance: Provenance
+    specversion: Literal["1.0"]
+    datacontenttype: Literal["application/json"]
+    data: T
+
+
+class State(StrEnum):
+    """Payload of `state`: the bare word, retained, and the will."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    SLEEPING = "sleeping"
+
+
+class Ack(Closed, frozen=True):
+    """Everything of `boot` up to and including `upto` is stored; the sender may forget it."""
+
+    boot: Id
+    upto: Seq
+
+
+class Info(Closed, frozen=True):
+    """What a hub or probe is. `key_id` null: it has no key and captures nothing."""
+
+    role: Literal["hub", "probe"]
+    firmware: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.+_-]{1,32}$(?!\n)")]
+    hardware: Text
+    key_id: KeyId | None
+    wire_versions: tuple[U32, ...] = ()
+    radios: tuple[Radio, ...] = ()
+    element_table: U32 | None = None
+    config_hash: Hex | None = None
+    last: Ack | None = None  # last seq of the boot before this one, so that no gap can hide
+
+
+class Clock(Closed, frozen=True):
+    """How well a node's clock is known."""
+
+    synced: bool
+    offset_us: Annotated[float, Meta(ge=-1e15, le=1e15)] | None = None
+    error_us: Annotated[float, Meta(ge=0, le=1e15)] | None = None
+    drift_ppm: Annotated[float, Meta(ge=-10_000, le=10_000)] | None = None
+
+
+class Memory(Closed, frozen=True):
+    """Heap of a probe: both matter, a fragmented heap starves with much free."""
+
+    free_bytes: Count
+    largest_block_bytes: Count
+
+
+Counters = Annotated[dict[Name, Count], Meta(max_length=64)]
+
+
+class Health(Closed, frozen=True):
+    """How a node fares. `counters` count what passed, `drops` what was lost and why; both since its start."""
+
+    uptime_s: Seconds
+    counters: Counters
+    drops: Counters
+    clock: Clock
+    outbox_depth: Count | None = None
+    outbox_oldest_s: Seconds | None = None
+    memory: Memory | None = None
+    disk_free_bytes: Count | None = None
+
+
+class SiteInForce(Closed, frozen=True):
+    """The configuration the hub runs on, without secrets."""
+
+    config_hash: Hex
+    site: Site
+    calibration_id: Id | None = None
+
+
+class ZoneRow(Closed, frozen=True):
+    """A stay in a zone, in seconds since the visit's first hearing: exact, yet not joinable to a till receipt."""
+
+    id: Id
+    enter_s: Seconds
+    leave_s: Seconds
+    p: Share
+
+
+class VisitRow(Closed, frozen=True):
+    """One visit; the highest `rev` of a `visit_id` wins. The id is random and drawn for the visit alone.
+
+    `start_s` and `end_s` are [earliest, latest], rounded outwards to the site's time grain; `dwell_s` is [lo, mid, hi].
+    """
+
+    visit_id: Id
+    rev: Seq
+    start_s: tuple[EpochS, EpochS]
+    end_s: tuple[EpochS, EpochS]
+    dwell_s: tuple[Seconds, Seconds, Seconds]
+    visit_class: VisitClass = field(name="class")
+    p_entrant: Share
+    radio: Radio
+    bursts: Count
+    zones: Annotated[tuple[ZoneRow, ...], Meta(max_length=1000)]
+    end_reason: EndReason
+    member: Id | None = None
+
+
+class Visits(Closed, frozen=True):
+    """Visits, ordered by grain and then by their random id, so that the order within a grain tells nothing."""
+
+    time_grain_s: Annotated[int, Meta(ge=60, le=3600)]
+    privacy_mode: PrivacyMode
+    rows: Annotated[tuple[VisitRow, ...], Meta(max_length=200)]
+
+
+class CoverageRow(Closed, frozen=True):
+    """How much of the truth the radio could have heard; null where it is not known."""
+
+    listened_share: Share | None
+    probes_up: Count
+    probes_expected: Count
+    completeness: Share | None
+
+
+class Split(Closed, frozen=True):
+    """What a figure is split by; all absent: the whole site."""
+
+    floor: Id | None = None
+    zone: Id | None = None
+    to_zone: Id | None = None
+    hour: Annotated[int, Meta(ge=0, le=23)] | None = None
+    category: Text | None = None
+    segment: Name | None = None
+    tier: Name | None = None
+    campaign: Id | None = None
+
+
+SUPPRESSED = "suppressed"
+
+
+class KpiValue(Closed, frozen=True):
+    """One figure of the KPI dictionary. A null value always has a reason; suppressed ones also say below which k."""
+
+    id: Name
+    version: Annotated[int, Meta(ge=1)]
+    value: float | None
+    method: Name
+    coverage: CoverageRow
+    privacy_mode: PrivacyMode
+    provenance: Provenance
+    low: float | None = None
+    high: float | None = None
+    reason: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    below: Annotated[int, Meta(ge=2, le=1000)] | None = None
+    split: Split | None = None
+
+    def __post_init__(self) -> None:
+        if any(number is not None and not math.isfinite(number) for number in (self.value, self.low, self.high)):
+            raise ValueError("value, low and high must be finite")
+        if (self.value is None) != (self.reason is not None):
+            raise ValueError("a value has no reason, a null value has one")
+        if (self.reason == SUPPRESSED) != (self.below is not None):
+            raise ValueError("`below` goes with the reason suppressed and only with it")
+        if self.value is None and not (self.low is None and self.high is None):
+            raise ValueError("a null value has no interval")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError("low is above high")
+
+
+class Live(Closed, frozen=True):
+    """The shop now: occupancy, last hour, today."""
+
+    at_s: EpochS
+    kpis: Annotated[tuple[KpiValue, ...], Meta(max_length=100)]
+
+
+class HeatMap(Closed, frozen=True):
+    """Person-seconds per square cell of a floor, row by row from the bottom left; null: suppressed below k."""
+
+    floor: Id
+    cell_m: Annotated[float, Meta(gt=0, le=100)]
+    origin_m: tuple[Metres, Metres]
+    columns: Annotated[int, Meta(ge=1, le=1000)]
+    below: Annotated[int, Meta(ge=2, le=1000)]
+    people_s: Annotated[tuple[Annotated[float, Meta(ge=0)] | None, ...], Meta(max_length=100_000)]
+
+
+class ControlState(Closed, frozen=True):
+    """A figure on its control chart. Cause `sensor` is kept apart from `shop`."""
+
+    kpi: Name
+    state: Literal["in_control", "out_of_control", "learning"]
+    cl: float | None = None
+    ucl: float | None = None
+    lcl: float | None = None
+    rule: Name | None = None
+    cause: Literal["shop", "sensor", "unknown"] | None = None
+
+
+class KpiBucket(Closed, frozen=True):
+    """A closed hour or local day. A higher `rev` replaces it; a signed one is never changed in place."""
+
+    grain: Literal["hour", "day"]
+    start_s: EpochS
+    end_s: EpochS
+    rev: Seq
+    kpis: Annotated[tuple[KpiValue, ...], Meta(max_length=2000)]
+    heatmaps: Annotated[tuple[HeatMap, ...], Meta(max_length=64)] = ()
+    control: Annotated[tuple[ControlState, ...], Meta(max_length=200)] = ()
+    sig: Annotated[str, Meta(max_length=200)] | None = None  # reserved for the hub's signature
+
+
+class Event(Closed, frozen=True):
+    """A trigger or alert. `new` opens `event_id`, `update` changes it, `end` closes it."""
+
+    event_id: Id
+    kind: Literal["trigger", "alert"]
+    phase: Literal["new", "update", "end"]
+    rule: Name
+    severity: Literal["info", "warning", "critical"]
+    since_s: EpochS
+    text: Text
+    kpi: KpiValue | None = None
+    zone: Id | None = None
+
+
+class KeySpan(Closed, frozen=True):
+    """A site key and when it rules. Travels to a probe only, at QoS 0 over TLS or the serial line; never printed."""
+
+    key_id: KeyId
+    key: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
+    from_s: EpochS = field(name="from")
+    until_s: EpochS = field(name="until")
+
+    def __repr__(self) -> str:
+        return f"KeySpan(key_id={self.key_id})"
+
+
+class GiveKeys(Closed, frozen=True, tag="key", tag_field="verb"):
+    """Hub to probe: the running and the next key."""
+
+    id: Id
+    keys: Annotated[tuple[KeySpan, ...], Meta(min_length=1, max_length=2)]
+
+
+class AskKeys(Closed, frozen=True, tag="ask-key", tag_field="verb"):
+    """A restarted hub to a keyed probe: which key runs?"""
+
+    id: Id
+
+
+class Describe(Closed, frozen=True, tag="describe", tag_field="verb"):
+    """Hub to probe: which elements make these unknown fingerprints?"""
+
+    id: Id
+    fingerprints: Annotated[tuple[U32, ...], Meta(min_length=1, max_length=64)]
+
+
+class Replay(Closed, frozen=True, tag="replay", tag_field="verb"):
+    """Collector to hub: send the closed buckets from `from` to `to` again."""
+
+    id: Id
+    from_s: EpochS = field(name="from")
+    to_s: EpochS = field(name="to")
+
+
+Command = GiveKeys | AskKeys | Describe | Replay
+
+
+class Element(Closed, frozen=True):
+    """An 802.11 element of a fingerprint: `stable` holds its masked stable bytes, never a vendor's body or an SSID."""
+
+    id: Annotated[int, Meta(ge=0, le=255)]
+    length: Annotated[int, Meta(ge=0, le=255)]
+    stable: Hex = ""
+
+
+class Description(Closed, frozen=True):
+    """Answer to `describe` for one fingerprint."""
+
+    fingerprint: U32
+    elements: Annotated[tuple[Element, ...], Meta(max_length=64)]
+
+
+class Fault(Closed, frozen=True):
+    """Why a command was refused, in one line, and what to do."""
+
+    what: Text
+    next_step: Text
+
+
+class Response(Closed, frozen=True):
+    """Answer to the command `id`. Without `error` it was done."""
+
+    id: Id
+    error: Fault | None = None
+    descriptions: Annotated[tuple[Description, ...], Meta(max_length=64)] = ()
+    keys: Annotated[tuple[KeySpan, ...], Meta(max_length=2)] = ()
+    replayed: Count | None = None
+
+
+class Desired(Closed, frozen=True):
+    """Configuration a node should take: a hub its site, a probe its own entry. Never a key."""
+
+    config_hash: Hex
+    site: Site | UnsetType = UNSET
+    probe: Probe | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.site is UNSET) == (self.probe is UNSET):
+            raise ValueError("needs either `site` or `probe`")
