@@ -33,7 +33,7 @@ class Varying(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementSet:
-    """The elements of a full probe request in order: SSID, rates, extended rates, DS if `ds`, HT if any, then `tail`."""
+    """Elements of a full probe request in order: SSID, rates, extended rates, DS if `ds`, HT if any, then `tail`."""
 
     mixed_rates: bool
     ds: bool
@@ -155,7 +155,12 @@ MODELS = (
         periods_s=(40.0, 60.0),
         irregular=0.8,
         short_share=0.4,
-        variants=(_android(0x01AD, 4, 0, 0x0A, 0x82, 0, 0x40, 0, 0, 1, tail=(el.vht(0x0F8179B2, streams=2), Varying.FILS)),),
+        variants=(
+            _android(
+                0x01AD, 4, 0, 0x0A, 0x82, 0, 0x40, 0, 0, 1,
+                tail=(el.vht(0x0F8179B2, streams=2), Varying.FILS),
+            ),
+        ),
     ),
     PhoneModel(
         name="birch-a52",
@@ -182,7 +187,10 @@ MODELS = (
         dwell_s=0.05,
         directed_share=0.7,
         variants=(
-            _android(0x01EF, 4, 0, 0x0A, 0x82, 0, 0x40, 0, 0, 1, 0x20, tail=(el.vht(0x338059B2, streams=2), _MS_8, el.mbo())),
+            _android(
+                0x01EF, 4, 0, 0x0A, 0x82, 0, 0x40, 0, 0, 1, 0x20,
+                tail=(el.vht(0x338059B2, streams=2), _MS_8, el.mbo()),
+            ),
         ),
     ),
     PhoneModel(

@@ -54,6 +54,7 @@ class Shares:
     buyer: float = 0.4  # of entrants
     bouncer: float = 0.08  # of entrants
     window: float = 0.15  # of those who do not enter
+    window_first: float = 0.2  # of entrants, who stop at the window before they enter
     reenter: float = 0.04  # of browsers and buyers
 
 
@@ -160,6 +161,8 @@ class _Walker:
         way.walk(self.plan.cells[[cell]])
         purchase_s = None
         if kind in ENTRANTS:
+            if self.rng.random() < self.shares.window_first:
+                cell = self._look_at_window(way, cell)
             cell, purchase_s = self._visit(way, cell, kind)
         elif kind is PersonKind.WINDOW:
             cell = self._look_at_window(way, cell)

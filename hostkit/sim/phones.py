@@ -22,6 +22,7 @@ EMISSION = np.dtype(
         ("channel", "u1"),
         ("x_m", "<f4"),
         ("y_m", "<f4"),
+        ("facing_rad", "<f4"),  # where the phone is on its owner's body; NaN: no body in the way
     ]
 )
 
@@ -136,8 +137,12 @@ def transmissions(
         frames["phone"] = index
         frames["burst"] += burst
         burst += len(starts_s)
-        place = np.tile(phone.place_m or (0.0, 0.0), (len(frames), 1)) if owner is None else owner.at(frames["time_s"])
-        frames["x_m"], frames["y_m"] = place[:, 0], place[:, 1]
+        if owner is None:
+            frames["x_m"], frames["y_m"] = phone.place_m or (0.0, 0.0)
+            frames["facing_rad"] = np.nan
+        else:
+            frames["x_m"], frames["y_m"] = owner.at(frames["time_s"]).T
+            frames["facing_rad"] = owner.heading_rad(frames["time_s"]) + phone.pocket_rad
         yield frames
 
 
@@ -189,7 +194,7 @@ def _scan_starts(phone: Phone, start_s: float, end_s: float, rng: np.random.Gene
 
 
 def _pattern(phone: Phone) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Lay out a full scan: for each frame its offset in seconds, the index of its channel and of its SSID (0: wildcard)."""
+    """Lay out a full scan: for each frame its offset in seconds, the index of its channel and of its SSID."""
     model, names = phone.model, 1 + len(phone.networks)
     channel, repeat, name = np.indices((len(model.channels), model.repeats, names)).reshape(3, -1)
     dwell_s = max(model.dwell_s, model.repeats * names * _FRAME_GAP_S)
@@ -220,8 +225,7 @@ def _visited(phone: Phone, scans: int, rng: np.random.Generator) -> NDArray[np.b
     length = np.where(short, rng.integers(*_SHORT_CHANNELS, scans, endpoint=True), channels)
     first = (rng.random(scans) * (channels - length + 1)).astype(np.int64)
     index = np.arange(channels)
-    visited: NDArray[np.bool_] = (index >= first[:, None]) & (index < (first + length)[:, None])
-    return visited
+    return np.asarray((index >= first[:, None]) & (index < (first + length)[:, None]), dtype=bool)
 
 
 def _set_addresses(
@@ -238,7 +242,7 @@ def _set_addresses(
     within = rank * wanted[scan] // sizes[scan]  # equal runs of frames share an address
     number = (np.cumsum(wanted) - wanted)[scan] + within
     frames["address"] = _addresses(int(wanted.sum()), rng, randomised=True)[number]
-    return np.diff(number, prepend=-1) != 0
+    return np.asarray(np.diff(number, prepend=-1) != 0, dtype=bool)
 
 
 def _sequences(

@@ -1,0 +1,145 @@
+"""`footfall simulate`: options in, a folder out, the truth as a table. No logic."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from hostkit.config import load_site
+from hostkit.sim.export import Written, check_target, export
+from hostkit.sim.plan import MAX_PROBES, default_site
+from hostkit.sim.world import MAX_HOURS, MAX_PEOPLE, MIN_HOURS, SimSettings
+from hostkit.sim.world import Progress as Report
+from hostkit.sim.world import simulate as run_world
+
+_DEFAULTS = SimSettings()
+_EXAMPLE = """
+\b
+Example:
+  footfall simulate --people 200 --hours 8 --out shop
+  footfall replay --site shop/site.toml --probe probe-1=shop/probe-1.pcapng
+"""
+
+
+@click.command(epilog=_EXAMPLE)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; must not exist yet.")
+@click.option("--force", is_flag=True, help="Replace an earlier simulation in --out.")
+@click.option(
+    "--people",
+    type=click.IntRange(1, MAX_PEOPLE),
+    default=_DEFAULTS.people,
+    show_default=True,
+    help="People who come near the shop, staff not counted.",
+)
+@click.option(
+    "--hours", type=click.FloatRange(MIN_HOURS, MAX_HOURS), default=_DEFAULTS.hours, show_default=True, help="Length."
+)
+@click.option(
+    "--start",
+    type=click.DateTime(("%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S")),
+    default=_DEFAULTS.start.isoformat(timespec="minutes"),
+    show_default=True,
+    help="Begin, site-local time.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=_DEFAULTS.seed, show_default=True, help="Same seed, same bytes."
+)
+@click.option("--site", "site_file", type=click.Path(path_type=Path), help="site.toml of an own shop.")
+@click.option("--probes", type=click.IntRange(1, MAX_PROBES), help="Probes in the default shop.  [default: 4]")
+@click.option(
+    "--entrant-share",
+    type=click.FloatRange(0, 1),
+    default=_DEFAULTS.shares.entrant,
+    show_default=True,
+    help="Share of people who enter.",
+)
+@click.option("--staff", type=click.IntRange(0, 50), default=_DEFAULTS.staff, show_default=True, help="People at work.")
+@click.option(
+    "--clock-error-s",
+    type=click.FloatRange(0, 60),
+    default=_DEFAULTS.clock_error_s,
+    show_default=True,
+    help="Probe clocks are wrong by up to this much.",
+)
+@click.option("--transmissions", is_flag=True, help="Also write every frame in the air to truth/transmissions.csv.")
+@click.option("--json", "as_json", is_flag=True, help="Print the truth as one JSON object.")
+def simulate(
+    *,
+    out: Path,
+    force: bool,
+    people: int,
+    hours: float,
+    start: datetime,
+    seed: int,
+    site_file: Path | None,
+    probes: int | None,
+    entrant_share: float,
+    staff: int,
+    clock_error_s: float,
+    transmissions: bool,
+    as_json: bool,
+) -> None:
+    """Simulate a shop full of phones: captures and batches of its probes, sales, and the truth to check against."""
+    if site_file and probes:
+        raise click.UsageError("--probes changes the default shop; with --site, edit the probes in that file")
+    check_target(out, force=force)
+    settings = SimSettings(
+        site=load_site(site_file) if site_file else default_site(probes or len(_DEFAULTS.site.probes)),
+        people=people,
+        staff=staff,
+        hours=hours,
+        start=start,
+        seed=seed,
+        shares=replace(_DEFAULTS.shares, entrant=entrant_share),
+        clock_error_s=clock_error_s,
+    )
+    with _progress() as report:
+        simulation = run_world(settings, report)
+    written = export(simulation, out, force=force, transmissions=transmissions)
+    if as_json:
+        click.echo(json.dumps(asdict(written.summary)))
+    else:
+        _print(written, out)
+
+
+@contextmanager
+def _progress() -> Iterator[Report | None]:
+    """Show a bar on a terminal's stderr, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("phones", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _print(written: Written, out: Path) -> None:
+    console, summary = Console(), written.summary
+    console.print(f"Simulated {summary.people} people, {summary.staff} staff, {summary.phones_on} phones that are on.")
+    files = Table("file", "bytes", title=f"written to {out}", title_justify="left")
+    files.columns[1].justify = "right"
+    for path, size in written.files:
+        files.add_row(str(path), f"{size:,}")
+    console.print(files)
+    truth = Table("KPI", "truth", title="truth", title_justify="left")
+    truth.columns[1].justify = "right"
+    for name, value in summary.kpis.items():
+        truth.add_row(name, _number(value))
+    for name, by_zone in summary.zones.items():
+        for zone, value in by_zone.items():
+            truth.add_row(f"{name} {zone}", _number(value))
+    console.print(truth)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
