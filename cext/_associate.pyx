@@ -1,0 +1,537 @@
+# cython: language_level=3
+"""Sightings to bursts to tracks: which addresses are one phone. No raw address ever gets here.
+
+A burst is a run of frames of one address with gaps under `burst_gap_s`. A closed burst of a known address goes to
+that address's track; of a new random address, to the track of its element class with the best log-likelihood ratio,
+or it starts a track. Bursts close in time order whatever the chunking, so chunked input equals whole input.
+"""
+
+import numpy as np
+
+cimport cython
+from libc.math cimport NAN, log
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memset
+
+BURST = np.dtype(
+    [
+        ("first_us", "<i8"),
+        ("last_us", "<i8"),
+        ("track", "<u4"),
+        ("element_class", "<u4"),
+        ("frames", "<u2"),
+        ("flags", "u1"),
+        ("status", "u1"),
+    ]
+)
+NEW_ADDRESS = 1
+NEW_TRACK = 2
+
+cdef packed struct Sighting:
+    int64_t time_us
+    uint64_t device_key
+    uint32_t fingerprint
+    uint32_t ssid_key
+    uint16_t sequence
+    uint16_t probe
+    int8_t rssi_dbm
+    int8_t noise_dbm
+    uint8_t channel
+    uint8_t flags
+
+cdef packed struct Burst:
+    int64_t first_us
+    int64_t last_us
+    uint32_t track
+    uint32_t element_class
+    uint16_t frames
+    uint8_t flags
+    uint8_t status
+
+cdef struct Address:
+    uint64_t key
+    int32_t track  # NONE until a burst of it has closed
+    int32_t open  # NONE while no burst of it is open
+    uint8_t used
+
+cdef struct Open:
+    int64_t first_us
+    int64_t last_us
+    uint64_t key
+    uint32_t element_class
+    int32_t previous
+    int32_t next
+    uint16_t frames
+    uint8_t flags
+
+cdef struct Track:
+    int64_t last_us
+    uint64_t key  # the address heard last
+    uint32_t element_class
+    uint32_t bursts
+    uint32_t changes
+    int32_t next  # in the list of its class
+
+cdef enum:
+    RANDOMISED = 1
+    NONE = -1
+    FORGOTTEN = -2  # a track not in any list: silent for longer than the horizon
+
+cdef struct Rules:
+    double burst_gap_us
+    double tau_s
+    double horizon_us
+    double link_db2
+    double drift_db2_per_s
+    double background_db2
+    double scan_s
+    double scan_bonus
+    double birth
+    int trust_local_bit
+
+
+cdef void* grown(void* old, size_t count, size_t size) except NULL:
+    cdef void* new = realloc(old, count * size)
+    if new == NULL:
+        raise MemoryError
+    return new
+
+
+@cython.final
+cdef class Tracker:
+    """Streaming association for one life of the site key.
+
+    `probes`: how many probes sightings may name. `max_addresses` bounds memory; frames of addresses beyond it are
+    dropped and counted in `dropped`. Time never goes back: an earlier time is taken as the latest one seen and
+    counted in `late`.
+    """
+
+    cdef Rules rules
+    cdef readonly int probes
+    cdef readonly uint64_t late, dropped
+    cdef readonly uint32_t addresses, randomised, tracks
+    cdef readonly uint32_t max_addresses
+    cdef int64_t now_us
+    cdef Address* table
+    cdef uint32_t table_size
+    cdef Open* opens
+    cdef float* open_sum
+    cdef uint16_t* open_count
+    cdef int32_t opens_size, free_open, head, tail
+    cdef Track* track
+    cdef float* track_rssi
+    cdef uint32_t tracks_size
+    cdef uint32_t* class_fingerprint
+    cdef uint32_t* class_parent
+    cdef int32_t* class_head
+    cdef uint32_t classes, classes_size
+    cdef int32_t* fingerprint_table
+    cdef uint32_t fingerprint_table_size
+    cdef Burst* out
+    cdef float* out_rssi
+    cdef uint16_t* out_count
+    cdef Py_ssize_t out_n, out_size
+
+    def __cinit__(
+        self,
+        int probes,
+        *,
+        uint32_t max_addresses=1 << 20,
+        double burst_gap_s=1.0,
+        double tau_s=400.0,
+        double horizon_s=600.0,
+        double link_sigma_db=5.0,
+        double drift_db2_per_s=0.5,
+        double background_sigma_db=12.0,
+        double scan_s=3.0,
+        double scan_bonus=2.0,
+        double birth=-2.5,
+        bint trust_local_bit=True,
+    ):
+        if not 1 <= probes <= 64:
+            raise ValueError("probes must be 1 to 64")
+        self.probes = probes
+        self.max_addresses = max_addresses
+        self.rules = Rules(
+            burst_gap_s * 1e6, tau_s, horizon_s * 1e6, 2 * link_sigma_db**2, drift_db2_per_s,
+            2 * background_sigma_db**2, scan_s, scan_bonus, birth, trust_local_bit,
+        )
+        self.now_us = -(<int64_t>1 << 62)
+        self.table_size = 1024
+        self.table = <Address*>calloc(self.table_size, sizeof(Address))
+        self.fingerprint_table_size = 256
+        self.fingerprint_table = <int32_t*>malloc(self.fingerprint_table_size * sizeof(int32_t))
+        self.free_open = self.head = self.tail = NONE
+        if self.table == NULL or self.fingerprint_table == NULL:
+            raise MemoryError
+        memset(self.fingerprint_table, 0xFF, self.fingerprint_table_size * sizeof(int32_t))
+
+    def __dealloc__(self):
+        free(self.table)
+        free(self.opens)
+        free(self.open_sum)
+        free(self.open_count)
+        free(self.track)
+        free(self.track_rssi)
+        free(self.class_fingerprint)
+        free(self.class_parent)
+        free(self.class_head)
+        free(self.fingerprint_table)
+        free(self.out)
+        free(self.out_rssi)
+        free(self.out_count)
+
+    @property
+    def element_classes(self):
+        """Number of element classes after merging."""
+        cdef uint32_t i, roots = 0
+        for i in range(self.classes):
+            roots += self.class_parent[i] == i
+        return roots
+
+    def feed(self, const Sighting[::1] sightings):
+        """Take time-ordered sightings (N,); return `(bursts (M,), rssi_dbm (M, probes), frames (M, probes))`.
+
+        `rssi_dbm` is the mean over the burst's frames in dB, NaN where a probe heard none. ValueError for a probe
+        index out of range, before anything is taken.
+        """
+        cdef Py_ssize_t i
+        for i in range(sightings.shape[0]):
+            if sightings[i].probe >= self.probes:
+                raise ValueError(f"sighting {i} names probe {sightings[i].probe} of {self.probes}")
+        for i in range(sightings.shape[0]):
+            self.hear(&sightings[i])
+        return self.take()
+
+    def advance(self, int64_t now_us):
+        """Close every burst that is over at `now_us`; returns as `feed`."""
+        if now_us > self.now_us:
+            self.now_us = now_us
+        self.close_until(self.now_us)
+        return self.take()
+
+    cdef int hear(self, const Sighting* s) except -1:
+        if s.time_us < self.now_us:
+            self.late += 1
+        else:
+            self.now_us = s.time_us
+        self.close_until(self.now_us)
+        cdef Address* address = self.find(s.device_key, s.flags)
+        if address == NULL:
+            self.dropped += 1
+            return 0
+        cdef uint32_t element_class = self.class_of(s.fingerprint)
+        if address.track >= 0:
+            element_class = self.merge(element_class, self.track[address.track].element_class)
+        if address.open < 0:
+            address.open = self.new_open(s.device_key, self.now_us, element_class)
+        else:
+            self.unlink(address.open)
+        self.add(address.open, s, element_class)
+        return 0
+
+    cdef void add(self, int32_t i, const Sighting* s, uint32_t element_class) noexcept:
+        cdef Open* o = &self.opens[i]
+        o.element_class = self.merge(o.element_class, element_class)
+        o.last_us = self.now_us
+        o.flags |= s.flags
+        if o.frames < 65535:
+            o.frames += 1
+            self.open_sum[i * self.probes + s.probe] += s.rssi_dbm
+            self.open_count[i * self.probes + s.probe] += 1
+        self.append(i)
+
+    # Open bursts: a list in order of their last frame, so that the head is always the next to close.
+
+    cdef int32_t new_open(self, uint64_t key, int64_t now, uint32_t element_class) except -1:
+        cdef int32_t i, size
+        if self.free_open < 0:
+            size = self.opens_size * 2 if self.opens_size else 64
+            self.opens = <Open*>grown(self.opens, size, sizeof(Open))
+            self.open_sum = <float*>grown(self.open_sum, size * self.probes, sizeof(float))
+            self.open_count = <uint16_t*>grown(self.open_count, size * self.probes, sizeof(uint16_t))
+            for i in range(self.opens_size, size):
+                self.opens[i].next = i + 1 if i + 1 < size else NONE
+            self.free_open = self.opens_size
+            self.opens_size = size
+        i = self.free_open
+        self.free_open = self.opens[i].next
+        self.opens[i] = Open(now, now, key, element_class, NONE, NONE, 0, 0)
+        memset(&self.open_sum[i * self.probes], 0, self.probes * sizeof(float))
+        memset(&self.open_count[i * self.probes], 0, self.probes * sizeof(uint16_t))
+        return i
+
+    cdef void append(self, int32_t i) noexcept:
+        self.opens[i].previous = self.tail
+        self.opens[i].next = NONE
+        if self.tail >= 0:
+            self.opens[self.tail].next = i
+        else:
+            self.head = i
+        self.tail = i
+
+    cdef void unlink(self, int32_t i) noexcept:
+        cdef Open* o = &self.opens[i]
+        if o.previous >= 0:
+            self.opens[o.previous].next = o.next
+        else:
+            self.head = o.next
+        if o.next >= 0:
+            self.opens[o.next].previous = o.previous
+        else:
+            self.tail = o.previous
+
+    cdef int close_until(self, int64_t now) except -1:
+        cdef int32_t i
+        while self.head >= 0 and now - self.opens[self.head].last_us > self.rules.burst_gap_us:
+            i = self.head
+            self.unlink(i)
+            self.close(i)
+            self.opens[i].next = self.free_open
+            self.free_open = i
+        return 0
+
+    cdef int close(self, int32_t i) except -1:
+        cdef Open* o = &self.opens[i]
+        cdef float* rssi = self.new_output()
+        cdef uint16_t* counts = &self.out_count[self.out_n * self.probes]
+        cdef int p
+        for p in range(self.probes):
+            counts[p] = self.open_count[i * self.probes + p]
+            rssi[p] = self.open_sum[i * self.probes + p] / counts[p] if counts[p] else NAN
+        cdef Address* address = self.find(o.key, o.flags)
+        cdef uint8_t status = 0
+        cdef uint32_t element_class = self.root(o.element_class)
+        if address.track < 0:
+            status = NEW_ADDRESS
+            address.track = self.candidate(o, rssi)
+            if address.track < 0:
+                status |= NEW_TRACK
+                address.track = self.new_track(element_class)
+        address.open = NONE
+        self.out[self.out_n] = Burst(
+            o.first_us, o.last_us, address.track, element_class, o.frames, o.flags, status
+        )
+        self.update(address.track, o, rssi)
+        self.out_n += 1
+        return 0
+
+    cdef void update(self, int32_t i, const Open* o, const float* rssi) noexcept:
+        cdef Track* t = &self.track[i]
+        cdef int p
+        if t.next == FORGOTTEN:
+            self.list_track(i)
+        if t.bursts and t.key != o.key:
+            t.changes += 1
+        t.key = o.key
+        t.bursts += 1
+        if o.last_us > t.last_us:
+            t.last_us = o.last_us
+        for p in range(self.probes):
+            if rssi[p] == rssi[p]:
+                self.track_rssi[i * self.probes + p] = rssi[p]
+
+    # Which track a new address belongs to.
+
+    cdef int32_t candidate(self, const Open* o, const float* rssi) noexcept:
+        if self.rules.trust_local_bit and not o.flags & RANDOMISED:
+            return NONE
+        cdef uint32_t c = self.root(o.element_class)
+        cdef double best = self.rules.birth, score
+        cdef int32_t winner = NONE, i = self.class_head[c], previous = NONE
+        while i >= 0:
+            if o.first_us - self.track[i].last_us > self.rules.horizon_us:
+                i = self.forget(c, previous, i)
+                continue
+            score = self.score(o, rssi, i)
+            if score > best:
+                best, winner = score, i
+            previous = i
+            i = self.track[i].next
+        return winner
+
+    cdef double score(self, const Open* o, const float* rssi, int32_t i) noexcept:
+        """Log-likelihood ratio of the same phone over another of its class, up to the constant `birth`."""
+        cdef Track* t = &self.track[i]
+        cdef const float* known = &self.track_rssi[i * self.probes]
+        cdef double dt = (o.first_us - t.last_us) * 1e-6, d, score
+        if dt < 0:
+            dt = 0
+        score = -dt / self.rules.tau_s + log((t.changes + 0.5) / (t.bursts + 0.5))
+        if dt < self.rules.scan_s:
+            score += self.rules.scan_bonus
+        cdef double link = self.rules.link_db2 + self.rules.drift_db2_per_s * (dt if dt < 120 else 120)
+        cdef double background = self.rules.background_db2 if self.rules.background_db2 > link else link
+        cdef int p
+        for p in range(self.probes):
+            if rssi[p] == rssi[p] and known[p] == known[p]:
+                d = rssi[p] - known[p]
+                score += 0.5 * log(background / link) - 0.5 * d * d * (1 / link - 1 / background)
+        return score
+
+    cdef int32_t new_track(self, uint32_t element_class) except -1:
+        cdef uint32_t size
+        cdef int p
+        if self.tracks == self.tracks_size:
+            size = self.tracks_size * 2 if self.tracks_size else 256
+            self.track = <Track*>grown(self.track, size, sizeof(Track))
+            self.track_rssi = <float*>grown(self.track_rssi, size * self.probes, sizeof(float))
+            self.tracks_size = size
+        cdef int32_t i = self.tracks
+        self.tracks += 1
+        self.track[i] = Track(-(<int64_t>1 << 62), 0, element_class, 0, 0, FORGOTTEN)
+        for p in range(self.probes):
+            self.track_rssi[i * self.probes + p] = NAN
+        return i
+
+    cdef void list_track(self, int32_t i) noexcept:
+        cdef uint32_t c = self.root(self.track[i].element_class)
+        self.track[i].next = self.class_head[c]
+        self.class_head[c] = i
+
+    cdef int32_t forget(self, uint32_t c, int32_t previous, int32_t i) noexcept:
+        cdef int32_t after = self.track[i].next
+        if previous < 0:
+            self.class_head[c] = after
+        else:
+            self.track[previous].next = after
+        self.track[i].next = FORGOTTEN
+        return after
+
+    # Addresses: open addressing; keys are SipHash output, so their low bits are the hash.
+
+    cdef Address* find(self, uint64_t key, uint8_t flags) except? NULL:
+        cdef uint32_t mask = self.table_size - 1
+        cdef uint32_t i = <uint32_t>key & mask
+        while self.table[i].used:
+            if self.table[i].key == key:
+                return &self.table[i]
+            i = (i + 1) & mask
+        if self.addresses == self.max_addresses:
+            return NULL
+        if self.addresses * 2 >= self.table_size:
+            self.grow_table()
+            return self.find(key, flags)
+        self.table[i] = Address(key, NONE, NONE, 1)
+        self.addresses += 1
+        self.randomised += flags & RANDOMISED
+        return &self.table[i]
+
+    cdef int grow_table(self) except -1:
+        cdef Address* old = self.table
+        cdef uint32_t size = self.table_size * 2, i, j
+        cdef Address* new = <Address*>calloc(size, sizeof(Address))
+        if new == NULL:
+            raise MemoryError
+        for i in range(self.table_size):
+            if old[i].used:
+                j = <uint32_t>old[i].key & (size - 1)
+                while new[j].used:
+                    j = (j + 1) & (size - 1)
+                new[j] = old[i]
+        free(old)
+        self.table = new
+        self.table_size = size
+        return 0
+
+    # Element classes: fingerprints seen under one address are one phone's variants (union-find).
+
+    cdef uint32_t root(self, uint32_t c) noexcept:
+        while self.class_parent[c] != c:
+            self.class_parent[c] = self.class_parent[self.class_parent[c]]
+            c = self.class_parent[c]
+        return c
+
+    cdef uint32_t merge(self, uint32_t a, uint32_t b) noexcept:
+        cdef int32_t i
+        a, b = self.root(a), self.root(b)
+        if a == b:
+            return a
+        if a > b:
+            a, b = b, a
+        self.class_parent[b] = a
+        i = self.class_head[a]
+        if i < 0:
+            self.class_head[a] = self.class_head[b]
+        else:
+            while self.track[i].next >= 0:
+                i = self.track[i].next
+            self.track[i].next = self.class_head[b]
+        self.class_head[b] = NONE
+        return a
+
+    cdef uint32_t class_of(self, uint32_t fingerprint) except? 0xFFFFFFFF:
+        cdef uint32_t mask = self.fingerprint_table_size - 1
+        cdef uint32_t i = slot(fingerprint) & mask
+        cdef int32_t c = self.fingerprint_table[i]
+        while c >= 0:
+            if self.class_fingerprint[c] == fingerprint:
+                return c
+            i = (i + 1) & mask
+            c = self.fingerprint_table[i]
+        if self.classes * 2 >= self.fingerprint_table_size:
+            self.grow_fingerprint_table()
+            return self.class_of(fingerprint)
+        self.fingerprint_table[i] = self.new_class(fingerprint)
+        return self.classes - 1
+
+    cdef int32_t new_class(self, uint32_t fingerprint) except -1:
+        cdef uint32_t size
+        if self.classes == self.classes_size:
+            size = self.classes_size * 2 if self.classes_size else 256
+            self.class_fingerprint = <uint32_t*>grown(self.class_fingerprint, size, sizeof(uint32_t))
+            self.class_parent = <uint32_t*>grown(self.class_parent, size, sizeof(uint32_t))
+            self.class_head = <int32_t*>grown(self.class_head, size, sizeof(int32_t))
+            self.classes_size = size
+        self.class_fingerprint[self.classes] = fingerprint
+        self.class_parent[self.classes] = self.classes
+        self.class_head[self.classes] = NONE
+        self.classes += 1
+        return self.classes - 1
+
+    cdef int grow_fingerprint_table(self) except -1:
+        cdef uint32_t size = self.fingerprint_table_size * 2, i, c
+        self.fingerprint_table = <int32_t*>grown(self.fingerprint_table, size, sizeof(int32_t))
+        self.fingerprint_table_size = size
+        memset(self.fingerprint_table, 0xFF, size * sizeof(int32_t))
+        for c in range(self.classes):
+            i = slot(self.class_fingerprint[c]) & (size - 1)
+            while self.fingerprint_table[i] >= 0:
+                i = (i + 1) & (size - 1)
+            self.fingerprint_table[i] = c
+        return 0
+
+    # Output columns, handed over whole at each call.
+
+    cdef float* new_output(self) except NULL:
+        cdef Py_ssize_t size
+        if self.out_n == self.out_size:
+            size = self.out_size * 2 if self.out_size else 256
+            self.out = <Burst*>grown(self.out, size, sizeof(Burst))
+            self.out_rssi = <float*>grown(self.out_rssi, size * self.probes, sizeof(float))
+            self.out_count = <uint16_t*>grown(self.out_count, size * self.probes, sizeof(uint16_t))
+            self.out_size = size
+        return &self.out_rssi[self.out_n * self.probes]
+
+    cdef tuple take(self):
+        bursts = np.empty(self.out_n, BURST)
+        rssi = np.empty((self.out_n, self.probes), np.float32)
+        frames = np.empty((self.out_n, self.probes), np.uint16)
+        cdef Burst[::1] b = bursts
+        cdef float[:, ::1] r = rssi
+        cdef uint16_t[:, ::1] n = frames
+        cdef Py_ssize_t i
+        cdef int p
+        for i in range(self.out_n):
+            b[i] = self.out[i]
+            for p in range(self.probes):
+                r[i, p] = self.out_rssi[i * self.probes + p]
+                n[i, p] = self.out_count[i * self.probes + p]
+        self.out_n = 0
+        return bursts, rssi, frames
+
+
+cdef uint32_t slot(uint32_t fingerprint) noexcept:
+    """Spread a fingerprint over the table: hostile frames choose it, so the bound on classes is what protects us."""
+    return (fingerprint * <uint32_t>0x9E3779B1) >> 7
