@@ -27,6 +27,7 @@ BURST = np.dtype(
 )
 NEW_ADDRESS = 1
 NEW_TRACK = 2
+TRACK = np.dtype([("first_us", "<i8"), ("last_us", "<i8"), ("bursts", "<u4"), ("hours", "<u4")])
 
 cdef packed struct Sighting:
     int64_t time_us
@@ -65,18 +66,29 @@ cdef struct Open:
     uint16_t frames
     uint8_t flags
 
+cdef packed struct TrackRow:
+    int64_t first_us
+    int64_t last_us
+    uint32_t bursts
+    uint32_t hours
+
 cdef struct Track:
+    int64_t first_us
     int64_t last_us
     uint64_t key  # the address heard last
     uint32_t element_class
     uint32_t bursts
     uint32_t changes
+    uint32_t hours  # clock hours it was heard in
+    int64_t hour
     int32_t next  # in the list of its class
 
 cdef enum:
     RANDOMISED = 1
     NONE = -1
     FORGOTTEN = -2  # a track not in any list: silent for longer than the horizon
+
+cdef int64_t HOUR_US = 3_600_000_000
 
 cdef struct Rules:
     double burst_gap_us
@@ -189,6 +201,15 @@ cdef class Tracker:
         for i in range(self.classes):
             roots += self.class_parent[i] == i
         return roots
+
+    def table(self):
+        """All tracks so far as TRACK rows (tracks,): first and last heard, bursts, clock hours heard in."""
+        rows = np.empty(self.tracks, TRACK)
+        cdef TrackRow[::1] r = rows
+        cdef uint32_t i
+        for i in range(self.tracks):
+            r[i] = TrackRow(self.track[i].first_us, self.track[i].last_us, self.track[i].bursts, self.track[i].hours)
+        return rows
 
     def feed(self, const Sighting[::1] sightings):
         """Take time-ordered sightings (N,); return `(bursts (M,), rssi_dbm (M, probes), frames (M, probes))`.
@@ -326,6 +347,11 @@ cdef class Tracker:
             t.changes += 1
         t.key = o.key
         t.bursts += 1
+        if o.first_us // HOUR_US != t.hour:
+            t.hour = o.first_us // HOUR_US
+            t.hours += 1
+        if o.first_us < t.first_us:
+            t.first_us = o.first_us
         if o.last_us > t.last_us:
             t.last_us = o.last_us
         for p in range(self.probes):
@@ -380,7 +406,7 @@ cdef class Tracker:
             self.tracks_size = size
         cdef int32_t i = self.tracks
         self.tracks += 1
-        self.track[i] = Track(-(<int64_t>1 << 62), 0, element_class, 0, 0, FORGOTTEN)
+        self.track[i] = Track(<int64_t>1 << 62, -(<int64_t>1 << 62), 0, element_class, 0, 0, 0, -1, FORGOTTEN)
         for p in range(self.probes):
             self.track_rssi[i * self.probes + p] = NAN
         return i

@@ -121,6 +121,7 @@ class Visit:
     p_entrant: float
     radio: Radio
     bursts: int
+    reentry: bool = False  # the same device left less than the re-entry time ago: same visitor
     zones: tuple[ZoneStay, ...] = ()
     member: str | None = None
     end_reason: EndReason = EndReason.SILENCE
@@ -203,7 +204,7 @@ class Thresholds:
     """What turns dwell into words. Seconds, and counts where the name says so."""
 
     visit_timeout_s: float = 1200.0
-    reentry_s: float = 900.0
+    reentry_s: float = 1800.0
     entrant_min_s: float = 60.0
     bounce_s: float = 60.0
     deep_s: float = 900.0

@@ -1,0 +1,38 @@
+import numpy as np
+from numpy.typing import NDArray
+
+BURST: np.dtype[np.void]
+TRACK: np.dtype[np.void]
+NEW_ADDRESS: int
+NEW_TRACK: int
+
+Columns = tuple[NDArray[np.void], NDArray[np.float32], NDArray[np.uint16]]
+
+class Tracker:
+    probes: int
+    late: int
+    dropped: int
+    addresses: int
+    randomised: int
+    tracks: int
+    element_classes: int
+
+    def __init__(
+        self,
+        probes: int,
+        *,
+        max_addresses: int = ...,
+        burst_gap_s: float = ...,
+        tau_s: float = ...,
+        horizon_s: float = ...,
+        link_sigma_db: float = ...,
+        drift_db2_per_s: float = ...,
+        background_sigma_db: float = ...,
+        scan_s: float = ...,
+        scan_bonus: float = ...,
+        birth: float = ...,
+        trust_local_bit: bool = ...,
+    ) -> None: ...
+    def feed(self, sightings: NDArray[np.void]) -> Columns: ...
+    def advance(self, now_us: int) -> Columns: ...
+    def table(self) -> NDArray[np.void]: ...

@@ -1,0 +1,101 @@
+"""Devices per time bin. Gathers columns, counts once when the bin is final."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hostkit.core.count import devices_in_window
+from hostkit.model import Coverage, Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountBin:
+    """Devices present during [start_s, end_s). `addresses` is what counting addresses would have said."""
+
+    start_s: float
+    end_s: float
+    devices: Estimate
+    addresses: int
+    frames: int
+    coverage: Coverage
+
+
+@dataclass(slots=True)
+class _Open:
+    keys: list[NDArray[np.uint64]] = field(default_factory=list)
+    bursts: list[NDArray[np.void]] = field(default_factory=list)
+    probes: set[int] = field(default_factory=set)
+    frames: int = 0
+
+
+class BinCounter:
+    """Counts for bins of `bin_us` aligned to the epoch, within one life of the key: [begin_us, end_us)."""
+
+    def __init__(self, *, bin_us: int, begin_us: int, end_us: int, probes_expected: int) -> None:
+        self._bin_us = bin_us
+        self._begin_us = begin_us
+        self._end_us = end_us
+        self._probes_expected = probes_expected
+        self._open: dict[int, _Open] = {}
+
+    def add_sightings(self, sightings: NDArray[np.void]) -> None:
+        """Take SIGHTING rows (N,) in time order."""
+        for number, rows in self._by_bin(sightings, "time_us"):
+            bin_ = self._open.setdefault(number, _Open())
+            bin_.frames += len(rows)
+            bin_.keys.append(np.unique(rows["device_key"]))
+            bin_.probes.update(np.unique(rows["probe"]).tolist())
+
+    def add_bursts(self, bursts: NDArray[np.void]) -> None:
+        """Take BURST rows (M,); a burst belongs to the bin of its first frame."""
+        bursts = np.sort(bursts, order="first_us", kind="stable")
+        for number, rows in self._by_bin(bursts, "first_us"):
+            self._open.setdefault(number, _Open()).bursts.append(rows[["track", "first_us", "last_us"]])
+
+    def close(self, until_us: int, fixed: NDArray[np.uint32]) -> list[CountBin]:
+        """Give the bins that ended before `until_us`, without the tracks of fixed devices (F,)."""
+        done = sorted(n for n in self._open if min((n + 1) * self._bin_us, self._end_us) <= until_us)
+        return [self._count(n, self._open.pop(n), fixed) for n in done]
+
+    def _by_bin(self, rows: NDArray[np.void], column: str) -> list[tuple[int, NDArray[np.void]]]:
+        numbers = rows[column] // self._bin_us
+        cuts = np.flatnonzero(np.diff(numbers)) + 1
+        return [(int(part[column][0] // self._bin_us), part) for part in np.split(rows, cuts) if len(part)]
+
+    def _count(self, number: int, bin_: _Open, fixed: NDArray[np.uint32]) -> CountBin:
+        start_us = max(number * self._bin_us, self._begin_us)
+        end_us = min((number + 1) * self._bin_us, self._end_us)
+        tracks = bursts = 0
+        presence_s = 0.0
+        if bin_.bursts:
+            rows = np.concatenate(bin_.bursts)
+            rows = rows[~np.isin(rows["track"], fixed)]
+            bursts = len(rows)
+            tracks, presence_s = _presence(rows)
+        return CountBin(
+            start_s=start_us / 1e6,
+            end_s=end_us / 1e6,
+            devices=devices_in_window(
+                tracks=tracks, bursts=bursts, presence_s=presence_s, window_s=(end_us - start_us) / 1e6
+            ),
+            addresses=len(np.unique(np.concatenate(bin_.keys))) if bin_.keys else 0,
+            frames=bin_.frames,
+            coverage=Coverage(
+                listened_share=None,
+                probes_up=len(bin_.probes),
+                probes_expected=self._probes_expected,
+                completeness=None,
+            ),
+        )
+
+
+def _presence(rows: NDArray[np.void]) -> tuple[int, float]:
+    """Tracks among burst rows (M,) and their mean time from first to last frame, in seconds."""
+    if not len(rows):
+        return 0, 0.0
+    rows = rows[np.argsort(rows["track"], kind="stable")]
+    starts = np.flatnonzero(np.diff(rows["track"].astype(np.int64), prepend=-1))
+    first = np.minimum.reduceat(rows["first_us"], starts)
+    last = np.maximum.reduceat(rows["last_us"], starts)
+    return len(starts), float(np.mean(last - first)) / 1e6

@@ -1,0 +1,132 @@
+"""Sightings in, visits and counts out: the one object that live hub, replay and simulation drive. Reads no clock."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hostkit.core._associate import Columns, Tracker
+from hostkit.core.bins import BinCounter, CountBin
+from hostkit.core.calendar import next_rotation_us
+from hostkit.core.count import devices_in_window
+from hostkit.core.places import PlaceModel
+from hostkit.core.visits import VisitCutter
+from hostkit.core.wire import Flag
+from hostkit.model import EndReason, Estimate, Site, Visit
+
+NO_KEYS: NDArray[np.uint64] = np.empty(0, np.uint64)
+# Bins wait for open bursts and for the slowest probe's batch.
+BIN_LAG_US = 30_000_000
+# A device heard in more than this share of at least so many hours is furniture, not a visitor.
+FIXED_SHARE = 0.8
+FIXED_HOURS = 6
+HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """What became final since the last call."""
+
+    visits: tuple[Visit, ...]
+    bins: tuple[CountBin, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Over all that was fed. Addresses, devices and fixed devices are distinct within one life of the key.
+
+    `late` counts frames whose time went back, `dropped` those of addresses beyond the bound on memory.
+    """
+
+    frames: int
+    addresses: int
+    randomised_share: float | None
+    devices: Estimate
+    fixed: int
+    late: int
+    dropped: int
+
+
+class Pipeline:
+    """One site's chain from sightings to visits.
+
+    `fixed_keys` (F,) are device keys of fixed devices: set apart and counted. `bin_s` is the length of a count bin.
+    `visit_prefix` keeps the visit ids of different runs apart. All that is keyed is dropped at the rotation hour.
+    """
+
+    def __init__(
+        self, site: Site, *, bin_s: int = 600, fixed_keys: NDArray[np.uint64] = NO_KEYS, visit_prefix: str = "v"
+    ) -> None:
+        self._site = site
+        self._bin_us = bin_s * 1_000_000
+        self._fixed_keys = np.unique(fixed_keys)
+        self._places = PlaceModel(site)
+        self._cutter = VisitCutter(site, self._places, visit_prefix)
+        self._life: _Life | None = None
+        self._past: list[_LifeTotals] = []
+        self._visits: list[Visit] = []
+        self._bins: list[CountBin] = []
+
+    def feed(self, sightings: NDArray[np.void]) -> None:
+        """Take SIGHTING rows (N,) whose `probe` indexes the site's probes; each call in order of time.
+
+        Times may lie before those of the last call; such frames are taken as of the latest time and counted late.
+        """
+        sightings = np.sort(sightings, order="time_us", kind="stable")
+        while len(sightings):
+            life = self._life_at(int(sightings["time_us"][0]))
+            cut = int(np.searchsorted(sightings["time_us"], life.end_us))
+            self._place(life.feed(sightings[:cut]))
+            sightings = sightings[cut:]
+
+    def advance(self, now_us: int) -> Events:
+        """Move event time to `now_us` and give what is over by then: bursts, visits, bins, the life of the key."""
+        if self._life is not None:
+            life = self._life_at(now_us)
+            self._place(life.advance(now_us))
+            self._visits += self._cutter.close(now_us)
+            self._bins += life.bins.close(now_us - BIN_LAG_US, life.fixed)
+        return self._take()
+
+    def finish(self) -> Events:
+        """End of input: close everything. The pipeline may be fed again afterwards, as a new life."""
+        if self._life is not None:
+            self._end_life(EndReason.FLUSH)
+        return self._take()
+
+    def totals(self) -> Totals:
+        """Sum up all lives so far, the running one included."""
+        lives = [*self._past, *([self._life.totals()] if self._life else [])]
+        addresses = sum(life.addresses for life in lives)
+        tracks = sum(life.tracks for life in lives)
+        return Totals(
+            frames=sum(life.frames for life in lives),
+            addresses=addresses,
+            randomised_share=sum(life.randomised for life in lives) / addresses if addresses else None,
+            devices=devices_in_window(
+                tracks=tracks,
+                bursts=sum(life.bursts for life in lives),
+                presence_s=sum(life.presence_s for life in lives) / tracks if tracks else 0.0,
+                window_s=sum(life.span_s for life in lives),
+            ),
+            fixed=max((life.fixed for life in lives), default=0),
+            late=sum(life.late for life in lives),
+            dropped=sum(life.dropped for life in lives),
+        )
+
+    def _life_at(self, time_us: int) -> "_Life":
+        if self._life is not None and time_us >= self._life.end_us:
+            self._end_life(EndReason.ROTATION)
+        if self._life is None:
+            rotation_hour = self._site.privacy.rotation_hour
+            end_us = next_rotation_us(time_us, self._site.time_zone, rotation_hour)
+            self._life = _Life(len(self._site.probes), time_us, end_us, self._bin_us, self._fixed_keys)
+        return self._life
+
+    def _end_life(self, reason: EndReason) -> None:
+        assert self._life is not None
+        life, self._life = self._life, None
+        self._place(life.advance(life.end_us), life)
+        self._visits += self._cutter.flush(reason)
+        self._bins += life.bins.close(life.end_us, life.fixed)
+        self._past.append(life.totals())
