@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hostkit.core._associate import BURST
 from hostkit.core.count import devices_in_window
 from hostkit.model import Coverage, Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountBin:
-    """Devices present during [start_s, end_s). `addresses` is what counting addresses would have said."""
+    """Devices present during [start_s, end_s). `addresses` is what counting addresses would have said.
+
+    `coverage.listened_share` is the share of the bin between the first and the last frame of the input.
+    """
 
     start_s: float
     end_s: float
@@ -30,12 +34,11 @@ class _Open:
 
 
 class BinCounter:
-    """Counts for bins of `bin_us` aligned to the epoch, within one life of the key: [begin_us, end_us)."""
+    """Counts for bins of `bin_us` aligned to the epoch, within one life of the key that began at `begin_us`."""
 
-    def __init__(self, *, bin_us: int, begin_us: int, end_us: int, probes_expected: int) -> None:
+    def __init__(self, *, bin_us: int, begin_us: int, probes_expected: int) -> None:
         self._bin_us = bin_us
         self._begin_us = begin_us
-        self._end_us = end_us
         self._probes_expected = probes_expected
         self._open: dict[int, _Open] = {}
 
@@ -51,38 +54,39 @@ class BinCounter:
         """Take BURST rows (M,); a burst belongs to the bin of its first frame."""
         bursts = np.sort(bursts, order="first_us", kind="stable")
         for number, rows in self._by_bin(bursts, "first_us"):
-            self._open.setdefault(number, _Open()).bursts.append(rows[["track", "first_us", "last_us"]])
+            self._open.setdefault(number, _Open()).bursts.append(rows)
 
     def close(self, until_us: int, fixed: NDArray[np.uint32]) -> list[CountBin]:
-        """Give the bins that ended before `until_us`, without the tracks of fixed devices (F,)."""
-        done = sorted(n for n in self._open if min((n + 1) * self._bin_us, self._end_us) <= until_us)
-        return [self._count(n, self._open.pop(n), fixed) for n in done]
+        """Give the bins that ended by `until_us`, without the tracks of fixed devices (F,)."""
+        done = sorted(n for n in self._open if (n + 1) * self._bin_us <= until_us)
+        return [self._count(n, (n + 1) * self._bin_us, fixed) for n in done]
+
+    def finish(self, end_us: int, fixed: NDArray[np.uint32]) -> list[CountBin]:
+        """Give all bins; the last one was observed only until `end_us`."""
+        return [self._count(n, min((n + 1) * self._bin_us, end_us), fixed) for n in sorted(self._open)]
 
     def _by_bin(self, rows: NDArray[np.void], column: str) -> list[tuple[int, NDArray[np.void]]]:
         numbers = rows[column] // self._bin_us
         cuts = np.flatnonzero(np.diff(numbers)) + 1
         return [(int(part[column][0] // self._bin_us), part) for part in np.split(rows, cuts) if len(part)]
 
-    def _count(self, number: int, bin_: _Open, fixed: NDArray[np.uint32]) -> CountBin:
-        start_us = max(number * self._bin_us, self._begin_us)
-        end_us = min((number + 1) * self._bin_us, self._end_us)
-        tracks = bursts = 0
-        presence_s = 0.0
-        if bin_.bursts:
-            rows = np.concatenate(bin_.bursts)
-            rows = rows[~np.isin(rows["track"], fixed)]
-            bursts = len(rows)
-            tracks, presence_s = _presence(rows)
+    def _count(self, number: int, observed_until_us: int, fixed: NDArray[np.uint32]) -> CountBin:
+        bin_ = self._open.pop(number)
+        start_us = number * self._bin_us
+        observed_us = observed_until_us - max(start_us, self._begin_us)
+        rows = np.concatenate(bin_.bursts) if bin_.bursts else np.empty(0, BURST)
+        rows = rows[~np.isin(rows["track"], fixed)]
+        tracks, presence_s = _presence(rows)
         return CountBin(
             start_s=start_us / 1e6,
-            end_s=end_us / 1e6,
+            end_s=(start_us + self._bin_us) / 1e6,
             devices=devices_in_window(
-                tracks=tracks, bursts=bursts, presence_s=presence_s, window_s=(end_us - start_us) / 1e6
+                tracks=tracks, bursts=len(rows), presence_s=presence_s, window_s=observed_us / 1e6
             ),
             addresses=len(np.unique(np.concatenate(bin_.keys))) if bin_.keys else 0,
             frames=bin_.frames,
             coverage=Coverage(
-                listened_share=None,
+                listened_share=min(1.0, max(0.0, observed_us / self._bin_us)),
                 probes_up=len(bin_.probes),
                 probes_expected=self._probes_expected,
                 completeness=None,

@@ -125,8 +125,92 @@ class Pipeline:
 
     def _end_life(self, reason: EndReason) -> None:
         assert self._life is not None
-        life, self._life = self._life, None
-        self._place(life.advance(life.end_us), life)
+        self._place(self._life.advance(self._life.end_us))
         self._visits += self._cutter.flush(reason)
-        self._bins += life.bins.close(life.end_us, life.fixed)
-        self._past.append(life.totals())
+        self._bins += self._life.bins.finish(self._life.heard_us, self._life.fixed)
+        self._past.append(self._life.totals())
+        self._life = None
+
+    def _place(self, columns: Columns) -> None:
+        assert self._life is not None
+        bursts, rssi_dbm, frames = columns
+        self._life.bins.add_bursts(bursts)
+        self._cutter.add(self._places.place(bursts, rssi_dbm, frames))
+        if self._life.find_fixed():
+            self._cutter.forget(self._life.fixed)
+
+    def _take(self) -> Events:
+        events = Events(visits=tuple(self._visits), bins=tuple(self._bins))
+        self._visits, self._bins = [], []
+        return events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LifeTotals:
+    frames: int
+    addresses: int
+    randomised: int
+    tracks: int
+    bursts: int
+    presence_s: float
+    span_s: float
+    fixed: int
+    late: int
+    dropped: int
+
+
+class _Life:
+    """Everything keyed, from one rotation of the site key to the next."""
+
+    def __init__(
+        self, probes: int, begin_us: int, end_us: int, bin_us: int, fixed_keys: NDArray[np.uint64]
+    ) -> None:
+        self.end_us = end_us
+        self.begin_us = self.heard_us = begin_us
+        self.tracker = Tracker(max(probes, 1))
+        self.bins = BinCounter(bin_us=bin_us, begin_us=begin_us, probes_expected=probes)
+        self.fixed: NDArray[np.uint32] = np.empty(0, np.uint32)
+        self._fixed_keys = fixed_keys
+        self._fixed_heard: dict[int, bool] = {}  # key → randomised
+        self._frames = 0
+        self._hour = begin_us // HOUR_US
+
+    def feed(self, sightings: NDArray[np.void]) -> Columns:
+        self._frames += len(sightings)
+        self.heard_us = max(self.heard_us, int(sightings["time_us"][-1]))
+        self.bins.add_sightings(sightings)
+        known = np.isin(sightings["device_key"], self._fixed_keys)
+        heard, rows = np.unique(sightings["device_key"][known], return_index=True)
+        randomised = (sightings["flags"][known][rows] & Flag.RANDOMISED) != 0
+        self._fixed_heard.update(zip(heard.tolist(), randomised.tolist(), strict=True))
+        return self.tracker.feed(np.ascontiguousarray(sightings[~known]))
+
+    def advance(self, now_us: int) -> Columns:
+        return self.tracker.advance(now_us)
+
+    def find_fixed(self) -> bool:
+        """Once an hour, look for devices that are always there; tells whether it looked."""
+        hour = self.heard_us // HOUR_US
+        if hour == self._hour:
+            return False
+        self._hour = hour
+        table = self.tracker.track_table()
+        span = table["last_us"] // HOUR_US - table["first_us"] // HOUR_US + 1
+        steady = (span >= FIXED_HOURS) & (table["hours"] > FIXED_SHARE * span)
+        self.fixed = np.flatnonzero(steady).astype(np.uint32)
+        return True
+
+    def totals(self) -> _LifeTotals:
+        table = np.delete(self.tracker.track_table(), self.fixed)
+        return _LifeTotals(
+            frames=self._frames,
+            addresses=self.tracker.addresses + len(self._fixed_heard),
+            randomised=self.tracker.randomised + sum(self._fixed_heard.values()),
+            tracks=len(table),
+            bursts=int(table["bursts"].sum()),
+            presence_s=float((table["last_us"] - table["first_us"]).sum()) / 1e6,
+            span_s=(self.heard_us - self.begin_us) / 1e6,
+            fixed=len(self._fixed_heard) + len(self.fixed),
+            late=self.tracker.late,
+            dropped=self.tracker.dropped,
+        )
