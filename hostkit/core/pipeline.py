@@ -162,9 +162,7 @@ class _LifeTotals:
 class _Life:
     """Everything keyed, from one rotation of the site key to the next."""
 
-    def __init__(
-        self, probes: int, begin_us: int, end_us: int, bin_us: int, fixed_keys: NDArray[np.uint64]
-    ) -> None:
+    def __init__(self, probes: int, begin_us: int, end_us: int, bin_us: int, fixed_keys: NDArray[np.uint64]) -> None:
         self.end_us = end_us
         self.begin_us = self.heard_us = begin_us
         self.tracker = Tracker(max(probes, 1))

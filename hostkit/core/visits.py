@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hostkit.core._dwell import ZoneTracker
 from hostkit.core.dwell import p_entrant
 from hostkit.core.heard import MEDIAN_INTERVAL_S
 from hostkit.core.places import PlaceModel, ring_inside
 from hostkit.core.wire import Flag
-from hostkit.core.zones import ZoneTracker
 from hostkit.model import Dwell, EndReason, Interval, Radio, Site, Visit, VisitClass, ZoneStay
 
 # A phone silent for longer is likelier gone than quiet: P(heard within 300 s) is 0.995.
@@ -114,7 +114,9 @@ class VisitCutter:
         first_s, last_s = rows["first_us"] * 1e-6, rows["last_us"] * 1e-6
         stops = np.append(starts[1:], len(rows)) - 1
         count = stops - starts + 1
-        interval_s = np.where(count > 1, (last_s[stops] - first_s[starts]) / np.maximum(count - 1, 1), MEDIAN_INTERVAL_S)
+        interval_s = np.where(
+            count > 1, (last_s[stops] - first_s[starts]) / np.maximum(count - 1, 1), MEDIAN_INTERVAL_S
+        )
         interval_s = np.minimum(interval_s, MAX_INTERVAL_S)
         begin, end = starts, stops
         if self._places.positions:
@@ -124,9 +126,7 @@ class VisitCutter:
             p_inside = ring_inside(_medians(rows["rssi_dbm"], visit, starts, count), self._rings).astype(float)
         before_s = np.where(begin > starts, last_s[begin - 1], first_s[begin] - interval_s)
         after_s = np.where(end < stops, first_s[np.minimum(end + 1, len(rows) - 1)], last_s[end] + interval_s)
-        return _Stays(
-            before_s=before_s, first_s=first_s[begin], last_s=last_s[end], after_s=after_s, p_inside=p_inside
-        )
+        return _Stays(before_s=before_s, first_s=first_s[begin], last_s=last_s[end], after_s=after_s, p_inside=p_inside)
 
     def _zone_stays(self, rows: NDArray[np.void], visit: NDArray[np.intp], visits: int) -> list[tuple[ZoneStay, ...]]:
         found: list[list[ZoneStay]] = [[] for _ in range(visits)]

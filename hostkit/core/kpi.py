@@ -1,0 +1,189 @@
+"""KPIs from visits, by the formulas of the KPI dictionary. Every value has an interval; undefined is null with why.
+
+Hub and collector both compute with this module, so that their figures can be compared.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hostkit.core.calendar import local_hour
+from hostkit.core.count import TRACK_LOG_SD, Z90, log_normal, people, undefined
+from hostkit.core.dwell import dwell_summary
+from hostkit.core.heard import p_heard
+from hostkit.model import Coverage, Estimate, Site, Visit
+
+DEFINITION_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kpi:
+    """One figure. `of` names the zone or local hour it is split by; `devices` is the figure before kappa."""
+
+    id: str
+    value: Estimate
+    coverage: Coverage
+    devices: Estimate | None = None
+    of: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """Visits as arrays (V,). `weight` is 1 / P(heard): how many devices each heard one stands for."""
+
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+    lo_s: NDArray[np.float64]
+    mid_s: NDArray[np.float64]
+    hi_s: NDArray[np.float64]
+    p: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    first: NDArray[np.bool_]
+    zones: NDArray[np.int64]
+
+
+def compute(
+    visits: Sequence[Visit], site: Site, *, start_s: float, end_s: float, coverage: Coverage
+) -> tuple[Kpi, ...]:
+    """All KPIs that visits alone give, of those that began in [start_s, end_s); occupancy is at `end_s`."""
+    now = _columns(visits)
+    begun = [v for v in visits if start_s <= _middle(v.start_s.lo, v.start_s.hi) < end_s]
+    columns = _columns(begun)
+    kpis = [
+        *_flows(columns, site, coverage),
+        _counted("occupancy", now.p[(now.start_s <= end_s) & (end_s < now.end_s)], site, coverage),
+        *_dwell(columns, coverage),
+        *_shares(columns, site, coverage),
+        *_arrivals(columns, site, coverage),
+        *_zones(begun, site, coverage),
+    ]
+    return tuple(kpis)
+
+
+def _columns(visits: Sequence[Visit]) -> _Columns:
+    lo_s, mid_s, hi_s = (np.array([getattr(v.dwell_s, part) for v in visits], float) for part in ("lo", "mid", "hi"))
+    return _Columns(
+        start_s=np.array([_middle(v.start_s.lo, v.start_s.hi) for v in visits], float),
+        end_s=np.array([_middle(v.end_s.lo, v.end_s.hi) for v in visits], float),
+        lo_s=lo_s,
+        mid_s=mid_s,
+        hi_s=hi_s,
+        p=np.array([v.p_entrant for v in visits], float),
+        weight=1 / p_heard(mid_s),
+        first=np.array([not v.reentry for v in visits], bool),
+        zones=np.array([len({stay.zone for stay in v.zones}) for v in visits], np.int64),
+    )
+
+
+def _flows(c: _Columns, site: Site, coverage: Coverage) -> list[Kpi]:
+    footfall = _counted("footfall", c.p * c.weight, site, coverage, spread=c.p * (1 - c.p) * c.weight**2)
+    visitors = _counted(
+        "visitors", (c.p * c.weight)[c.first], site, coverage, spread=(c.p * (1 - c.p) * c.weight**2)[c.first]
+    )
+    outside = (1 - c.p) * c.weight
+    passersby = _counted("passersby", outside, site, coverage, spread=c.p * (1 - c.p) * c.weight**2)
+    capture = Kpi(id="capture_rate", value=_share(c.weight, c.p, "nobody was heard"), coverage=coverage)
+    return [passersby, footfall, visitors, capture]
+
+
+def _counted(
+    id_: str,
+    weights: NDArray[np.float64],
+    site: Site,
+    coverage: Coverage,
+    *,
+    spread: NDArray[np.float64] | None = None,
+    of: str | None = None,
+) -> Kpi:
+    """Sum of weights (V,) as devices and as people. `spread` (V,) is the variance that classification adds.
+
+    Unheard devices add w (w - 1) for each heard one (Horvitz and Thompson 1952, Poisson sampling).
+    """
+    devices = float(weights.sum())
+    if devices <= 0:
+        nothing = Estimate(value=0.0, low=0.0, high=3.0, method="sum of p / P(heard)")
+        return Kpi(id=id_, value=people(nothing, site.people_per_device), devices=nothing, coverage=coverage, of=of)
+    variance = float(np.maximum(weights * (weights - 1), 0).sum()) + (0.0 if spread is None else float(spread.sum()))
+    log_sd = math.hypot(TRACK_LOG_SD, math.sqrt(variance) / devices)
+    counted = log_normal(devices, log_sd, method="sum of p / P(heard)")
+    return Kpi(id=id_, value=people(counted, site.people_per_device), devices=counted, coverage=coverage, of=of)
+
+
+def _dwell(c: _Columns, coverage: Coverage) -> list[Kpi]:
+    inside = c.p >= 0.5
+    summary = dwell_summary(c.lo_s[inside], c.hi_s[inside])
+    return [
+        Kpi(id=f"dwell_{name}", value=value, coverage=coverage)
+        for name, value in (("mean", summary.mean), ("median", summary.median), ("p90", summary.p90))
+    ]
+
+
+def _shares(c: _Columns, site: Site, coverage: Coverage) -> list[Kpi]:
+    """Shares of entrants, by the probability that the true dwell, uniform in [lo, hi], passes the threshold."""
+    weight = c.p * c.weight
+    bounced = np.clip((site.thresholds.bounce_s - c.lo_s) / np.maximum(c.hi_s - c.lo_s, 1e-9), 0, 1)
+    long = 1 - np.clip((site.thresholds.deep_s - c.lo_s) / np.maximum(c.hi_s - c.lo_s, 1e-9), 0, 1)
+    deep = np.where(c.zones >= site.thresholds.deep_zones, 1.0, long)
+    return [
+        Kpi(id=id_, value=_share(weight, hit, "nobody entered"), coverage=coverage)
+        for id_, hit in (("bounce_rate", bounced), ("deep_visit_rate", deep))
+    ]
+
+
+def _arrivals(c: _Columns, site: Site, coverage: Coverage) -> list[Kpi]:
+    hours = [local_hour(start_s, site.time_zone)[1] for start_s in c.start_s.tolist()]
+    return [
+        _counted("arrivals_by_hour", (c.p * c.weight)[np.array(hours) == hour], site, coverage, of=f"{hour:02d}")
+        for hour in sorted(set(hours))
+    ]
+
+
+def _zones(visits: Sequence[Visit], site: Site, coverage: Coverage) -> list[Kpi]:
+    """Per zone: visits that stayed there, mean stay (s) and its share of the time in all zones of the shop."""
+    kpis: list[Kpi] = []
+    time_s = {zone.id: _zone_times(visits, zone.id) for zone in site.zones}
+    all_s = np.sum([times for times in time_s.values()], axis=0) if time_s else np.empty(0)
+    for zone in site.zones:
+        times = time_s[zone.id]
+        stayed = times > 0
+        p = np.array([v.p_entrant for v in visits])
+        kpis.append(_counted("zone_visits", p[stayed], site, coverage, of=zone.id))
+        kpis.append(Kpi(id="zone_dwell", value=_mean(times[stayed]), coverage=coverage, of=zone.id))
+        share = _share(
+            p * all_s, np.divide(times, all_s, out=np.zeros(len(times)), where=all_s > 0), "no zone was visited"
+        )
+        kpis.append(Kpi(id="zone_share", value=share, coverage=coverage, of=zone.id))
+    return kpis
+
+
+def _zone_times(visits: Sequence[Visit], zone: str) -> NDArray[np.float64]:
+    return np.array([sum(stay.leave_s - stay.enter_s for stay in v.zones if stay.zone == zone) for v in visits], float)
+
+
+def _share(weight: NDArray[np.float64], hit: NDArray[np.float64], reason: str) -> Estimate:
+    """Weighted mean of hits (V,) in [0, 1] with Wilson's interval at the effective sample size."""
+    method = "weighted share, Wilson"
+    total = float(weight.sum())
+    if total <= 0:
+        return undefined(reason, method=method)
+    share = float((weight * hit).sum()) / total
+    n = total**2 / float((weight**2).sum())
+    centre = (share + Z90**2 / (2 * n)) / (1 + Z90**2 / n)
+    half = Z90 / (1 + Z90**2 / n) * math.sqrt(share * (1 - share) / n + Z90**2 / (4 * n * n))
+    return Estimate(value=share, low=max(0.0, centre - half), high=min(1.0, centre + half), method=method)
+
+
+def _mean(values: NDArray[np.float64]) -> Estimate:
+    method = "mean, normal interval"
+    if len(values) < 2:
+        return undefined("fewer than two stays", method=method)
+    half = Z90 * float(values.std(ddof=1)) / math.sqrt(len(values))
+    mean = float(values.mean())
+    return Estimate(value=mean, low=max(0.0, mean - half), high=mean + half, method=method)
+
+
+def _middle(lo: float, hi: float) -> float:
+    return (lo + hi) / 2
