@@ -2,9 +2,9 @@
 """Sightings to bursts to tracks: which addresses are one phone. No raw address ever gets here.
 
 A burst is a run of frames of one address with gaps under `burst_gap_s`. A closed burst of a known address goes to
-that address's track; of a new random address, to the likeliest track of its element class, or it starts a track.
-A track's weight is its share of the class (lately heard, changing addresses) times the likelihood ratio of the RSSI
-vector; the odds of a new phone are learnt per class from the births so far. Bursts close in time order whatever the
+that address's track; of a new random address, to the likeliest track of its element class, or it starts a track
+where a new phone is likelier than all of them together. A track's weight is its share of the class (lately heard,
+changing addresses) times the likelihood ratio of the RSSI vector; the odds of a new phone are learnt per class. Bursts close in time order whatever the
 chunking, so chunked input equals whole input.
 
 Constants were chosen on one half of the labelled phones of tests/accuracy/crowd.py and scored on the other.
@@ -103,6 +103,7 @@ cdef struct Rules:
     double background_db2
     double scan_s
     double scan_bonus
+    double birth_p
     double birth_prior
     double birth_weight
     double follow
@@ -161,14 +162,15 @@ cdef class Tracker:
         double burst_gap_s=1.0,
         double tau_s=300.0,
         double horizon_s=600.0,
-        double link_sigma_db=6.0,
-        double drift_db2_per_s=0.3,
+        double link_sigma_db=3.0,
+        double drift_db2_per_s=0.6,
         double background_sigma_db=9.0,
         double scan_s=3.0,
-        double scan_bonus=1.0,
-        double birth_prior=0.12,
-        double birth_weight=5.0,
-        double follow=0.4,
+        double scan_bonus=2.0,
+        double birth_p=0.7,
+        double birth_prior=0.03,
+        double birth_weight=20.0,
+        double follow=0.6,
         bint trust_local_bit=True,
     ):
         if not 1 <= probes <= 64:
@@ -177,7 +179,7 @@ cdef class Tracker:
         self.max_addresses = max_addresses
         self.rules = Rules(
             burst_gap_s * 1e6, tau_s, horizon_s * 1e6, 2 * link_sigma_db**2, drift_db2_per_s,
-            2 * background_sigma_db**2, scan_s, scan_bonus, birth_prior,
+            2 * background_sigma_db**2, scan_s, scan_bonus, birth_p, birth_prior,
             birth_weight, follow, trust_local_bit,
         )
         self.now_us = -(<int64_t>1 << 62)
@@ -378,26 +380,29 @@ cdef class Tracker:
         if self.rules.trust_local_bit and not o.flags & RANDOMISED:
             return NONE
         cdef uint32_t c = self.root(o.element_class)
-        cdef double best = -1e300, total = 0, score, prior
+        cdef double best = -1e300, weights = 0, evidence = 0, prior, ratio
         cdef int32_t winner = NONE, i = self.class_head[c], previous = NONE
         while i >= 0:
             if o.first_us - self.track[i].last_us > self.rules.horizon_us:
                 i = self.forget(c, previous, i)
                 continue
             prior = self.prior(o, i)
-            total += exp(prior)
-            score = prior + self.likelihood(o, rssi, i)
-            if score > best:
-                best, winner = score, i
+            ratio = self.likelihood(o, rssi, i)
+            weights += exp(prior)
+            evidence += exp(prior + ratio)
+            if prior + ratio > best:
+                best, winner = prior + ratio, i
             previous = i
             i = self.track[i].next
-        cdef double birth = self.class_births[c] + self.rules.birth_weight * self.rules.birth_prior
-        birth /= self.class_new[c] + self.rules.birth_weight
+        cdef double birth = 1
+        if winner != NONE:
+            birth = (self.class_births[c] + self.rules.birth_weight * self.rules.birth_prior) / (
+                self.class_new[c] + self.rules.birth_weight
+            )
+            birth /= birth + (1 - birth) * evidence / weights
         self.class_new[c] += 1
-        if winner == NONE or best - log(total) < log(birth / (1 - birth)):
-            self.class_births[c] += 1
-            return NONE
-        return winner
+        self.class_births[c] += birth
+        return NONE if birth > self.rules.birth_p else winner
 
     cdef double prior(self, const Open* o, int32_t i) noexcept:
         """Log weight of track `i` among its class before RSSI: how lately it was heard, how often it changes address."""

@@ -30,6 +30,7 @@ class Tracker:
         background_sigma_db: float = ...,
         scan_s: float = ...,
         scan_bonus: float = ...,
+        birth_p: float = ...,
         birth_prior: float = ...,
         birth_weight: float = ...,
         follow: float = ...,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.core._associate import BURST
+from hostkit.core.associate import BURST
 from hostkit.core.count import devices_in_window
 from hostkit.model import Coverage, Estimate
 

@@ -11,7 +11,7 @@ Z90 = 1.6449  # two-sided 90 % of a normal
 
 # Relative error that association leaves in a track count (phones split and merged), as a log standard deviation:
 # tests/accuracy/test_associate.py measures it on labelled phones superposed at random times.
-TRACK_LOG_SD = 0.15
+TRACK_LOG_SD = 0.25
 # Spread of the mean burst rate between crowds of different phones, as a log standard deviation.
 RATE_LOG_SD = 0.5
 

@@ -145,7 +145,7 @@ def _zones(visits: Sequence[Visit], site: Site, coverage: Coverage) -> list[Kpi]
     """Per zone: visits that stayed there, mean stay (s) and its share of the time in all zones of the shop."""
     kpis: list[Kpi] = []
     time_s = {zone.id: _zone_times(visits, zone.id) for zone in site.zones}
-    all_s = np.sum([times for times in time_s.values()], axis=0) if time_s else np.empty(0)
+    all_s = np.sum(list(time_s.values()), axis=0) if time_s else np.empty(0)
     for zone in site.zones:
         times = time_s[zone.id]
         stayed = times > 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.core._associate import Columns, Tracker
+from hostkit.core.associate import Columns, Tracker
 from hostkit.core.bins import BinCounter, CountBin
 from hostkit.core.calendar import next_rotation_us
 from hostkit.core.count import devices_in_window

@@ -6,7 +6,7 @@ Never invents an x, y: without positions they are NaN.
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.core._associate import BURST
+from hostkit.core.associate import BURST
 from hostkit.core.locate import Locator
 from hostkit.model import Rings, Site
 

@@ -114,10 +114,8 @@ class VisitCutter:
         first_s, last_s = rows["first_us"] * 1e-6, rows["last_us"] * 1e-6
         stops = np.append(starts[1:], len(rows)) - 1
         count = stops - starts + 1
-        interval_s = np.where(
-            count > 1, (last_s[stops] - first_s[starts]) / np.maximum(count - 1, 1), MEDIAN_INTERVAL_S
-        )
-        interval_s = np.minimum(interval_s, MAX_INTERVAL_S)
+        mean_s = (last_s[stops] - first_s[starts]) / np.maximum(count - 1, 1)
+        interval_s = np.minimum(np.where(count > 1, mean_s, MEDIAN_INTERVAL_S), MAX_INTERVAL_S)
         begin, end = starts, stops
         if self._places.positions:
             p_inside = np.add.reduceat(rows["p_inside"].astype(float), starts) / count
