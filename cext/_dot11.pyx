@@ -56,7 +56,6 @@ cdef extern from "dot11.h" nogil:
     dot11_verdict dot11_record(
         const dot11_key *key, const uint8_t *frame, size_t size, const dot11_reception *reception, uint8_t *out
     ) noexcept
-    uint32_t dot11_hash(const uint8_t *data, size_t size) noexcept
     int dot11_element_rule(size_t index, dot11_rule *out) noexcept
     uint32_t dot11_fingerprint_version() noexcept
 
@@ -793,18 +792,3 @@ def element_rules():
 def fingerprint_version():
     """Hash of the static table and of the hash's own revision."""
     return dot11_fingerprint_version()
-
-
-def hash_packets(data, const int64_t[::1] offsets, const int64_t[::1] lengths):
-    """XOR of the fingerprint hash over each whole packet: the floor a parser is measured against."""
-    cdef View view = View(data)
-    cdef const uint8_t *base = <const uint8_t *>view.buffer.buf
-    cdef Py_ssize_t i
-    cdef uint32_t total = 0
-    for i in range(offsets.shape[0]):
-        if offsets[i] < 0 or lengths[i] < 0 or lengths[i] > view.buffer.len - offsets[i]:
-            raise ValueError(f"packet {i} lies outside the buffer")
-    with nogil:
-        for i in range(offsets.shape[0]):
-            total ^= dot11_hash(base + offsets[i], <size_t>lengths[i])
-    return total

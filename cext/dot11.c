@@ -10,67 +10,71 @@
 #define RULE(treat, bit) (uint8_t)(((unsigned)(treat) << 5) | (unsigned)(bit))
 #define RULE_TREAT(rule) ((unsigned)(rule) >> 5)
 #define RULE_BIT(rule) ((unsigned)(rule)&31U)
+#define LOOK_FURTHER RULE(7, 31) /* extended id or vendor decides */
 
 #define ID_SSID 0U
 #define ID_DS 3U
 #define ID_HT 45U
 #define ID_VENDOR 221U
 #define ID_EXTENSION 255U
+#define EXTENSION_FILS 2U
+#define EXTENSION_HE 35U
 
-#define OTHER_EXTENSION RULE(DOT11_STABLE, 19)
-#define OTHER_VENDOR RULE(DOT11_STABLE, 28)
-#define OTHER_ELEMENT RULE(DOT11_STABLE, 31)
-
-typedef struct {
-    uint8_t id, rule;
-} id_rule;
-typedef struct {
+/* Element ids of IEEE 802.11-2020 table 9-92; without a row: STABLE, bit 0. Names of networks are not the phone's. */
+static const uint8_t elements[256] = {
+    [ID_SSID] = RULE(DOT11_DROP, 1),
+    [1] = RULE(DOT11_STABLE, 2),        /* supported rates */
+    [ID_DS] = RULE(DOT11_PRESENCE, 3),  /* DS parameter set: the channel of this very frame */
+    [10] = RULE(DOT11_STABLE, 4),       /* request */
+    [ID_HT] = RULE(DOT11_MASKED, 5),    /* HT capabilities */
+    [50] = RULE(DOT11_STABLE, 6),       /* extended supported rates */
+    [59] = RULE(DOT11_STABLE, 7),       /* supported operating classes */
+    [70] = RULE(DOT11_STABLE, 8),       /* RM enabled capabilities */
+    [84] = RULE(DOT11_DROP, 9),         /* SSID list */
+    [107] = RULE(DOT11_DROP, 10),       /* interworking: the venue and HESSID sought */
+    [114] = RULE(DOT11_DROP, 11),       /* mesh id */
+    [127] = RULE(DOT11_STABLE, 12),     /* extended capabilities */
+    [191] = RULE(DOT11_STABLE, 13),     /* VHT capabilities */
+    [ID_VENDOR] = LOOK_FURTHER,
+    [ID_EXTENSION] = LOOK_FURTHER,
+};
+/* Extended ids, table 9-92 with 802.11ax and 802.11be; without a row: STABLE, bit 0. */
+static const uint8_t extensions[256] = {
+    [EXTENSION_FILS] = RULE(DOT11_PRESENCE, 14), /* FILS request parameters: change from frame to frame */
+    [EXTENSION_HE] = RULE(DOT11_MASKED, 15),     /* HE capabilities */
+    [59] = RULE(DOT11_STABLE, 16),               /* HE 6 GHz band capabilities */
+    [107] = RULE(DOT11_STABLE, 17),              /* multi-link */
+    [108] = RULE(DOT11_STABLE, 18),              /* EHT capabilities */
+};
+/* OUI << 8 | type; the first that fits. A WPS body carries a UUID and P2P a device name: neither may enter, even
+ * hashed. Microsoft's type 8 and Epigram's type 4 count and drift within one address (2 and 7 % of its frames). */
+static const struct {
     uint32_t code, select;
     uint8_t rule;
-} vendor_rule;
-
-/* Element ids of IEEE 802.11-2020 table 9-92. Names of networks and of the wanted venue are not the phone's. */
-static const id_rule elements[] = {
-    {ID_SSID, RULE(DOT11_DROP, 0)},
-    {1, RULE(DOT11_STABLE, 1)},      /* supported rates */
-    {ID_DS, RULE(DOT11_PRESENCE, 2)}, /* DS parameter set: the channel of this very frame */
-    {10, RULE(DOT11_STABLE, 3)},     /* request */
-    {ID_HT, RULE(DOT11_MASKED, 4)},  /* HT capabilities */
-    {50, RULE(DOT11_STABLE, 5)},     /* extended supported rates */
-    {59, RULE(DOT11_STABLE, 6)},     /* supported operating classes */
-    {70, RULE(DOT11_STABLE, 7)},     /* RM enabled capabilities */
-    {72, RULE(DOT11_STABLE, 8)},     /* 20/40 BSS coexistence */
-    {84, RULE(DOT11_DROP, 9)},       /* SSID list */
-    {107, RULE(DOT11_DROP, 10)},     /* interworking: access network type and HESSID sought */
-    {114, RULE(DOT11_DROP, 11)},     /* mesh id */
-    {127, RULE(DOT11_STABLE, 12)},   /* extended capabilities */
-    {191, RULE(DOT11_STABLE, 13)},   /* VHT capabilities */
+} vendors[] = {
+    {0x0050f208U, 0xffffffffU, RULE(DOT11_TYPE, 19)},
+    {0x506f9a16U, 0xffffffffU, RULE(DOT11_STABLE, 20)}, /* multi-band operation */
+    {0x00101800U, 0xffffff00U, RULE(DOT11_STABLE, 21)}, /* Broadcom */
+    {0x0017f200U, 0xffffff00U, RULE(DOT11_STABLE, 22)}, /* Apple */
+    {0x8cfdf000U, 0xffffff00U, RULE(DOT11_STABLE, 23)}, /* Qualcomm */
+    {0x0050f204U, 0xffffffffU, RULE(DOT11_TYPE, 24)},   /* WPS */
+    {0x506f9a09U, 0xffffffffU, RULE(DOT11_TYPE, 25)},   /* P2P */
+    {0x00904c04U, 0xffffffffU, RULE(DOT11_TYPE, 26)},   /* Epigram */
+    {0x506f9a00U, 0xffffff00U, RULE(DOT11_STABLE, 27)}, /* Wi-Fi Alliance */
+    {0x0050f200U, 0xffffff00U, RULE(DOT11_STABLE, 28)}, /* Microsoft */
+    {0, 0, RULE(DOT11_STABLE, 29)},                     /* any other */
 };
-/* Extended ids, table 9-92 with 802.11ax and 802.11be. */
-static const id_rule extensions[] = {
-    {2, RULE(DOT11_PRESENCE, 14)}, /* FILS request parameters: change from frame to frame */
-    {35, RULE(DOT11_STABLE, 15)},  /* HE capabilities */
-    {59, RULE(DOT11_STABLE, 16)},  /* HE 6 GHz band capabilities */
-    {107, RULE(DOT11_STABLE, 17)}, /* multi-link */
-    {108, RULE(DOT11_STABLE, 18)}, /* EHT capabilities */
+/* What MASKED clears, by octet of the element with its header; a shorter or longer element is STABLE. */
+#define MASKED_LEAST 16U
+#define MASKED_MOST 64U
+static const uint8_t ht_clear[MASKED_MOST] = {
+    [3] = 0x40, /* 40 MHz intolerant follows what the phone hears (9.4.2.55) */
+    [5] = 0xff, [6] = 0xff, [7] = 0xff, [8] = 0xff, [9] = 0xff, /* the Rx MCS bitmask follows the chains awake */
+    [10] = 0xff, [11] = 0xff, [12] = 0xff, [13] = 0xff, [14] = 0xff,
 };
-/* OUI << 8 | type. A WPS body carries a UUID and P2P a device name: neither may enter, even hashed. */
-static const vendor_rule vendors[] = {
-    {0x0050f204U, 0xffffffffU, RULE(DOT11_TYPE, 20)},   /* WPS */
-    {0x506f9a09U, 0xffffffffU, RULE(DOT11_TYPE, 21)},   /* P2P */
-    {0x0050f200U, 0xffffff00U, RULE(DOT11_STABLE, 22)}, /* Microsoft */
-    {0x506f9a00U, 0xffffff00U, RULE(DOT11_STABLE, 23)}, /* Wi-Fi Alliance */
-    {0x0017f200U, 0xffffff00U, RULE(DOT11_STABLE, 24)}, /* Apple */
-    {0x00101800U, 0xffffff00U, RULE(DOT11_STABLE, 25)}, /* Broadcom */
-    {0x8cfdf000U, 0xffffff00U, RULE(DOT11_STABLE, 26)}, /* Qualcomm */
-    {0x00904c00U, 0xffffff00U, RULE(DOT11_STABLE, 27)}, /* Epigram */
+static const uint8_t he_clear[MASKED_MOST] = {
+    [20] = 0x0c, [22] = 0x0c, /* Rx and Tx HE-MCS of two streams, likewise (9.4.2.248) */
 };
-/* HT capabilities, header and 26 octets (9.4.2.55): 40 MHz intolerant (bit 14 of the info field) follows what the
- * phone hears; the Rx MCS bitmask (octets 3..12) follows the chains awake. */
-#define HT_BYTES 28U
-static const uint8_t ht_mask[HT_BYTES] = {
-    0xff, 0xff, 0xff, 0xbf, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -188,20 +192,33 @@ static uint64_t fold(uint64_t a, uint64_t b)
 /* Adds a run of bytes; runs are kept apart by their length. */
 static uint64_t absorb(uint64_t hash, const uint8_t *p, size_t size)
 {
-    uint64_t a, b;
+    uint64_t a, b = 0;
 
     hash ^= (uint64_t)size * SALT_B;
     for (; size > 16; p += 16, size -= 16)
         hash = fold(load64(p) ^ SALT_A, load64(p + 8) ^ hash);
-    if (size >= 8) {
+    if (size >= 8)
         a = load64(p), b = load64(p + size - 8);
-    } else if (size >= 4) {
+    else if (size >= 4)
         a = load32(p), b = load32(p + size - 4);
-    } else {
-        a = size > 0 ? (uint64_t)p[0] | (uint64_t)p[size >> 1] << 8 | (uint64_t)p[size - 1] << 16 : 0;
-        b = 0;
-    }
+    else
+        a = size ? (uint64_t)p[0] | (uint64_t)p[size >> 1] << 8 | (uint64_t)p[size - 1] << 16 : 0;
     return fold(a ^ SALT_A, b ^ hash);
+}
+
+static uint64_t load_kept(const uint8_t *p, const uint8_t *clear)
+{
+    return load64(p) & ~load64(clear);
+}
+
+/* Likewise without the bits of `clear`; at least 16 bytes, the last 16 overlapping those before. */
+static uint64_t absorb_masked(uint64_t hash, const uint8_t *p, size_t size, const uint8_t *clear)
+{
+    hash ^= (uint64_t)size * SALT_B;
+    for (; size > 16; p += 16, clear += 16, size -= 16)
+        hash = fold(load_kept(p, clear) ^ SALT_A, load_kept(p + 8, clear + 8) ^ hash);
+    p -= 16 - size, clear -= 16 - size;
+    return fold(load_kept(p, clear) ^ SALT_A, load_kept(p + 8, clear + 8) ^ hash);
 }
 
 static uint32_t finish(uint64_t hash)
@@ -210,121 +227,81 @@ static uint32_t finish(uint64_t hash)
     return (uint32_t)(hash ^ hash >> 32);
 }
 
-uint32_t dot11_hash(const uint8_t *data, size_t size)
-{
-    return finish(absorb(SALT_A, data, size));
-}
-
 /* ---- element walk ---- */
-
-typedef struct {
-    uint64_t hash;
-    const uint8_t *run; /* first byte of the STABLE elements not yet hashed; 0: none */
-} walk;
-
-static void end_run(walk *w, const uint8_t *end)
-{
-    if (w->run) {
-        w->hash = absorb(w->hash, w->run, (size_t)(end - w->run));
-        w->run = 0;
-    }
-}
-
-static uint8_t find_id(const id_rule *rules, size_t count, uint8_t id, uint8_t other)
-{
-    size_t i;
-
-    for (i = 0; i < count; i++)
-        if (rules[i].id == id)
-            return rules[i].rule;
-    return other;
-}
 
 static uint8_t find_vendor(uint32_t code)
 {
-    size_t i;
+    size_t i = 0;
 
-    for (i = 0; i < COUNT(vendors); i++)
-        if ((code & vendors[i].select) == vendors[i].code)
-            return vendors[i].rule;
-    return OTHER_VENDOR;
+    while ((code & vendors[i].select) != vendors[i].code)
+        i++; /* the last row fits all */
+    return vendors[i].rule;
 }
 
-static uint8_t find_rule(const uint8_t *element)
+/* The rule of an element whose id alone does not tell. */
+static uint8_t look_further(const uint8_t *element)
 {
-    const uint8_t length = element[1];
-
-    if (element[0] == ID_VENDOR)
-        return length >= 4 ? find_vendor(load32_big(element + 2)) : OTHER_VENDOR;
     if (element[0] == ID_EXTENSION)
-        return length >= 1 ? find_id(extensions, COUNT(extensions), element[2], OTHER_EXTENSION) : OTHER_EXTENSION;
-    return find_id(elements, COUNT(elements), element[0], OTHER_ELEMENT);
+        return element[1] > 0 ? extensions[element[2]] : 0;
+    return find_vendor(element[1] >= 4 ? load32_big(element + 2) : 0);
 }
 
-/* Hashes what the table leaves of a non-STABLE element. */
-static void add_reduced(walk *w, const uint8_t *element, unsigned treat)
+/* Adds what the table leaves of an element that is not STABLE. */
+static uint64_t absorb_reduced(uint64_t hash, const uint8_t *element, unsigned treat)
 {
-    uint8_t kept[HT_BYTES];
-    size_t i;
+    const size_t size = 2U + element[1];
+    uint8_t token[2];
 
-    switch (treat) {
-    case DOT11_MASKED:
-        for (i = 0; i < HT_BYTES; i++)
-            kept[i] = element[i] & ht_mask[i];
-        w->hash = absorb(w->hash, kept, HT_BYTES);
-        break;
-    case DOT11_PRESENCE:
-        kept[0] = element[0];
-        kept[1] = element[0] == ID_EXTENSION ? element[2] : 0;
-        w->hash = absorb(w->hash, kept, 2);
-        break;
-    case DOT11_TYPE:
-        w->hash = absorb(w->hash, element + 2, 4);
-        break;
-    default:
-        break;
-    }
+    if (treat == DOT11_MASKED && size >= MASKED_LEAST && size <= MASKED_MOST)
+        return absorb_masked(hash, element, size, element[0] == ID_HT ? ht_clear : he_clear);
+    if (treat == DOT11_MASKED)
+        return absorb(hash, element, size);
+    if (treat == DOT11_TYPE)
+        return absorb(hash, element + 2, 4);
+    if (treat == DOT11_DROP)
+        return hash;
+    token[0] = element[0];
+    token[1] = element[0] == ID_EXTENSION ? element[2] : 0;
+    return absorb(hash, token, sizeof token);
 }
 
-static void read_ssid(const dot11_key *key, const uint8_t *element, dot11_probe *out)
+static uint32_t ssid_key(const dot11_key *key, const uint8_t *element)
 {
-    if (element[1] == 0)
-        return;
-    out->ssid_key = (uint32_t)(dot11_siphash(key, element + 2, element[1]) & 0xffffffffU);
-    if (out->ssid_key == 0)
-        out->ssid_key = 1; /* 0 is the wildcard */
+    const uint32_t half = element[1] ? (uint32_t)(dot11_siphash(key, element + 2, element[1]) & 0xffffffffU) : 0;
+
+    return half || !element[1] ? half : 1; /* 0 is the wildcard */
 }
 
 static void walk_elements(const dot11_key *key, const uint8_t *p, const uint8_t *end, dot11_probe *out)
 {
-    walk w = {SALT_A, 0};
+    const uint8_t *run = p; /* first of the STABLE elements not yet hashed */
+    uint64_t hash = SALT_A;
+    uint32_t mask = 0;
     unsigned count = 0;
 
-    while (end - p >= 2 && end - p - 2 >= p[1]) {
-        const uint8_t rule = find_rule(p);
-        unsigned treat = RULE_TREAT(rule);
-        if (treat == DOT11_MASKED && p[1] + 2U != HT_BYTES)
-            treat = DOT11_STABLE; /* not the element the mask was made for */
-        if (treat == DOT11_STABLE) {
-            if (!w.run)
-                w.run = p;
-        } else {
-            end_run(&w, p);
-            add_reduced(&w, p, treat);
-            if (p[0] == ID_SSID && !(out->element_mask & 1U))
-                read_ssid(key, p, out);
-            else if (p[0] == ID_DS && p[1] == 1)
+    for (; end - p >= 2 && end - p - 2 >= p[1]; p += 2U + p[1], count++) {
+        uint8_t rule = elements[p[0]];
+        if (rule == LOOK_FURTHER)
+            rule = look_further(p);
+        if (RULE_TREAT(rule) != DOT11_STABLE) {
+            if (run != p)
+                hash = absorb(hash, run, (size_t)(p - run));
+            run = p + 2U + p[1];
+            hash = absorb_reduced(hash, p, RULE_TREAT(rule));
+            if (p[0] == ID_DS && p[1] == 1)
                 out->channel = p[2];
+            else if (p[0] == ID_SSID && !(mask & (uint32_t)1 << RULE_BIT(rule)))
+                out->ssid_key = ssid_key(key, p);
         }
-        out->element_mask |= (uint32_t)1 << RULE_BIT(rule);
-        count++;
-        p += 2U + p[1];
+        mask |= (uint32_t)1 << RULE_BIT(rule);
     }
-    end_run(&w, p);
+    if (run != p)
+        hash = absorb(hash, run, (size_t)(p - run));
     if (p != end)
         out->flags |= DOT11_MALFORMED;
+    out->element_mask = mask;
     out->element_count = (uint8_t)(count < 255 ? count : 255);
-    out->fingerprint = finish(w.hash);
+    out->fingerprint = finish(hash);
 }
 
 /* ---- frame ---- */
@@ -384,32 +361,28 @@ dot11_verdict dot11_record(const dot11_key *key, const uint8_t *frame, size_t si
 
 /* ---- the table as data ---- */
 
-static void fill_rule(dot11_rule *out, enum dot11_space space, uint32_t code, uint32_t select, uint8_t rule)
+static int fill_rule(dot11_rule *out, unsigned space, uint32_t code, uint32_t select, uint8_t rule)
 {
     out->code = code;
     out->select = select;
     out->space = (uint8_t)space;
     out->treat = (uint8_t)RULE_TREAT(rule);
     out->bit = (uint8_t)RULE_BIT(rule);
+    return 1;
 }
 
 int dot11_element_rule(size_t index, dot11_rule *out)
 {
-    if (index < COUNT(elements)) {
-        fill_rule(out, DOT11_ELEMENT, elements[index].id, 0xffU, elements[index].rule);
-        return 1;
-    }
-    index -= COUNT(elements);
-    if (index < COUNT(extensions)) {
-        fill_rule(out, DOT11_EXTENSION, extensions[index].id, 0xffU, extensions[index].rule);
-        return 1;
-    }
-    index -= COUNT(extensions);
-    if (index < COUNT(vendors)) {
-        fill_rule(out, DOT11_VENDOR, vendors[index].code, vendors[index].select, vendors[index].rule);
-        return 1;
-    }
-    return 0;
+    const uint8_t *const tables[2] = {elements, extensions};
+    unsigned space, id;
+
+    for (space = DOT11_ELEMENT; space <= DOT11_EXTENSION; space++)
+        for (id = 0; id < 256; id++)
+            if (tables[space][id] && tables[space][id] != LOOK_FURTHER && index-- == 0)
+                return fill_rule(out, space, id, 0xffU, tables[space][id]);
+    if (index >= COUNT(vendors))
+        return 0;
+    return fill_rule(out, DOT11_VENDOR, vendors[index].code, vendors[index].select, vendors[index].rule);
 }
 
 uint32_t dot11_fingerprint_version(void)
@@ -424,5 +397,7 @@ uint32_t dot11_fingerprint_version(void)
         store(store(store(p, rule.space, 1), rule.treat, 1), rule.bit, 1);
         hash = absorb(hash, row, sizeof row);
     }
-    return finish(absorb(hash, ht_mask, HT_BYTES));
+    hash = absorb(hash, ht_clear, sizeof ht_clear);
+    hash = absorb(hash, he_clear, sizeof he_clear);
+    return finish(hash);
 }

@@ -45,7 +45,7 @@ typedef struct {
     uint32_t select; /* bits of code that count: all but the type where a rule is for a whole OUI */
     uint8_t space;   /* enum dot11_space */
     uint8_t treat;   /* enum dot11_class */
-    uint8_t bit;     /* of the element mask */
+    uint8_t bit;     /* of the element mask; 0: any element without a row */
 } dot11_rule;
 
 typedef struct {
@@ -82,9 +82,6 @@ dot11_verdict dot11_parse(const dot11_key *key, const uint8_t *frame, size_t siz
 /* The probe's path: parses and packs one wire record. */
 dot11_verdict dot11_record(const dot11_key *key, const uint8_t *frame, size_t size,
                                 const dot11_reception *reception, uint8_t out[DOT11_RECORD_BYTES]);
-
-/* The fingerprint's hash over any bytes; the floor no parser can beat, for benchmarks and tests. */
-uint32_t dot11_hash(const uint8_t *data, size_t size);
 
 /* Row `index` of the static table; 0 past its end, else 1. */
 int dot11_element_rule(size_t index, dot11_rule *out);

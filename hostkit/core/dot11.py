@@ -54,7 +54,7 @@ class Treatment(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementRule:
-    """One row of the static element table; elements without a row are STABLE."""
+    """One row of the static element table; elements without a row are STABLE and bit 0."""
 
     space: Space
     code: int
