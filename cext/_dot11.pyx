@@ -333,12 +333,12 @@ cdef inline int64_t pcapng_time(uint64_t ticks, const Interface *interface, bint
             exponent -= 1
     seconds = ticks // second_ticks
     rest = ticks % second_ticks
-    if seconds >= MAX_TIME_S or not -<int64_t>MAX_TIME_S < interface.offset_s < <int64_t>MAX_TIME_S:
+    if seconds >> 61 or not -(<int64_t>1 << 61) < interface.offset_s < <int64_t>1 << 61:
         ok[0] = False
         return 0
     total_s = <int64_t>seconds + interface.offset_s
     ok[0] = 0 <= total_s < <int64_t>MAX_TIME_S
-    return total_s * 1000000 + <int64_t>(rest * 1000000 // second_ticks)
+    return total_s * 1000000 + <int64_t>(rest * 1000000 // second_ticks) if ok[0] else 0
 
 
 cdef inline void fill_row(Row *row, const dot11_probe *probe) noexcept nogil:
