@@ -178,7 +178,7 @@ cdef struct Layout:
     uint16_t channel
     uint16_t rssi
     uint16_t noise
-    uint16_t end  # of the last of these
+    uint32_t end  # of all fields
 
 
 cdef struct Packet:
@@ -242,9 +242,6 @@ cdef inline void note_field(Layout *layout, int field, uint32_t at) noexcept nog
         layout.rssi = <uint16_t>at
     elif field == FIELD_NOISE and not layout.noise:
         layout.noise = <uint16_t>at
-    else:
-        return
-    layout.end = <uint16_t>(at + (FIELDS[field] & 15))
 
 
 cdef inline uint32_t place_word(Layout *layout, uint32_t present, uint32_t at, uint32_t end) noexcept nogil:
@@ -652,7 +649,7 @@ cdef class Reader:
             return place_fields(header, length, layout)
         if present != self.layout_present:
             memset(&self.layout, 0, sizeof(Layout))
-            place_word(&self.layout, present, 8, 0xFFFF)
+            self.layout.end = place_word(&self.layout, present, 8, 0xFFFF)
             self.layout_present = present
         layout[0] = self.layout
         return layout.end <= length
