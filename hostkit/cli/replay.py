@@ -1,0 +1,152 @@
+"""`footfall replay`: captures in, figures out."""
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import click
+
+from hostkit.cli import text
+from hostkit.cli.replay_text import footnote, headline, print_summary
+from hostkit.config import load_site
+from hostkit.errors import UsageError
+from hostkit.hub.replay import ReplayResult, ReplaySettings
+from hostkit.hub.replay import replay as run_replay
+from hostkit.hub.report import report
+from hostkit.io.addresses import read_addresses
+from hostkit.io.files import check_directory, write_files
+from hostkit.io.tables import kpis_csv, series_csv, visits_csv, zones_csv
+
+DAY_S = 86_400
+MIN_BIN_S = 60
+UNITS_S = {"": 60, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+def bin_seconds(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    """Read `10`, `10m`, `10min`, `300s` or `1h` as seconds; a plain number is minutes. Raises UsageError."""
+    match = re.fullmatch(r"(\d{1,6})\s*(s|m|min|h|)", value.strip(), re.ASCII)
+    seconds = int(match[1]) * UNITS_S[match[2]] if match else 0
+    if seconds < MIN_BIN_S or DAY_S % seconds:
+        raise UsageError(
+            f"{value!a} is no bin width", where="--bin", next_step="give a part of a day: 5m, 10m, 30m, 1h"
+        )
+    return seconds
+
+
+def probe_captures(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[tuple[Path, str], ...]:
+    """Read each `door=monday.pcap` as (file, probe id). Raises UsageError."""
+    return tuple(_probe_capture(one) for one in value)
+
+
+def _probe_capture(value: str) -> tuple[Path, str]:
+    probe, _, path = value.partition("=")
+    if not path or not re.fullmatch(r"[a-z0-9-]{1,32}", probe, re.ASCII):
+        raise UsageError(
+            f"{value!a} is not ID=FILE",
+            where="--probe",
+            next_step="write it as door=monday.pcap, the id in small letters, digits and hyphens, at most 32",
+        )
+    return Path(path), probe
+
+
+@click.command(
+    epilog="""Examples:
+
+    \b
+      footfall replay monday.pcap
+      footfall replay --site site.toml --probe door=door.pcapng --probe till=till.pcapng
+      footfall replay --json --bin 1h *.pcap > figures.json
+      footfall replay --csv out --plot out.png --fixed desktops.txt monday.pcap
+
+    \b
+    Exit codes: 0 done (remarks on stderr tell of captures cut short or a clock set back),
+    2 wrong option, 3 input cannot be read, 4 site.toml is broken or contradicts itself,
+    5 disk full or no permission, 130 stopped by you, 1 a defect of Footfall: please report it."""
+)
+@click.argument("captures", nargs=-1, type=click.Path(path_type=Path), metavar="CAPTURE...")
+@click.option(
+    "--probe",
+    "probes",
+    multiple=True,
+    callback=probe_captures,
+    metavar="ID=FILE",
+    help="A capture and the probe that made it.",
+)
+@click.option("--site", "site_path", type=click.Path(path_type=Path), metavar="FILE", help="site.toml of the place.")
+@click.option("--fixed", type=click.Path(path_type=Path), metavar="FILE", help="Addresses to report apart, one a line.")
+@click.option(
+    "--bin", "bin_s", callback=bin_seconds, default="10m", show_default=True, metavar="WIDTH", help="Width of a count."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the summary.")
+@click.option("--csv", "csv_dir", type=click.Path(path_type=Path), metavar="DIR", help="Write tables there.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw counts and dwell.")
+@click.option(
+    "--truth", type=click.Path(path_type=Path), metavar="FILE", help="summary.json of a simulation to compare."
+)
+def replay(
+    *,
+    captures: tuple[Path, ...],
+    probes: tuple[tuple[Path, str], ...],
+    site_path: Path | None,
+    fixed: Path | None,
+    bin_s: int,
+    as_json: bool,
+    csv_dir: Path | None,
+    plot: Path | None,
+    truth: Path | None,
+) -> None:
+    """Turn captures of probe requests (pcap, pcapng; radiotap) into counts, visits and dwell with intervals.
+
+    Captures that follow each other are one probe's; those that overlap in time are several probes', whose clocks
+    are fitted on the frames they both heard. Without --site: UTC, one zone, signal strength alone tells inside
+    from outside. Nothing that could name a phone is printed or written.
+    """
+    settings = ReplaySettings(
+        captures=(*((path, None) for path in captures), *probes),
+        site=load_site(site_path) if site_path else None,
+        fixed_addresses=read_addresses(fixed) if fixed else (),
+        bin_s=bin_s,
+    )
+    if not settings.captures:
+        raise UsageError("no capture", where="replay", next_step="name one: footfall replay monday.pcap")
+    if csv_dir:
+        check_directory(csv_dir)
+    with text.progress_bar("replay") as on_progress:
+        result = run_replay(settings, on_progress)
+    for line in result.warnings:
+        text.remark(line)
+    write_files(_tables(result, csv_dir) | _drawing(result, plot))
+    if as_json:
+        text.emit(json.dumps(report(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        print_summary(result)
+
+
+def _tables(result: ReplayResult, directory: Path | None) -> dict[Path, bytes]:
+    if directory is None:
+        return {}
+    return {
+        directory / "series.csv": series_csv(result.bins, result.provenance),
+        directory / "visits.csv": visits_csv(result.visits, result.provenance),
+        directory / "kpis.csv": kpis_csv(result.kpis, result.provenance),
+        directory / "zones.csv": zones_csv(result.visits, result.provenance),
+    }
+
+
+def _drawing(result: ReplayResult, path: Path | None) -> dict[Path, bytes]:
+    if path is None:
+        return {}
+    plot = importlib.import_module("hostkit.io.plot")  # a second of CPU on a Pi, for those who ask for it
+    chart = plot.Chart(
+        bins=result.bins,
+        visits=result.visits,
+        time_zone=result.site.time_zone,
+        bin_s=result.bin_s,
+        title=headline(result),
+        note=footnote(result),
+    )
+    drawn: bytes = plot.png(chart)
+    return {path: drawn}

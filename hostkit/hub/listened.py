@@ -1,0 +1,69 @@
+"""When probes listened: the coverage of each bin, and the bins in which nobody was heard. Estimates nothing else."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from hostkit.core.bins import CountBin
+from hostkit.core.count import devices_in_window
+from hostkit.model import Coverage
+
+Span = tuple[int, int]
+
+
+def with_coverage(bins: Iterable[CountBin], spans_us: Sequence[Sequence[Span]], bin_s: int) -> tuple[CountBin, ...]:
+    """Give every bin in which a probe listened, in order of time, with its coverage.
+
+    `spans_us[p]` is when probe p listened, spans of one probe apart. Bins that nothing was heard in are added: a
+    listened silence is a count of zero.
+    """
+    coverage = _coverage(spans_us, bin_s)
+    heard = {round(bin_.start_s) // bin_s: bin_ for bin_ in bins}
+    return tuple(
+        replace(heard[number], coverage=coverage[number])
+        if number in heard
+        else _silent(number, bin_s, coverage[number])
+        for number in sorted(coverage)
+    )
+
+
+def total_coverage(bins: Sequence[CountBin]) -> Coverage:
+    """Coverage over all bins in which any probe listened."""
+    shares = [bin_.coverage.listened_share or 0.0 for bin_ in bins]
+    return Coverage(
+        listened_share=sum(shares) / len(shares) if shares else None,
+        probes_up=max((bin_.coverage.probes_up for bin_ in bins), default=0),
+        probes_expected=max((bin_.coverage.probes_expected for bin_ in bins), default=0),
+        completeness=None,
+    )
+
+
+def _coverage(spans_us: Sequence[Sequence[Span]], bin_s: int) -> Mapping[int, Coverage]:
+    bin_us = bin_s * 1_000_000
+    listened_us: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for probe, spans in enumerate(spans_us):
+        for start, end in spans:
+            for number in range(start // bin_us, end // bin_us + 1):
+                inside = min(end, (number + 1) * bin_us) - max(start, number * bin_us)
+                listened_us[number][probe] += inside
+    return {
+        number: Coverage(
+            listened_share=min(sum(by_probe.values()) / (bin_us * len(spans_us)), 1.0),
+            probes_up=len(by_probe),
+            probes_expected=len(spans_us),
+            completeness=None,
+        )
+        for number, by_probe in listened_us.items()
+    }
+
+
+def _silent(number: int, bin_s: int, coverage: Coverage) -> CountBin:
+    window_s = bin_s * (coverage.listened_share or 0.0)
+    return CountBin(
+        start_s=number * bin_s,
+        end_s=(number + 1) * bin_s,
+        devices=devices_in_window(tracks=0, bursts=0, presence_s=0.0, window_s=window_s),
+        addresses=0,
+        frames=0,
+        coverage=coverage,
+    )

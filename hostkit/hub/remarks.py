@@ -1,0 +1,48 @@
+"""What a reader of the result must know about its captures, each one line `where: what; next step`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from hostkit.core.clock import ClockFit
+from hostkit.hub.probes import overlapping
+from hostkit.hub.survey import Survey
+
+
+def remarks(
+    surveys: Sequence[Survey], names: Mapping[Path, str], fits: Mapping[Path, ClockFit], given: Mapping[Path, str]
+) -> Iterator[str]:
+    """Give a line for every capture that was not used as it stands, in the order of the captures."""
+    for survey in surveys:
+        yield from _of_capture(survey)
+    yield from _of_naming(surveys, names, given)
+    for path, fit in fits.items():
+        if fit.reason is not None:
+            yield f"{path}: clock not corrected: {fit.reason}; figures that join probes are less sure"
+
+
+def _of_capture(survey: Survey) -> Iterator[str]:
+    if survey.counts.truncated:
+        yield f"{survey.path}: ends inside a packet; the {survey.counts.frames} frames before it were used"
+    if survey.steps_back:
+        yield (
+            f"{survey.path}: its clock jumps back {survey.steps_back} times, by up to {survey.largest_step_s:.1f} s; "
+            "frames were put in order of their times, check the sniffer's clock"
+        )
+    if not survey.segments:
+        yield f"{survey.path}: no probe request among {survey.counts.packets} packets; it was left out"
+
+
+def _of_naming(surveys: Sequence[Survey], names: Mapping[Path, str], given: Mapping[Path, str]) -> Iterator[str]:
+    guessed = sorted({names[survey.path] for survey in surveys if survey.path in names and survey.path not in given})
+    if len(guessed) > 1:
+        yield (
+            f"{len(guessed)} probes: captures overlap in time, so they were taken as {', '.join(guessed)}; "
+            "name them with --probe ID=FILE"
+        )
+    for name in dict.fromkeys(names.values()):
+        clash = overlapping([survey for survey in surveys if names.get(survey.path) == name])
+        if clash:
+            yield (
+                f"{clash[1].path}: overlaps {clash[0].path} in time though both are of probe {name}; "
+                "frames both heard count twice, name two probes"
+            )
