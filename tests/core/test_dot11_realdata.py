@@ -15,7 +15,7 @@ from tests.conftest import DATA
 
 FIELDS = (
     *("frame.time_epoch", "wlan.ta", "wlan.seq", "radiotap.dbm_antsignal", "wlan.ds.current_channel"),
-    *("radiotap.channel.freq", "wlan.ta.resolved", "wlan.fc.retry", "wlan.ssid"),
+    *("radiotap.channel.freq", "wlan.fc.retry"),
 )
 CAPTURES = sorted(DATA.glob("probes/*/pcap/*/*.pcap")) + sorted(DATA.glob("derand/milano/*.pcap"))
 
@@ -41,8 +41,8 @@ def read_all(path: Path) -> np.ndarray:
 
 
 def channel(ds: str, mhz: str) -> int:
-    """Give the DS channel, else the tuned one; the recordings are all in 2.4 GHz."""
-    return int(ds) if ds else (14 if mhz == "2484" else (int(mhz) - 2407) // 5)
+    """Give the DS channel, else the tuned one; 0 is no channel, and the recordings are all in 2.4 GHz."""
+    return int(ds) if int(ds or 0) else (14 if mhz == "2484" else (int(mhz) - 2407) // 5)
 
 
 @pytest.mark.realdata
@@ -60,4 +60,4 @@ def test_capture_equals_tshark(path: Path) -> None:
     assert rows["rssi_dbm"].tolist() == [int(text) for text in columns[3]]
     assert rows["channel"].tolist() == [channel(ds, mhz) for ds, mhz in zip(columns[4], columns[5], strict=True)]
     assert (rows["flags"] & Flag.RANDOMISED != 0).tolist() == [bool(address[0] & 2) for address in addresses]
-    assert (rows["flags"] & Flag.RETRY != 0).tolist() == [text in ("1", "True") for text in columns[7]]
+    assert (rows["flags"] & Flag.RETRY != 0).tolist() == [text in ("1", "True") for text in columns[6]]
