@@ -379,15 +379,16 @@ cdef inline int observe(presence_t *s, int64_t time_us, float p) noexcept nogil:
 
 
 cdef inline void learn_interval(clock_t *clock, float interval_s) noexcept nogil:
-    """Streaming median: a step towards each interval, in proportion to it, that shrinks from 1/2 to 1/20."""
-    cdef float step
+    """Streaming median: a step towards each interval, never past it, by a share that shrinks from 1/2 to 1/20."""
+    cdef float grow = 1.0 + max(<float>0.05, <float>1.0 / (clock.intervals + 1))
     if interval_s <= 0.0:
         return
     if clock.intervals == 0:
         clock.interval_s = interval_s
+    elif interval_s > clock.interval_s:
+        clock.interval_s = min(interval_s, clock.interval_s * grow)
     else:
-        step = max(<float>0.05, <float>1.0 / (clock.intervals + 1))
-        clock.interval_s *= 1.0 + step if interval_s > clock.interval_s else 1.0 / (1.0 + step)
+        clock.interval_s = max(interval_s, clock.interval_s / grow)
     clock.intervals += clock.intervals < 1000
 
 

@@ -20,14 +20,16 @@
 #endif
 #define GRID_INLINE static inline __attribute__((always_inline))
 
+#ifndef GRID_LANES
 #define GRID_LANES 8
+#endif
 #define GRID_MAX_PROBES 64
-#define GRID_MAX_ROBUST 14 /* 14 factors of at most 16, squared, stay inside float32 */
+#define GRID_MAX_ROBUST 14 /* so many links, each 20 scales off, still have a product below 2^122 */
 #define GRID_MAX_NODES 31
 #define GRID_MAX_HEARD_P 0.99f
 
-typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
-typedef int32_t v8i __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float vf __attribute__((vector_size(4 * GRID_LANES), aligned(4), may_alias));
+typedef int32_t vi __attribute__((vector_size(4 * GRID_LANES), aligned(4), may_alias));
 
 typedef struct {
     const float *map;       /* [probes][cells] expected RSSI, dBm, at the mean transmit power */
@@ -56,70 +58,70 @@ typedef struct {
     double x, y, xx, xy, yy;
 } grid_fix_t;
 
-GRID_INLINE v8 grid_splat(float a) { return (v8){a, a, a, a, a, a, a, a}; }
-
-GRID_INLINE v8 grid_min(v8 a, v8 b) {
-    v8 out;
-    for (int i = 0; i < GRID_LANES; i++) out[i] = a[i] < b[i] ? a[i] : b[i];
-    return out;
+GRID_INLINE vf grid_splat(float a) {
+#ifdef __clang__
+    return a - (vf){0};
+#else
+    return __builtin_shuffle((vf){a}, (vi){0}); /* GCC 12 makes one broadcast of this, seven inserts of the other */
+#endif
 }
 
-GRID_INLINE v8 grid_max(v8 a, v8 b) {
-    v8 out;
-    for (int i = 0; i < GRID_LANES; i++) out[i] = a[i] > b[i] ? a[i] : b[i];
-    return out;
+/* mask ? a : b, lane by lane; a comparison of vectors gives the mask. */
+GRID_INLINE vf grid_select(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+
+GRID_INLINE float grid_sum(vf a) {
+    float sum = 0.0f;
+    for (int i = 0; i < GRID_LANES; i++) sum += a[i];
+    return sum;
 }
 
-GRID_INLINE float grid_sum(v8 a) { return ((a[0] + a[4]) + (a[1] + a[5])) + ((a[2] + a[6]) + (a[3] + a[7])); }
-
-/* exp(x) for x <= 0: 2^n from the exponent bits, 2^f by its series to the fifth power. */
-GRID_INLINE v8 grid_exp(v8 x) {
-    const v8 magic = grid_splat(12582912.0f); /* 1.5 * 2^23: rounds to an integer in the low bits */
-    v8 t = grid_max(x, grid_splat(-87.0f)) * grid_splat(1.44269504f);
-    v8 shifted = t + magic;
-    v8 f = t - (shifted - magic);
-    v8 p = grid_splat(1.3333558e-3f);
+/* exp(x) for x <= 0, 0 below -87: 2^n from the exponent bits, 2^f by its series to the fifth power. */
+GRID_INLINE vf grid_exp(vf x) {
+    const vf magic = grid_splat(12582912.0f); /* 1.5 * 2^23: rounds to an integer in the low bits */
+    vf t = x * grid_splat(1.44269504f);
+    vf shifted = t + magic;
+    vf f = t - (shifted - magic);
+    vf p = grid_splat(1.3333558e-3f);
     p = p * f + grid_splat(9.6181291e-3f);
     p = p * f + grid_splat(5.5504109e-2f);
     p = p * f + grid_splat(2.4022651e-1f);
     p = p * f + grid_splat(6.9314718e-1f);
     p = p * f + grid_splat(1.0f);
-    return (v8)((v8i)p + ((v8i)shifted << 23));
+    return (vf)(((vi)p + ((vi)shifted << 23)) & (x > grid_splat(-87.0f)));
 }
 
 /* log(x) for normal x > 0: mantissa in [sqrt(1/2), sqrt(2)), then 2 atanh((m - 1) / (m + 1)). */
-GRID_INLINE v8 grid_log(v8 x) {
-    const v8i root_half = (v8i)grid_splat(0.70710678f);
-    v8i e = ((v8i)x - root_half) >> 23;
-    v8 m = (v8)((v8i)x - (e << 23));
-    v8 s = (m - grid_splat(1.0f)) / (m + grid_splat(1.0f));
-    v8 z = s * s;
-    v8 p = grid_splat(2.0f / 9.0f);
+GRID_INLINE vf grid_log(vf x) {
+    const vi root_half = (vi)grid_splat(0.70710678f);
+    vi e = ((vi)x - root_half) >> 23;
+    vf m = (vf)((vi)x - (e << 23));
+    vf s = (m - grid_splat(1.0f)) / (m + grid_splat(1.0f));
+    vf z = s * s;
+    vf p = grid_splat(2.0f / 9.0f);
     p = p * z + grid_splat(2.0f / 7.0f);
     p = p * z + grid_splat(2.0f / 5.0f);
     p = p * z + grid_splat(2.0f / 3.0f);
     p = p * z + grid_splat(2.0f);
-    return __builtin_convertvector(e, v8) * grid_splat(0.69314718f) + p * s;
+    return __builtin_convertvector(e, vf) * grid_splat(0.69314718f) + p * s;
 }
 
 /* Standard normal distribution function by the logistic of a cubic (Bowling et al. 2009). */
-GRID_INLINE v8 grid_phi(v8 t) {
-    const v8 one = grid_splat(1.0f);
-    v8 z = (grid_splat(0.07056f) * t * t + grid_splat(1.5976f)) * t;
-    v8 high = one / (one + grid_exp(grid_min(z, -z))); /* exp(-|z|) never overflows */
-    v8i negative = t < grid_splat(0.0f);
-    return (v8)((negative & (v8i)(one - high)) | (~negative & (v8i)high));
+GRID_INLINE vf grid_phi(vf t) {
+    const vf one = grid_splat(1.0f);
+    vf z = (grid_splat(0.07056f) * t * t + grid_splat(1.5976f)) * t;
+    vf high = one / (one + grid_exp((vf)((vi)z | (vi)grid_splat(-0.0f)))); /* exp(-|z|) never overflows */
+    return grid_select(t < grid_splat(0.0f), one - high, high);
 }
 
 /* log P(the silent probes stayed silent | cell), the device's power being normal around power_mean given the heard ones. */
-GRID_INLINE v8 grid_log_silence(const grid_t *grid, const grid_burst_t *burst, int32_t cell, v8 power_mean, float inv_sd) {
-    const v8 one = grid_splat(1.0f);
+GRID_INLINE vf grid_log_silence(const grid_t *grid, const grid_burst_t *burst, int32_t cell, vf power_mean, float inv_sd) {
+    const vf one = grid_splat(1.0f);
     const size_t cells = (size_t)grid->rows * (size_t)grid->stride;
-    v8 sum = grid_splat(0.0f), product = one;
+    vf sum = grid_splat(0.0f), product = one;
     for (int32_t i = 0; i < burst->silent; i++) {
         const int32_t k = burst->silent_probe[i];
-        v8 mean = *(const v8 *)(grid->map + (size_t)k * cells + cell) + power_mean;
-        v8 phi = grid_phi((grid_splat(grid->floors[k]) - mean) * grid_splat(inv_sd));
+        vf mean = *(const vf *)(grid->map + (size_t)k * cells + cell) + power_mean;
+        vf phi = grid_phi((grid_splat(grid->floors[k]) - mean) * grid_splat(inv_sd));
         product *= one - grid_splat(burst->listening[i]) * (one - phi);
         if ((i & 7) == 7) { /* eight factors of at least 0.01 keep the product a normal float */
             sum += grid_log(product);
@@ -129,18 +131,51 @@ GRID_INLINE v8 grid_log_silence(const grid_t *grid, const grid_burst_t *burst, i
     return sum + grid_log(product);
 }
 
-/* Log likelihood of the heard links with Student-t errors (3 degrees of freedom), summed over the power nodes. */
-GRID_INLINE v8 grid_log_student(const grid_t *grid, const grid_burst_t *burst, const v8 *residual, int32_t links) {
-    const v8 one = grid_splat(1.0f), most = grid_splat(16.0f);
-    v8 sum = grid_splat(0.0f);
+/* The heard links of one burst with every number repeated in all lanes: compilers broadcast scalars badly in loops. */
+typedef struct {
+    const float *row[GRID_MAX_PROBES];
+    vf rssi[GRID_MAX_PROBES], weight[GRID_MAX_PROBES];
+    vf root[GRID_MAX_ROBUST];                   /* 1 / (sqrt(3) scale) of a Student-t link */
+    vf shift[GRID_MAX_NODES * GRID_MAX_ROBUST]; /* [nodes][heard] transmit power of a node in such units */
+    vf node_weight[GRID_MAX_NODES];
+    float shrink, inv_sd;
+} grid_links_t;
+
+/* Sherman-Morrison: the inverse of diag(1/w) + power_var * ones is diag(w) - shrink * w w'. */
+GRID_INLINE void grid_spread(const grid_t *grid, const grid_burst_t *burst, grid_links_t *links) {
+    float total = 0.0f;
+    for (int32_t i = 0; i < burst->heard; i++) {
+        links->row[i] = grid->map + (size_t)burst->heard_probe[i] * (size_t)(grid->rows * grid->stride);
+        links->rssi[i] = grid_splat(burst->rssi[i]);
+        links->weight[i] = grid_splat(burst->weight[i]);
+        total += burst->weight[i];
+    }
+    links->shrink = grid->power_var / (1.0f + grid->power_var * total);
+    links->inv_sd = 1.0f / sqrtf(grid->silent_var + links->shrink);
     for (int32_t j = 0; j < grid->nodes; j++) {
-        const v8 shift = grid_splat(grid->node_db[j]);
-        v8 product = one;
-        for (int32_t i = 0; i < links; i++) {
-            v8 r = residual[i] - shift;
-            product *= grid_min(one + r * r * grid_splat(burst->weight[i] * (1.0f / 3.0f)), most);
+        links->node_weight[j] = grid_splat(grid->node_weight[j]);
+        for (int32_t i = 0; i < burst->heard; i++) {
+            const float root = sqrtf(burst->weight[i] * (1.0f / 3.0f));
+            links->root[i] = grid_splat(root);
+            links->shift[j * burst->heard + i] = grid_splat(grid->node_db[j] * root);
         }
-        sum += grid_splat(grid->node_weight[j]) / (product * product);
+    }
+}
+
+/* Log likelihood, up to a constant, of links with Student-t errors (3 degrees of freedom), summed over the power nodes.
+ * scaled: residual * root. Where the product overflows a float the readings fit nowhere: density 0. */
+GRID_INLINE vf grid_log_student(const grid_links_t *links, const vf *scaled, int32_t heard, int32_t nodes) {
+    const vf one = grid_splat(1.0f), large = grid_splat(0x1p60f);
+    const vf *shift = links->shift;
+    vf sum = grid_splat(0.0f);
+    for (int32_t j = 0; j < nodes; j++, shift += heard) {
+        vf product = one;
+        for (int32_t i = 0; i < heard; i++) {
+            vf r = scaled[i] - shift[i];
+            product *= one + r * r;
+        }
+        vf inverse = large / product; /* keeps the square a normal float for products up to 2^122 */
+        sum += links->node_weight[j] * inverse * inverse;
     }
     return grid_log(sum);
 }
@@ -148,29 +183,26 @@ GRID_INLINE v8 grid_log_student(const grid_t *grid, const grid_burst_t *burst, c
 /* Unnormalised log posterior of every cell into scratch; gives its maximum. */
 GRID_CLONES
 static float grid_log_posterior(const grid_t *grid, const grid_burst_t *burst) {
-    const int32_t cells = grid->rows * grid->stride;
-    float total = 0.0f;
-    for (int32_t i = 0; i < burst->heard; i++) total += burst->weight[i];
-    /* Sherman-Morrison: the inverse of diag(1/w) + power_var * ones is diag(w) - shrink * w w'. */
-    const float shrink = grid->power_var / (1.0f + grid->power_var * total);
-    const float inv_sd = 1.0f / sqrtf(grid->silent_var + shrink);
-    v8 most = grid_splat(-INFINITY), residual[GRID_MAX_ROBUST];
+    const int32_t cells = grid->rows * grid->stride, heard = burst->heard, nodes = grid->nodes;
+    grid_links_t links;
+    grid_spread(grid, burst, &links);
+    const vf half = grid_splat(0.5f), shrink = grid_splat(links.shrink);
+    vf most = grid_splat(-INFINITY), scaled[GRID_MAX_ROBUST];
     for (int32_t cell = 0; cell < cells; cell += GRID_LANES) {
-        v8 quad = grid_splat(0.0f), pull = grid_splat(0.0f);
-        for (int32_t i = 0; i < burst->heard; i++) {
-            const float *row = grid->map + (size_t)burst->heard_probe[i] * (size_t)cells;
-            v8 r = grid_splat(burst->rssi[i]) - *(const v8 *)(row + cell);
-            v8 wr = grid_splat(burst->weight[i]) * r;
+        vf quad = grid_splat(0.0f), pull = quad;
+        for (int32_t i = 0; i < heard; i++) {
+            vf r = links.rssi[i] - *(const vf *)(links.row[i] + cell);
+            vf wr = links.weight[i] * r;
             pull += wr;
             quad += wr * r;
-            if (grid->nodes) residual[i] = r; /* the caller keeps heard <= GRID_MAX_ROBUST */
+            if (nodes) scaled[i] = r * links.root[i]; /* the caller keeps heard <= GRID_MAX_ROBUST then */
         }
-        v8 value = *(const v8 *)(grid->log_prior + cell);
-        if (grid->nodes) value += grid_log_student(grid, burst, residual, burst->heard);
-        else value -= grid_splat(0.5f) * (quad - grid_splat(shrink) * pull * pull);
-        if (burst->silent) value += grid_log_silence(grid, burst, cell, grid_splat(shrink) * pull, inv_sd);
-        *(v8 *)(grid->scratch + cell) = value;
-        most = grid_max(most, value);
+        vf value = *(const vf *)(grid->log_prior + cell);
+        if (nodes) value += grid_log_student(&links, scaled, heard, nodes);
+        else value -= half * (quad - shrink * pull * pull);
+        if (burst->silent) value += grid_log_silence(grid, burst, cell, shrink * pull, links.inv_sd);
+        *(vf *)(grid->scratch + cell) = value;
+        most = grid_select(value > most, value, most);
     }
     float top = most[0];
     for (int i = 1; i < GRID_LANES; i++) top = most[i] > top ? most[i] : top;
@@ -183,12 +215,12 @@ static double grid_moments(const grid_t *grid, float top, grid_fix_t *fix) {
     double sum = 0.0, sx = 0.0, sy = 0.0, sxx = 0.0, sxy = 0.0, syy = 0.0;
     for (int32_t row = 0; row < grid->rows; row++) {
         float *line = grid->scratch + (size_t)row * (size_t)grid->stride;
-        v8 p0 = grid_splat(0.0f), p1 = p0, p2 = p0;
+        vf p0 = grid_splat(0.0f), p1 = p0, p2 = p0;
         for (int32_t column = 0; column < grid->stride; column += GRID_LANES) {
-            v8 x = *(const v8 *)(grid->x + column);
-            v8 p = grid_exp(*(const v8 *)(line + column) - grid_splat(top));
-            v8 px = p * x;
-            *(v8 *)(line + column) = p;
+            vf x = *(const vf *)(grid->x + column);
+            vf p = grid_exp(*(const vf *)(line + column) - grid_splat(top));
+            vf px = p * x;
+            *(vf *)(line + column) = p;
             p0 += p;
             p1 += px;
             p2 += px * x;
@@ -212,9 +244,9 @@ static void grid_layers(const grid_t *grid, double sum, float *out) {
     const size_t cells = (size_t)grid->rows * (size_t)grid->stride;
     for (int32_t layer = 0; layer < grid->layers; layer++) {
         const float *member = grid->member + (size_t)layer * cells;
-        v8 inside = grid_splat(0.0f);
+        vf inside = grid_splat(0.0f);
         for (int32_t v = grid->span[2 * layer]; v < grid->span[2 * layer + 1]; v++)
-            inside += *(const v8 *)(member + GRID_LANES * v) * *(const v8 *)(grid->scratch + GRID_LANES * v);
+            inside += *(const vf *)(member + GRID_LANES * v) * *(const vf *)(grid->scratch + GRID_LANES * v);
         const float p = (float)((double)grid_sum(inside) / sum);
         out[layer] = p > 1.0f ? 1.0f : p;
     }

@@ -103,27 +103,18 @@ class SlowSegmenter:
 
 
 def zone_events(times: list[int], p: list[float], patience_us: int) -> list[tuple[int, int]]:
-    """[(enter, leave)] of one device and zone for a fixed patience, scanning whole lists."""
-    events, i = [], 0
-    runs: list[list[int]] = []
+    """[(enter, leave)] of one device and zone for a fixed patience, looking back over whole lists."""
+    events, start, enter, last = [], 0, None, 0
     for i, t in enumerate(times):
-        if i and t - times[i - 1] <= patience_us:
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-    for run in runs:
-        enter = last = None
-        for a in run:
-            follows = a - 1 in run
-            if enter is None:
-                if follows and p[a] > 0.7 and p[a - 1] > 0.7 and (last is None or a - 1 > last):
-                    enter, last = a - 1, a
-                continue
-            if p[a] >= 0.3:
-                last = a
-            elif p[a - 1] < 0.3:
-                events.append((times[enter], times[last]))
-                enter, last = None, a
-        if enter is not None:
+        if i and t - times[i - 1] > patience_us:
+            events += [(times[enter], times[last])] if enter is not None else []
+            start, enter = i, None
+        pair = p[max(i - 1, start) : i + 1]
+        if enter is None and len(pair) == 2 and min(pair) > 0.7:
+            enter = i - 1
+        if enter is not None and p[i] >= 0.3:
+            last = i
+        if enter is not None and max(pair) < 0.3:
             events.append((times[enter], times[last]))
-    return events
+            enter = None
+    return events + ([(times[enter], times[last])] if enter is not None else [])
