@@ -124,6 +124,7 @@ def _check(kind: Kind[T], message: Message[T]) -> None:
 
 
 def _refusal(topic: str, what: str) -> PeerError:
-    what, _, path = what.partition(" - at `$.")
+    shown = "".join(char if char.isprintable() else "?" for char in what[:300])  # it may quote the sender
+    what, _, path = shown.partition(" - at `$.")
     where = f"{topic}: {path.rstrip('`')}" if path else topic
     return PeerError(what, where=where, next_step="quarantine it and look at its sender's version")
