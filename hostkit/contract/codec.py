@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 TYPE_PREFIX = "footfall.v1."
 MAX_MESSAGE_BYTES = 1 << 20  # a heat map of 100,000 cells; everything else is far smaller
+_MAX_QUOTE = 200  # of an error that quotes the sender's value (escaped by msgspec)
 _encoder = msgspec.json.Encoder()
 
 
@@ -124,7 +125,6 @@ def _check(kind: Kind[T], message: Message[T]) -> None:
 
 
 def _refusal(topic: str, what: str) -> PeerError:
-    shown = "".join(char if char.isprintable() else "?" for char in what[:300])  # it may quote the sender
-    what, _, path = shown.partition(" - at `$.")
+    what, _, path = what.partition(" - at `$.")
     where = f"{topic}: {path.rstrip('`')}" if path else topic
-    return PeerError(what, where=where, next_step="quarantine it and look at its sender's version")
+    return PeerError(what[:_MAX_QUOTE], where=where, next_step="quarantine it and look at its sender's version")

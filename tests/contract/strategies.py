@@ -84,6 +84,7 @@ visit_rows = built(
     p_entrant=shares,
     radio=st.sampled_from(Radio),
     bursts=counts,
+    reentry=st.booleans(),
     zones=tuples_of(zone_rows),
     end_reason=st.sampled_from(EndReason),
     member=st.none() | ids,

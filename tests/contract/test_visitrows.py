@@ -26,6 +26,7 @@ def visits(draw: st.DrawFn) -> Visit:
         p_entrant=draw(shares),
         radio=draw(st.sampled_from(Radio)),
         bursts=draw(st.integers(1, 500)),
+        reentry=draw(st.booleans()),
         zones=(ZoneStay(zone=draw(ids), enter_s=times[2], leave_s=times[3], p=draw(shares)),),
         member=draw(st.none() | ids),
         end_reason=draw(st.sampled_from(EndReason)),
@@ -45,7 +46,7 @@ def test_times_are_rounded_outwards_to_the_grain_and_by_less_than_one(visit: Vis
 @given(visits(), GRAINS)
 def test_a_row_carries_everything_else(visit: Visit, grain_s: int) -> None:
     row = row_of_visit(visit, grain_s)
-    for name in ("visit_id", "rev", "visit_class", "p_entrant", "radio", "bursts", "member", "end_reason"):
+    for name in ("visit_id", "rev", "visit_class", "p_entrant", "radio", "bursts", "reentry", "member", "end_reason"):
         assert getattr(row, name) == getattr(visit, name)
     assert all(isclose(a, b, abs_tol=0.051) for a, b in zip(row.dwell_s, _dwell(visit), strict=True))
     (zone,), (stay,) = row.zones, visit.zones
