@@ -79,7 +79,7 @@ class PhoneModel:
     short_share: float = 0.1
     minimal_share: float = 0.0
     continuous_sequence: bool = False
-    directed_share: float = 0.25  # of phones that also ask for saved networks by name
+    directed_share: float = 0.3  # of phones that also ask for saved networks by name
 
 
 def _apple(ht: int, *caps: int, he_phy: int | None, tail: tuple[bytes | Varying, ...] = ()) -> ElementSet:
@@ -109,6 +109,24 @@ _APPLE_10 = el.vendor(el.APPLE, 10, bytes((0, 1, 4, 0, 0, 0, 0)))
 # In order of popularity; phones are drawn by Zipf's law over this order, so the first few have many twins.
 MODELS = (
     PhoneModel(
+        name="birch-s21",
+        addressing=Addressing.PER_SCAN,
+        periods_s=(60.0, 60.0, 120.0, 180.0),
+        channels=US_CHANNELS,
+        dwell_s=0.055,
+        repeats=2,
+        variants=(
+            _android(
+                0x002D, 4, 0, 0x48, 0x80, 1, 0x40, 0, 0x40, 0, 0x21,
+                tail=(Varying.FILS, el.he(streams=2, phy=0x180808), _EPIGRAM_VHT, _MS_8, _BRCM, el.mbo()),
+            ),
+            _android(
+                0x002D, 4, 0, 0x48, 0x80, 1, 0x40, 0, 0x40, 0, 0x20,
+                tail=(Varying.FILS, el.he(streams=2, phy=0x180808), _EPIGRAM_VHT, _MS_8, _BRCM, el.mbo()),
+            ),
+        ),
+    ),
+    PhoneModel(
         name="apricot-12",
         addressing=Addressing.MANY,
         addresses_per_scan=(4, 10),
@@ -119,17 +137,34 @@ MODELS = (
         variants=(_apple(0x402D, 4, 0, 8, 4, 0, 0, 0, 0x40, he_phy=0x0C8A5),),
     ),
     PhoneModel(
-        name="birch-s21",
+        name="birch-s6",
+        addressing=Addressing.GLOBAL,
+        periods_s=(60.0, 120.0),
+        dwell_s=0.06,
+        continuous_sequence=True,
+        directed_share=0.5,
+        variants=(_android(0x002D, 0, 0, 8, 0x80, 1, tail=(Varying.WPS, _BRCM)),),
+    ),
+    PhoneModel(
+        name="cedar-note",
         addressing=Addressing.PER_SCAN,
-        periods_s=(60.0, 60.0, 120.0),
+        periods_s=(20.0, 120.0, 180.0),
+        channels=US_CHANNELS,
+        repeats=2,
+        variants=(_android(0x012D, 1, 0, 8, 0x82, 0, 0, 0, streams=1, tail=(_MS_8,)),),
+    ),
+    PhoneModel(
+        name="daisy-5",
+        channels=US_CHANNELS,
+        addressing=Addressing.PER_SCAN,
+        periods_s=(50.0, 80.0),
+        irregular=0.8,
+        repeats=2,
+        short_share=0.4,
         variants=(
             _android(
-                0x002D, 4, 0, 0x48, 0x80, 1, 0x40, 0, 0x40, 0, 0x21,
-                tail=(Varying.FILS, el.he(streams=2, phy=0x180808), _EPIGRAM_VHT, _MS_8, _BRCM, el.mbo()),
-            ),
-            _android(
-                0x002D, 4, 0, 0x48, 0x80, 1, 0x40, 0, 0x40, 0, 0x20,
-                tail=(Varying.FILS, el.he(streams=2, phy=0x180808), _EPIGRAM_VHT, _MS_8, _BRCM, el.mbo()),
+                0x01AD, 4, 0, 0x0A, 0x82, 0, 0x40, 0, 0, 1,
+                tail=(el.vht(0x0F8179B2, streams=2), Varying.FILS),
             ),
         ),
     ),
@@ -143,24 +178,22 @@ MODELS = (
         variants=(_apple(0x402D, 0, 0, 8, 4, 0, 0, 0, 0x40, he_phy=0x0E8A5),),
     ),
     PhoneModel(
-        name="cedar-note",
-        addressing=Addressing.PER_SCAN,
-        periods_s=(20.0, 60.0, 180.0),
+        name="gorse-g",
+        addressing=Addressing.GLOBAL,
+        periods_s=(128.0,),
+        irregular=0.25,
         repeats=2,
-        variants=(_android(0x012D, 1, 0, 8, 0x82, 0, 0, 0, streams=1, tail=(_MS_8,)),),
+        continuous_sequence=True,
+        variants=(_android(0x112C, 0, 0, 8, streams=1, tail=(el.interworking(), Varying.COUNTER)),),
     ),
     PhoneModel(
-        name="daisy-5",
-        addressing=Addressing.PER_SCAN,
-        periods_s=(40.0, 60.0),
-        irregular=0.8,
-        short_share=0.4,
-        variants=(
-            _android(
-                0x01AD, 4, 0, 0x0A, 0x82, 0, 0x40, 0, 0, 1,
-                tail=(el.vht(0x0F8179B2, streams=2), Varying.FILS),
-            ),
-        ),
+        name="juniper-2",
+        addressing=Addressing.GLOBAL,
+        periods_s=(60.0, 300.0),
+        dwell_s=0.08,
+        repeats=2,
+        continuous_sequence=True,
+        variants=(_android(0x016E, 0, 0, 0, streams=1, tail=(_BRCM,)),),
     ),
     PhoneModel(
         name="birch-a52",
@@ -168,6 +201,13 @@ MODELS = (
         periods_s=(60.0, 120.0),
         repeats=2,
         variants=(_android(0x012D, 4, 0, 0x4A, 2, 0, 0, 0, streams=1, tail=(Varying.FILS, _MS_8, el.mbo())),),
+    ),
+    PhoneModel(
+        name="fir-p20",
+        addressing=Addressing.STICKY,
+        periods_s=(60.0, 180.0),
+        repeats=2,
+        variants=(_android(0x01AD, 1, 0, 8, 0, 0, 0, 0, 0x40, tail=(el.vht(0x0F805932, streams=2),)),),
     ),
     PhoneModel(
         name="apricot-7",
@@ -192,30 +232,6 @@ MODELS = (
                 tail=(el.vht(0x338059B2, streams=2), _MS_8, el.mbo()),
             ),
         ),
-    ),
-    PhoneModel(
-        name="birch-s6",
-        addressing=Addressing.GLOBAL,
-        periods_s=(60.0, 120.0),
-        continuous_sequence=True,
-        directed_share=0.5,
-        variants=(_android(0x002D, 0, 0, 8, 0x80, 1, tail=(Varying.WPS, _BRCM)),),
-    ),
-    PhoneModel(
-        name="fir-p20",
-        addressing=Addressing.STICKY,
-        periods_s=(60.0, 180.0),
-        repeats=2,
-        variants=(_android(0x01AD, 1, 0, 8, 0, 0, 0, 0, 0x40, tail=(el.vht(0x0F805932, streams=2),)),),
-    ),
-    PhoneModel(
-        name="gorse-g",
-        addressing=Addressing.GLOBAL,
-        periods_s=(128.0,),
-        irregular=0.25,
-        repeats=2,
-        continuous_sequence=True,
-        variants=(_android(0x112C, 0, 0, 8, streams=1, tail=(el.interworking(), Varying.COUNTER)),),
     ),
     PhoneModel(
         name="cedar-10",

@@ -15,12 +15,13 @@ from hostkit.model import Site, ZoneKind
 from hostkit.sim.elements import frame
 from hostkit.sim.people import Person, PersonKind, Shares, people
 from hostkit.sim.phones import Bodies, Phone, fixed_devices, phones_of, transmissions
-from hostkit.sim.plan import Plan, build_plan, default_site
+from hostkit.sim.plan import Plan, Points, build_plan, default_site
 from hostkit.sim.radio import Ear, ears, receptions
 
 MIN_HOURS, MAX_HOURS = 0.5, 24.0
 MAX_PEOPLE = 50_000  # about 20 M frames: bounds memory
-_FIXED_DEVICES = 4
+_FIXED_DEVICES = 4  # in the shop, at the till and in the staff room
+_NEXT_DOOR_M = 5.0  # beyond the shop's side and back walls stands one of the neighbours' devices each
 _FIXED_POWER_SIGMA_DB = 3.0
 
 Progress = Callable[[int, int], None]  # phones done, phones in all
@@ -59,7 +60,7 @@ class Simulation:
     settings: SimSettings
     plan: Plan
     people: tuple[Person, ...]
-    phones: tuple[Phone, ...]  # of people, then fixed devices
+    phones: tuple[Phone, ...]  # of people, then fixed devices: the shop's, then the neighbours'
     ears: tuple[Ear, ...]
     bodies: tuple[bytes, ...]
     emissions: NDArray[np.void]
@@ -160,8 +161,16 @@ def _check(settings: SimSettings) -> None:
 
 def _all_phones(settings: SimSettings, plan: Plan, crowd: tuple[Person, ...]) -> tuple[Phone, ...]:
     carried = phones_of(crowd, power_sigma_db=settings.site.path_loss.power_sigma_db, seed=settings.seed)
-    zones = plan.zones_of(ZoneKind.TILL, ZoneKind.STAFF)
-    spots = np.concatenate([plan.spots[zone.id] for zone in zones])
-    cells = spots[np.linspace(0, len(spots) - 1, _FIXED_DEVICES).astype(np.int64)]
-    fixed = fixed_devices(plan.cells[cells], power_sigma_db=_FIXED_POWER_SIGMA_DB, seed=settings.seed)
+    fixed = fixed_devices(_fixed_places(plan), power_sigma_db=_FIXED_POWER_SIGMA_DB, seed=settings.seed)
     return (*carried, *fixed)
+
+
+def _fixed_places(plan: Plan) -> Points:
+    """Give places of the shop's own devices, then of the neighbours'."""
+    spots = np.concatenate([plan.spots[zone.id] for zone in plan.zones_of(ZoneKind.TILL, ZoneKind.STAFF)])
+    own = plan.cells[spots[np.linspace(0, len(spots) - 1, _FIXED_DEVICES).astype(np.int64)]]
+    outline = np.array(plan.floor.interior_m)
+    (left, low), (right, high) = outline.min(axis=0), outline.max(axis=0)
+    middle_x, middle_y = (left + right) / 2, (low + high) / 2
+    next_door = [(left - _NEXT_DOOR_M, middle_y), (right + _NEXT_DOOR_M, middle_y), (middle_x, high + _NEXT_DOOR_M)]
+    return np.concatenate([own, np.array(next_door)])

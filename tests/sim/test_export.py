@@ -56,7 +56,7 @@ def test_tshark_reads_every_frame_without_complaint(world: Simulation, shop: Pat
     command = ["tshark", "-r", str(shop / f"{probe}.pcapng"), "-T", "fields", *(f"-e{field}" for field in fields)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     heard = world.receptions[world.receptions["probe"] == PROBES.index(probe)]
-    assert len(lines) == len(heard) > 1000
+    assert len(lines) == len(heard) > 300
     first, channel = lines[0].split("\t"), int(heard["channel"][0])
     assert round(float(first[0]) * 1e6) == world.heard_us(heard[:1])[0]
     assert int(first[1], 0) == 4
