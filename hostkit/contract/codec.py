@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 TYPE_PREFIX = "footfall.v1."
 MAX_MESSAGE_BYTES = 1 << 20  # a heat map of 100,000 cells; everything else is far smaller
+_MAX_QUOTE = 200  # of an error that quotes the sender's value (escaped by msgspec)
 _encoder = msgspec.json.Encoder()
 
 
@@ -126,4 +127,4 @@ def _check(kind: Kind[T], message: Message[T]) -> None:
 def _refusal(topic: str, what: str) -> PeerError:
     what, _, path = what.partition(" - at `$.")
     where = f"{topic}: {path.rstrip('`')}" if path else topic
-    return PeerError(what, where=where, next_step="quarantine it and look at its sender's version")
+    return PeerError(what[:_MAX_QUOTE], where=where, next_step="quarantine it and look at its sender's version")

@@ -151,6 +151,7 @@ class VisitRow(Closed, frozen=True):
     bursts: Count
     zones: Annotated[tuple[ZoneRow, ...], Meta(max_length=1000)]
     end_reason: EndReason
+    reentry: bool = False  # the visitor of an earlier visit came back within the re-entry time
     member: Id | None = None
 
 

@@ -27,6 +27,7 @@ def row_of_visit(visit: Visit, grain_s: int) -> VisitRow:
         p_entrant=visit.p_entrant,
         radio=visit.radio,
         bursts=visit.bursts,
+        reentry=visit.reentry,
         zones=tuple(
             ZoneRow(
                 id=stay.zone, enter_s=_since(first_s, stay.enter_s), leave_s=_since(first_s, stay.leave_s), p=stay.p
@@ -52,6 +53,7 @@ def visit_of_row(row: VisitRow) -> Visit:
         p_entrant=row.p_entrant,
         radio=row.radio,
         bursts=row.bursts,
+        reentry=row.reentry,
         zones=tuple(
             ZoneStay(zone=zone.id, enter_s=first_s + zone.enter_s, leave_s=first_s + zone.leave_s, p=zone.p)
             for zone in row.zones

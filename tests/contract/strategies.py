@@ -1,0 +1,220 @@
+"""Random messages of every kind, valid by construction, for property tests."""
+
+from datetime import UTC, datetime
+
+import msgspec
+from hypothesis import strategies as st
+
+from hostkit.contract import messages as m
+from hostkit.contract.codec import KINDS, TYPE_PREFIX
+from hostkit.model import EndReason, PrivacyMode, Probe, Provenance, Radio, Site, VisitClass
+
+ids = st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True)
+names = st.from_regex(r"[a-z0-9_]{1,48}", fullmatch=True)
+texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+hexes = st.binary(max_size=8).map(bytes.hex)
+u32 = st.integers(0, 2**32 - 1)
+key_ids = st.integers(1, 2**32 - 1)
+seqs = st.integers(0, 2**31 - 1)
+counts = st.integers(0, 2**53 - 1)
+epochs = st.integers(0, 4_102_444_800)
+shares = st.floats(0, 1)
+seconds = st.floats(0, 31_622_400)
+metres = st.floats(-10_000, 10_000)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def tuples_of(items: st.SearchStrategy, *, least: int = 0) -> st.SearchStrategy:
+    return st.lists(items, min_size=least, max_size=2).map(tuple)
+
+
+def built(of: type, **fields: st.SearchStrategy) -> st.SearchStrategy:
+    """Build `of` from strategies for every one of its fields: a new field without one fails here."""
+    assert set(fields) == set(of.__struct_fields__), of
+    return st.builds(of, **fields)
+
+
+acks = built(m.Ack, boot=ids, upto=seqs)
+coverages = built(
+    m.CoverageRow, listened_share=st.none() | shares, probes_up=counts, probes_expected=counts, completeness=shares
+)
+splits = built(
+    m.Split,
+    floor=st.none() | ids,
+    zone=st.none() | ids,
+    to_zone=st.none() | ids,
+    hour=st.none() | st.integers(0, 23),
+    category=st.none() | texts,
+    segment=st.none() | names,
+    tier=st.none() | names,
+    campaign=st.none() | ids,
+)
+
+
+@st.composite
+def kpis(draw: st.DrawFn) -> m.KpiValue:
+    value = draw(st.none() | finite)
+    given = {"value": value, "low": None, "high": None, "reason": None, "below": None}
+    if value is None:
+        given["reason"] = draw(st.sampled_from(["suppressed", "no probe listened"]))
+        given["below"] = draw(st.integers(2, 1000)) if given["reason"] == "suppressed" else None
+    elif draw(st.booleans()):
+        given["low"], given["high"] = sorted([draw(finite), draw(finite)])
+    return m.KpiValue(
+        **given,
+        id=draw(names),
+        version=draw(st.integers(1, 99)),
+        method=draw(names),
+        coverage=draw(coverages),
+        privacy_mode=draw(st.sampled_from(PrivacyMode)),
+        provenance=draw(st.sampled_from(Provenance)),
+        split=draw(st.none() | splits),
+    )
+
+
+zone_rows = built(m.ZoneRow, id=ids, enter_s=seconds, leave_s=seconds, p=shares)
+visit_rows = built(
+    m.VisitRow,
+    visit_id=ids,
+    rev=seqs,
+    start_s=st.tuples(epochs, epochs),
+    end_s=st.tuples(epochs, epochs),
+    dwell_s=st.tuples(seconds, seconds, seconds),
+    visit_class=st.sampled_from(VisitClass),
+    p_entrant=shares,
+    radio=st.sampled_from(Radio),
+    bursts=counts,
+    reentry=st.booleans(),
+    zones=tuples_of(zone_rows),
+    end_reason=st.sampled_from(EndReason),
+    member=st.none() | ids,
+)
+heatmaps = built(
+    m.HeatMap,
+    floor=ids,
+    cell_m=st.floats(0.1, 100),
+    origin_m=st.tuples(metres, metres),
+    columns=st.integers(1, 1000),
+    below=st.integers(2, 1000),
+    people_s=tuples_of(st.none() | st.floats(0, 1e9)),
+)
+controls = built(
+    m.ControlState,
+    kpi=names,
+    state=st.sampled_from(["in_control", "out_of_control", "learning"]),
+    cl=st.none() | finite,
+    ucl=st.none() | finite,
+    lcl=st.none() | finite,
+    rule=st.none() | names,
+    cause=st.sampled_from([None, "shop", "sensor", "unknown"]),
+)
+spans = built(
+    m.KeySpan, key_id=key_ids, key=st.binary(min_size=16, max_size=16).map(bytes.hex), from_s=epochs, until_s=epochs
+)
+elements = built(m.Element, id=st.integers(0, 255), length=st.integers(0, 255), stable=hexes)
+descriptions = built(m.Description, fingerprint=u32, elements=tuples_of(elements))
+clocks = built(
+    m.Clock,
+    synced=st.booleans(),
+    offset_us=st.none() | st.floats(-1e15, 1e15),
+    error_us=st.none() | st.floats(0, 1e15),
+    drift_ppm=st.none() | st.floats(-1e4, 1e4),
+)
+sites = st.builds(Site, tenant=ids, site=ids, time_zone=st.just("UTC"), probes=tuples_of(st.builds(Probe, id=ids)))
+desired = st.builds(m.Desired, config_hash=hexes, site=sites) | st.builds(
+    m.Desired, config_hash=hexes, probe=st.builds(Probe, id=ids)
+)
+
+BODIES = {
+    "info": built(
+        m.Info,
+        role=st.sampled_from(["hub", "probe"]),
+        firmware=st.from_regex(r"[A-Za-z0-9.+_-]{1,32}", fullmatch=True),
+        hardware=texts,
+        key_id=st.none() | key_ids,
+        wire_versions=tuples_of(u32),
+        radios=tuples_of(st.sampled_from(Radio)),
+        element_table=st.none() | u32,
+        config_hash=st.none() | hexes,
+        last=st.none() | acks,
+    ),
+    "health": built(
+        m.Health,
+        uptime_s=seconds,
+        counters=st.dictionaries(names, counts, max_size=3),
+        drops=st.dictionaries(names, counts, max_size=3),
+        clock=clocks,
+        outbox_depth=st.none() | counts,
+        outbox_oldest_s=st.none() | seconds,
+        memory=st.none() | built(m.Memory, free_bytes=counts, largest_block_bytes=counts),
+        disk_free_bytes=st.none() | counts,
+    ),
+    "site": built(m.SiteInForce, config_hash=hexes, site=sites, calibration_id=st.none() | ids),
+    "visits": built(
+        m.Visits,
+        time_grain_s=st.integers(60, 3600),
+        privacy_mode=st.sampled_from(PrivacyMode),
+        rows=tuples_of(visit_rows),
+    ),
+    "live": built(m.Live, at_s=epochs, kpis=tuples_of(kpis())),
+    "kpi": built(
+        m.KpiBucket,
+        grain=st.sampled_from(["hour", "day"]),
+        start_s=epochs,
+        end_s=epochs,
+        rev=seqs,
+        kpis=tuples_of(kpis()),
+        heatmaps=tuples_of(heatmaps),
+        control=tuples_of(controls),
+        sig=st.none() | texts,
+    ),
+    "event": built(
+        m.Event,
+        event_id=ids,
+        kind=st.sampled_from(["trigger", "alert"]),
+        phase=st.sampled_from(["new", "update", "end"]),
+        rule=names,
+        severity=st.sampled_from(["info", "warning", "critical"]),
+        since_s=epochs,
+        text=texts,
+        kpi=st.none() | kpis(),
+        zone=st.none() | ids,
+    ),
+    "ack": acks,
+    "cmd": st.one_of(
+        built(m.GiveKeys, id=ids, keys=tuples_of(spans, least=1)),
+        built(m.AskKeys, id=ids),
+        built(m.Describe, id=ids, fingerprints=tuples_of(u32, least=1)),
+        built(m.Replay, id=ids, from_s=epochs, to_s=epochs),
+    ),
+    "rsp": built(
+        m.Response,
+        id=ids,
+        error=st.none() | built(m.Fault, what=texts, next_step=texts),
+        descriptions=tuples_of(descriptions),
+        keys=tuples_of(spans),
+        replayed=st.none() | counts,
+    ),
+    "config": desired,
+}
+assert set(BODIES) == set(KINDS)
+
+
+@st.composite
+def messages(draw: st.DrawFn, name: str) -> m.Message:
+    boot, seq = draw(ids), draw(seqs)
+    when = draw(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)))
+    message = m.Message(
+        id=f"{boot}-{seq}",
+        source="/" + "/".join(draw(st.tuples(ids, ids, ids))),
+        type=TYPE_PREFIX + name,
+        time=when,
+        boot=boot,
+        seq=seq,
+        provenance=draw(st.sampled_from(Provenance)),
+        specversion="1.0",
+        datacontenttype="application/json",
+        data=draw(BODIES[name]),
+    )
+    assert msgspec.json.encode(message)
+    return message
