@@ -311,6 +311,12 @@ MISTAKES = [
     ),
     (
         '["18:00-02:00"]',
+        '["09:00-09:00"]',
+        'opening_hours.saturday[0]: "09:00-09:00" closes before it opens; '
+        "swap the times; over midnight a shop may close until 06:00",
+    ),
+    (
+        '["18:00-02:00"]',
         '["9-18"]',
         'opening_hours.saturday[0]: "9-18" is not HH:MM-HH:MM; write it as saturday = ["09:00-18:30"]',
     ),
@@ -435,6 +441,12 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 def test_outlines_of_either_sense_and_any_shape_are_welcome(corners: tuple[tuple[int, int], ...]) -> None:
     text = GOOD.replace(POLYGON, str([list(corner) for corner in corners]), 1)
     assert parse_site(text, "x").zones[0].polygon_m == corners
+
+
+def test_hours_may_touch_but_not_overlap() -> None:
+    text = 'tenant = "a"\nsite = "b"\ntime_zone = "UTC"\n[opening_hours]\n'
+    hours = parse_site(text + 'saturday = ["09:00-12:00", "12:00-02:00"]\nsunday = ["02:00-06:00"]', "x").opening_hours
+    assert hours.days[5:] == (((540, 720), (720, 1560)), ((120, 360),))
 
 
 def test_the_dump_explains_every_key_once() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from hostkit.contract import schema, schema_names
 from hostkit.contract.codec import KINDS, TYPE_PREFIX
 from hostkit.contract.messages import SUPPRESSED, State
+from hostkit.model import PrivacyMode
 
 Json = dict[str, object]
 
@@ -28,6 +29,7 @@ RULES: dict[str, list[Json]] = {
             "else": {"properties": {"below": {"type": "null"}}},
         },
     ],
+    "Visits": [{"properties": {"privacy_mode": {"not": {"const": PrivacyMode.ANONYMOUS_5MIN.value}}}}],
     "Desired": [{"oneOf": [{"required": ["site"]}, {"required": ["probe"]}]}],
 }
 

@@ -17,6 +17,7 @@ _ID = r"^[a-z0-9-]{1,32}$(?!\n)"  # model.ID_PATTERN as ECMA 262 and Python both
 Id = Annotated[str, Meta(pattern=_ID)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,48}$(?!\n)")]
 Text = Annotated[str, Meta(max_length=500)]
+Method = Annotated[str, Meta(min_length=1, max_length=100)]
 Hex = Annotated[str, Meta(pattern=r"^([0-9a-f]{2}){0,256}$(?!\n)")]
 Source = Annotated[
     str, Meta(pattern=r"^(/[a-z0-9-]{1,32}){3}$(?!\n)", description="/tenant/site/node of the publisher")
@@ -156,11 +157,20 @@ class VisitRow(Closed, frozen=True):
 
 
 class Visits(Closed, frozen=True):
-    """Visits, ordered by grain and then by their random id, so that the order within a grain tells nothing."""
+    """Visits, ordered by grain and then by their random id, so that the order within a grain tells nothing.
+
+    In anonymous_5min no visit leaves the site, and none leaves it with a time finer than the grain.
+    """
 
     time_grain_s: Annotated[int, Meta(ge=60, le=3600)]
     privacy_mode: PrivacyMode
     rows: Annotated[tuple[VisitRow, ...], Meta(max_length=200)]
+
+    def __post_init__(self) -> None:
+        if self.privacy_mode is PrivacyMode.ANONYMOUS_5MIN:
+            raise ValueError("no visits leave the site in anonymous_5min")
+        if any(time_s % self.time_grain_s for row in self.rows for time_s in (*row.start_s, *row.end_s)):
+            raise ValueError("a time is finer than time_grain_s")
 
 
 class CoverageRow(Closed, frozen=True):
@@ -194,7 +204,7 @@ class KpiValue(Closed, frozen=True):
     id: Name
     version: Annotated[int, Meta(ge=1)]
     value: float | None
-    method: Name
+    method: Method
     coverage: CoverageRow
     privacy_mode: PrivacyMode
     provenance: Provenance
@@ -350,7 +360,10 @@ class Response(Closed, frozen=True):
 
 
 class Desired(Closed, frozen=True):
-    """Configuration a node should take: a hub its site, a probe its own entry. Never a key."""
+    """Configuration a node should take: a hub its site, a probe its own entry. Never a key.
+
+    The types bound no number in `site`: a hub takes it only after `config` has checked it like a site.toml.
+    """
 
     config_hash: Hex
     site: Site | UnsetType = UNSET

@@ -64,7 +64,7 @@ def kpis(draw: st.DrawFn) -> m.KpiValue:
         **given,
         id=draw(names),
         version=draw(st.integers(1, 99)),
-        method=draw(names),
+        method=draw(names | st.just("weighted share, Wilson")),
         coverage=draw(coverages),
         privacy_mode=draw(st.sampled_from(PrivacyMode)),
         provenance=draw(st.sampled_from(Provenance)),
@@ -73,12 +73,14 @@ def kpis(draw: st.DrawFn) -> m.KpiValue:
 
 
 zone_rows = built(m.ZoneRow, id=ids, enter_s=seconds, leave_s=seconds, p=shares)
+GRAIN_S = 300
+grains = st.integers(0, 4_102_444_800 // GRAIN_S).map(lambda index: index * GRAIN_S)
 visit_rows = built(
     m.VisitRow,
     visit_id=ids,
     rev=seqs,
-    start_s=st.tuples(epochs, epochs),
-    end_s=st.tuples(epochs, epochs),
+    start_s=st.tuples(grains, grains),
+    end_s=st.tuples(grains, grains),
     dwell_s=st.tuples(seconds, seconds, seconds),
     visit_class=st.sampled_from(VisitClass),
     p_entrant=shares,
@@ -152,8 +154,8 @@ BODIES = {
     "site": built(m.SiteInForce, config_hash=hexes, site=sites, calibration_id=st.none() | ids),
     "visits": built(
         m.Visits,
-        time_grain_s=st.integers(60, 3600),
-        privacy_mode=st.sampled_from(PrivacyMode),
+        time_grain_s=st.sampled_from([60, 100, GRAIN_S]),
+        privacy_mode=st.sampled_from([PrivacyMode.PSEUDONYM_24H, PrivacyMode.CONSENT]),
         rows=tuples_of(visit_rows),
     ),
     "live": built(m.Live, at_s=epochs, kpis=tuples_of(kpis())),

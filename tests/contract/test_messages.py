@@ -147,6 +147,8 @@ REFUSALS = [
     (bad({"boot": "K3"}), "boot: Expected `str` matching regex '^[a-z0-9-]{1,32}$(?!\\\\n)'"),
     (bad({"boot": "k3\n"}), "boot: Expected `str` matching regex '^[a-z0-9-]{1,32}$(?!\\\\n)'"),
     (bad({}, rows=[{}]), "data.rows[0]: Object missing required field `visit_id`"),
+    (bad({}, privacy_mode="anonymous_5min"), "data: no visits leave the site in anonymous_5min"),
+    (bad({}, time_grain_s=3600), "data: a time is finer than time_grain_s"),
     (bad({}, rows=None), "data.rows: Expected `array`, got `null`"),
     (b" " * (1 << 20) + b"{}", "1048578 bytes, at most 1048576"),
 ]
@@ -211,6 +213,17 @@ def test_a_figure_cannot_contradict_itself(fields: dict[str, object], what: str)
         KpiValue(**rest, **fields, privacy_mode=PrivacyMode.CONSENT, provenance=Provenance.LIVE)
 
 
+def test_an_interval_may_have_no_width() -> None:
+    rest = {
+        "id": "footfall",
+        "version": 1,
+        "method": "visits",
+        "coverage": COVERAGE,
+        "privacy_mode": PrivacyMode.CONSENT,
+    }
+    assert KpiValue(**rest, value=3.0, low=3.0, high=3.0, provenance=Provenance.LIVE).value == 3.0
+
+
 def test_the_schema_holds_the_same_rules_of_null_and_suppression() -> None:
     example = contract.schema("kpi")["examples"][0]
     for fields in (
@@ -227,6 +240,11 @@ def test_the_schema_holds_the_same_rules_of_null_and_suppression() -> None:
         assert not validator("kpi").is_valid(broken), fields
         with pytest.raises(msgspec.ValidationError):
             KPI.decoder.decode(json.dumps(broken))
+
+
+def test_the_schema_lets_no_visit_out_in_anonymous_mode() -> None:
+    assert not validator("visits").is_valid(json.loads(bad({}, privacy_mode="anonymous_5min")))
+    assert validator("visits").is_valid(json.loads(bad({}, privacy_mode="consent")))
 
 
 def test_a_desired_configuration_is_for_a_hub_or_for_a_probe() -> None:
