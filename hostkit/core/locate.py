@@ -51,20 +51,20 @@ class Locator:
     Calls share no state, so that threads may use one Locator. ConfigError: numbers that make no map.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         probes_m: ArrayLike,
         floor: Floor,
         zones: Sequence[Zone],
         path_loss: PathLoss,
-        *,
         offsets_db: ArrayLike,
         floors_dbm: ArrayLike,
+        *,
         cell_m: float = 1.0,
         robust: bool = False,
         prior: ArrayLike | None = None,
     ) -> None:
-        self.x_m, self.y_m = _axes(floor, cell_m)
+        self.x_m, self.y_m = grid_axes(floor, cell_m)
         self.cell_m = cell_m
         probes = _finite(probes_m, "probes.position_m", (-1, 3))
         offsets = _finite(offsets_db, "probes.offset_db", (len(probes),))
@@ -142,7 +142,7 @@ class Locator:
         return rssi, heard, np.ascontiguousarray(np.clip(counts, 0, 65_535), np.uint16)
 
 
-def _axes(floor: Floor, cell_m: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def grid_axes(floor: Floor, cell_m: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cell centres; the grid covers the bounds and is centred on them."""
     x0, y0, x1, y1 = _finite(floor.bounds_m, "floor.bounds_m", (4,))
     if not (x1 > x0 and y1 > y0 and np.isfinite(cell_m) and cell_m > 0.0):

@@ -1,4 +1,4 @@
-"""Stay segmentation against a slow twin, in pieces and with hostile input."""
+"""Stay segmentation against a slow twin, in pieces and with hostile input; dwell figures from censored times."""
 
 from itertools import pairwise
 
@@ -8,8 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hostkit.core.dwell import MAX_DEVICES, SEGMENT_BYTES, STAY, UNKNOWN_US, Segmenter
+from hostkit.core.dwell import (
+    MAX_DEVICES,
+    MIN_STAYS,
+    SEGMENT_BYTES,
+    STAY,
+    UNKNOWN_US,
+    Segmenter,
+    dwell_bounds,
+    dwell_distribution,
+    dwell_summary,
+    p_entrant,
+)
 from hostkit.errors import UsageError
+from hostkit.model import Thresholds
 from tests.oracles_locate import SlowSegmenter
 
 D_M, T_S, G_S = 8.0, 120.0, 1200.0
@@ -205,3 +217,113 @@ def test_state_is_at_most_64_bytes_a_device() -> None:
     segmenter.update(*(c for c in (np.arange(1000, dtype=np.int32), *(np.zeros(1000, t) for t in ("i8", "f8", "f8")))))
     assert SEGMENT_BYTES <= 64
     assert segmenter.nbytes <= 1024 * 64
+
+
+def figures(*args: object) -> tuple[float | None, float | None, float | None]:
+    found = dwell_summary(*args)
+    return found.mean.value, found.median.value, found.p90.value
+
+
+@pytest.mark.parametrize("n", [200, 3000])
+def test_exact_durations_give_the_sample_itself(n: int) -> None:
+    times = np.random.default_rng(3).lognormal(6, 0.8, n)
+    want = (times.mean(), np.median(times), np.quantile(times, 0.9))
+    assert figures(times, times) == pytest.approx(want, rel=0.05)
+
+
+def test_wide_intervals_do_not_bias_what_they_hide() -> None:
+    rng = np.random.default_rng(4)
+    times = rng.lognormal(6, 0.8, 2000)
+    grid = 300.0  # only the five minutes are known
+    lo = times // grid * grid
+    want = (times.mean(), np.median(times), np.quantile(times, 0.9))
+    assert figures(lo, lo + grid) == pytest.approx(want, rel=0.05)
+    assert np.median(lo) < 0.8 * np.median(times)
+
+
+def test_open_stays_count_as_longer_not_as_over() -> None:
+    rng = np.random.default_rng(5)
+    times, watched = rng.exponential(600, 4000), rng.uniform(300, 3000, 4000)
+    is_open = watched < times
+    found = figures(np.minimum(times, watched), np.where(is_open, np.inf, times))
+    assert found[1:] == pytest.approx((600 * np.log(2), 600 * np.log(10)), rel=0.06)
+    assert np.quantile(times[~is_open], 0.9) < 0.9 * 600 * np.log(10)  # what dropping them would say
+
+
+def test_weights_are_so_many_stays() -> None:
+    lo = np.random.default_rng(6).uniform(0, 1000, 60)
+    once, twice = figures(np.repeat(lo, 2), np.repeat(lo, 2) + 50), figures(lo, lo + 50, None, np.full(60, 2.0))
+    assert twice == pytest.approx(once, rel=1e-9)
+    heavy = figures(lo, lo + 50, None, np.where(lo > 500, 9.0, 1.0))
+    assert heavy[1] > once[1] + 150
+
+
+def test_scale_and_order_do_not_matter_and_the_seed_is_fixed() -> None:
+    rng = np.random.default_rng(7)
+    lo, width = rng.uniform(0, 2000, 90), rng.uniform(10, 400, 90)
+    once = dwell_summary(lo, lo + width)
+    assert dwell_summary(lo, lo + width) == once
+    assert once.median.low < once.median.value < once.median.high
+    tenfold = dwell_summary(10 * lo, 10 * (lo + width))
+    assert tenfold.median.value == pytest.approx(10 * once.median.value, rel=0.02)
+    mixed = rng.permutation(90)
+    assert figures(lo[mixed], (lo + width)[mixed]) == pytest.approx(figures(lo, lo + width), rel=1e-9)
+
+
+def test_more_stays_narrow_the_interval() -> None:
+    lo = np.random.default_rng(8).lognormal(6, 0.8, 1600)
+    few, many = (dwell_summary(lo[:n], lo[:n] + 60).median for n in (100, 1600))
+    assert (many.high - many.low) < 0.5 * (few.high - few.low)
+
+
+def test_undefined_is_null_with_its_reason() -> None:
+    few = dwell_summary(np.arange(MIN_STAYS - 1.0), np.full(MIN_STAYS - 1, 99.0))
+    assert (few.mean.value, few.median.low, few.n) == (None, None, MIN_STAYS - 1)
+    assert "fewer than 10" in (few.p90.reason or "")
+    assert dwell_summary([], []).mean.value is None
+    still_open = dwell_summary(np.arange(20.0), np.full(20, np.inf))
+    assert still_open.mean.reason == "no stay has ended"
+    assert dwell_distribution(np.arange(20.0), np.full(20, np.inf)) is None
+
+
+def test_broken_rows_are_left_out_and_extremes_stay_finite() -> None:
+    lo = np.array([*np.arange(20.0), np.nan, -5, 50, np.inf, 0.0])
+    hi = np.array([*np.arange(20.0) + 5, 9, 9, 40, np.inf, np.nan])
+    assert dwell_summary(lo, hi).n == 20
+    assert figures(lo, hi) == figures(lo[:20], hi[:20])
+    assert figures(np.zeros(50), np.zeros(50)) == pytest.approx((0.5, 0.5, 0.9), abs=1.0)  # the grain is a second
+    assert all(np.isfinite(v) for v in figures(np.r_[np.zeros(30), 1e9], np.r_[np.ones(30), 2e9]))
+
+
+def test_distribution_sums_to_one_over_rising_edges() -> None:
+    lo = np.random.default_rng(9).lognormal(6, 0.8, 300)
+    found = dwell_distribution(lo, lo + 120)
+    assert found is not None
+    assert found.p.sum() == pytest.approx(1.0)
+    assert (found.p >= 0).all()
+    assert (np.diff(found.edges_s) > 0).all()
+
+
+def test_bounds_of_stays_are_open_where_a_neighbour_is_unknown() -> None:
+    lo, hi = dwell_bounds(run(still([0, 100, 200, 300, 400, 500, 600], [90, -90, 0, 0, 0, 50, 50])))
+    assert (lo.tolist(), hi.tolist()) == ([200.0], [400.0])
+    lo, hi = dwell_bounds(run(still([0, 200], [0, 0])))
+    assert (lo.tolist(), hi.tolist()) == ([200.0], [np.inf])
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1), st.floats(0, 1e5), st.floats(0, 1))
+@settings(max_examples=100, deadline=None)
+def test_longer_and_further_in_is_likelier_an_entrant(mid: float, inside: float, more: float, further: float) -> None:
+    both = np.array([mid, mid + more])
+    p = p_entrant(both, np.array([inside, max(inside, further)]), Thresholds())
+    assert p[0] <= p[1]
+    assert ((p >= 0) & (p <= 1)).all()
+    by_time = p_entrant(both, np.array([np.nan, np.nan]), Thresholds())
+    assert by_time[0] <= by_time[1]
+
+
+def test_nothing_known_of_an_entrant_is_still_a_probability() -> None:
+    p = p_entrant([np.nan, np.nan, np.inf, -5.0], [0.9, np.nan, 2.0, -1.0], Thresholds())
+    assert p[0] == p[1] == pytest.approx(1 / 3)
+    assert p[2] > 0.99
+    assert p[3] < 0.01
