@@ -1,26 +1,21 @@
 """`footfall simulate`: options in, a folder out, the truth as a table. No logic."""
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
+from hostkit.cli import text
 from hostkit.config import load_site
 from hostkit.sim.export import Written, check_target, export
 from hostkit.sim.plan import MAX_PROBES, default_site
 from hostkit.sim.world import MAX_HOURS, MAX_PEOPLE, MIN_HOURS, SimSettings
-from hostkit.sim.world import Progress as Report
 from hostkit.sim.world import simulate as run_world
 
 _DEFAULTS = SimSettings()
+_LONG_PHONES = 1000  # simulated in about two seconds
 _EXAMPLE = """
 \b
 Example:
@@ -101,45 +96,28 @@ def simulate(
         shares=replace(_DEFAULTS.shares, entrant=entrant_share),
         clock_error_s=clock_error_s,
     )
-    with _progress() as report:
-        simulation = run_world(settings, report)
+    with text.progress_bar("phones", long=_LONG_PHONES) as on_progress:
+        simulation = run_world(settings, on_progress)
     written = export(simulation, out, force=force, transmissions=transmissions)
     if as_json:
-        click.echo(json.dumps(asdict(written.summary)))
+        text.emit(json.dumps(asdict(written.summary)) + "\n")
     else:
         _print(written, out)
 
 
-@contextmanager
-def _progress() -> Iterator[Report | None]:
-    """Show a bar on a terminal's stderr, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("phones", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 def _print(written: Written, out: Path) -> None:
-    console, summary = Console(), written.summary
-    console.print(f"Simulated {summary.people} people, {summary.staff} staff, {summary.phones_on} phones that are on.")
-    files = Table("file", "bytes", title=f"written to {out}", title_justify="left")
-    files.columns[1].justify = "right"
-    for path, size in written.files:
-        files.add_row(str(path), f"{size:,}")
-    console.print(files)
-    truth = Table("KPI", "truth", title="truth", title_justify="left")
-    truth.columns[1].justify = "right"
-    for name, value in summary.kpis.items():
-        truth.add_row(name, _number(value))
-    for name, by_zone in summary.zones.items():
-        for zone, value in by_zone.items():
-            truth.add_row(f"{name} {zone}", _number(value))
-    console.print(truth)
+    summary = written.summary
+    text.emit(
+        f"Simulated {summary.people} people and {summary.staff} staff with {summary.phones_on} phones that are on "
+        f"and {summary.fixed_devices} fixed devices: {summary.frames_in_air:,} frames in the air.\n\n"
+    )
+    text.table((f"written to {out}", "bytes", ""), [(str(path), f"{size:,}", "") for path, size in written.files])
+    truth = [(name, "", value) for name, value in summary.kpis.items()]
+    truth += [(name, of, value) for name, parts in summary.split.items() for of, value in parts.items()]
+    text.emit("\n")
+    text.table(("truth", "value", "of"), [(name, _number(value), of) for name, of, value in truth])
 
 
 def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    digits = 0 if value is None or value == round(value) else 3 if abs(value) < 10 else 1
+    return text.number(value, digits)

@@ -71,12 +71,12 @@ def duration(seconds: float | None) -> str:
 
 
 @contextmanager
-def progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function of (done, total) bytes that draws a bar to standard error: on a terminal, for long input."""
+def progress_bar(name: str, *, long: int = LONG_INPUT_BYTES) -> Iterator[Callable[[int, int], None]]:
+    """Give a function of (done, total) that draws a bar to standard error: on a terminal, for totals above `long`."""
     bar = Progress(
         TextColumn(name), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=Console(stderr=True),
         transient=True, disable=not sys.stderr.isatty(),
     )  # fmt: skip
     with bar:
         task = bar.add_task(name, total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=total > LONG_INPUT_BYTES)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=total > long)

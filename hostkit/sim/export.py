@@ -17,6 +17,7 @@ from hostkit.core.dot11 import FINGERPRINT_VERSION
 from hostkit.core.wire import RECORD, Batch, Listened
 from hostkit.errors import StorageError, UsageError
 from hostkit.io.batchfile import write_batches
+from hostkit.io.files import storage_error
 from hostkit.model import Provenance, Radio
 from hostkit.sim.capture import Packet, pcapng
 from hostkit.sim.till import SALE_COLUMNS, Sale, row, sales
@@ -69,9 +70,9 @@ def export(simulation: Simulation, folder: Path, *, force: bool = False, transmi
             shutil.rmtree(folder)
         partial.rename(folder)
     except OSError as error:
-        raise StorageError(
-            f"cannot write: {error.strerror}", where=str(folder), next_step="free space or choose another --out"
-        ) from error
+        raise storage_error(str(folder), error) from error
+    except StorageError as error:  # of a file in the partial folder, which nobody knows
+        raise StorageError(error.what, where=str(folder), next_step=error.next_step) from error
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)

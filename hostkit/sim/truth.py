@@ -1,6 +1,8 @@
 """What really happened in a simulated shop: visits, stays in zones, the KPIs they add up to. Never what was heard."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +70,10 @@ class DeviceBin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Truth by KPI id. Undefined is None. `zones` gives the KPIs that have one value a zone."""
+    """Truth by KPI id; `split` has the KPIs with one value a zone or local hour. Undefined is None.
+
+    A zone visit is an entrant visit that spent at least ZONE_VISIT_MIN_S there; shares are of all entrants' zone time.
+    """
 
     provenance: str
     seed: int
@@ -81,7 +86,7 @@ class Summary:
     fixed_devices: int
     frames_in_air: int
     kpis: dict[str, float | None]
-    zones: dict[str, dict[str, float | None]]
+    split: dict[str, dict[str, float | None]]
     occupancy: list[OccupancyBin]
     devices: list[DeviceBin]
 
@@ -108,7 +113,7 @@ def summarise(simulation: Simulation, visits: tuple[TrueVisit, ...], sales: tupl
         fixed_devices=sum(phone.owner is None for phone in simulation.phones),
         frames_in_air=len(simulation.emissions),
         kpis=_kpis(simulation, visits, sales),
-        zones=_zone_kpis(simulation.plan, visits),
+        split=_zone_kpis(simulation.plan, visits) | {"arrivals_by_hour": _arrivals(simulation, visits)},
         occupancy=_occupancy(simulation, visits),
         devices=_devices(simulation, visits),
     )
@@ -157,23 +162,21 @@ def _kpis(simulation: Simulation, visits: tuple[TrueVisit, ...], sales: tuple[Sa
     thresholds = simulation.settings.site.thresholds
     entrants = [visit for visit in visits if visit.visit_class == "entrant"]
     dwell_s = np.array([visit.dwell_s for visit in entrants])
-    entered = {visit.person for visit in entrants}
-    passersby = len({visit.person for visit in visits if visit.visit_class == "passerby"} - entered)
+    passersby = sum(visit.visit_class == "passerby" for visit in visits)
     visitors = _visitors(entrants, thresholds.reentry_s)
     revenue = sum(sale.gross_minor for sale in sales)
     deep = [
         visit.dwell_s >= thresholds.deep_s or _sales_zones(simulation.plan, visit) >= thresholds.deep_zones
         for visit in entrants
     ]
-    stopped = _window_stoppers(simulation.plan, visits, thresholds.window_stop_s)
-    near = passersby + len(entered)
+    stopped = _stopped_at_window(simulation.plan, visits, thresholds.window_stop_s)
     return {
         "footfall": len(entrants),
         "visitors": visitors,
         "passersby": passersby,
         "capture_rate": _ratio(len(entrants), len(entrants) + passersby),
-        "window_stop_rate": _ratio(len(stopped), near),
-        "window_to_entry": _ratio(len(stopped & entered), len(stopped)),
+        "window_stop_rate": _ratio(len(stopped), len(entrants) + passersby),
+        "window_to_entry": _ratio(sum(visit.visit_class == "entrant" for visit in stopped), len(stopped)),
         "dwell_mean": float(dwell_s.mean()) if entrants else None,
         "dwell_median": float(np.median(dwell_s)) if entrants else None,
         "dwell_p90": float(np.percentile(dwell_s, 90)) if entrants else None,
@@ -204,36 +207,44 @@ def _visitors(entrants: list[TrueVisit], reentry_s: float) -> int:
 
 def _sales_zones(plan: Plan, visit: TrueVisit) -> int:
     ids = {zone.id for zone in plan.zones_of(ZoneKind.SALES)}
-    return len({stay.zone for stay in visit.stays if stay.zone in ids and _long(stay)})
+    return sum(_time_in(visit, zone) >= ZONE_VISIT_MIN_S for zone in ids)
 
 
-def _long(stay: TrueStay) -> bool:
-    return stay.leave_s - stay.enter_s >= ZONE_VISIT_MIN_S
-
-
-def _window_stoppers(plan: Plan, visits: tuple[TrueVisit, ...], stop_s: float) -> set[int]:
+def _stopped_at_window(plan: Plan, visits: tuple[TrueVisit, ...], stop_s: float) -> list[TrueVisit]:
     windows = {zone.id for zone in plan.zones_of(ZoneKind.WINDOW)}
-    return {
-        visit.person
+    return [
+        visit
         for visit in visits
-        for stay in visit.stays
-        if visit.visit_class != "staff" and stay.zone in windows and stay.leave_s - stay.enter_s >= stop_s
-    }
+        if visit.visit_class != "staff"
+        and any(stay.zone in windows and stay.leave_s - stay.enter_s >= stop_s for stay in visit.stays)
+    ]
 
 
 def _zone_kpis(plan: Plan, visits: tuple[TrueVisit, ...]) -> dict[str, dict[str, float | None]]:
-    """Give visits, mean time and share of all zone time of customers, for zones inside and for the window."""
-    time_s: dict[str, list[float]] = {zone.id: [] for zone in plan.site.zones if zone.kind is not ZoneKind.STREET}
-    for visit in visits:
-        for zone in time_s if visit.visit_class != "staff" else ():
-            spent = [stay.leave_s - stay.enter_s for stay in visit.stays if stay.zone == zone and _long(stay)]
-            time_s[zone] += [sum(spent)] if spent else []
-    total_s = sum(sum(spent) for spent in time_s.values())
+    entrants = [visit for visit in visits if visit.visit_class == "entrant"]
+    spent_s = {zone.id: np.array([_time_in(visit, zone.id) for visit in entrants]) for zone in plan.site.zones}
+    total_s = sum(float(spent.sum()) for spent in spent_s.values())
+    long = {zone: spent[spent >= ZONE_VISIT_MIN_S] for zone, spent in spent_s.items()}
     return {
-        "zone_visits": {zone: len(spent) for zone, spent in time_s.items()},
-        "zone_dwell": {zone: float(np.mean(spent)) if spent else None for zone, spent in time_s.items()},
-        "zone_share": {zone: _ratio(sum(spent), total_s) for zone, spent in time_s.items()},
+        "zone_visits": {zone: len(spent) for zone, spent in long.items()},
+        "zone_dwell": {zone: float(spent.mean()) if len(spent) else None for zone, spent in long.items()},
+        "zone_share": {zone: _ratio(float(spent.sum()), total_s) for zone, spent in spent_s.items()},
     }
+
+
+def _time_in(visit: TrueVisit, zone: str) -> float:
+    return sum(stay.leave_s - stay.enter_s for stay in visit.stays if stay.zone == zone)
+
+
+def _arrivals(simulation: Simulation, visits: tuple[TrueVisit, ...]) -> dict[str, float | None]:
+    """Count entrant visits by the local hour in which they went in."""
+    zone, origin_s = ZoneInfo(simulation.settings.site.time_zone), simulation.settings.start_us / 1e6
+    counts: dict[str, float | None] = {}
+    for visit in visits:
+        if visit.visit_class == "entrant" and visit.inside_s:
+            hour = f"{datetime.fromtimestamp(origin_s + visit.inside_s[0], zone).hour:02d}"
+            counts[hour] = (counts.get(hour) or 0) + 1
+    return dict(sorted(counts.items()))
 
 
 def _bin_starts(simulation: Simulation) -> NDArray[np.int64]:

@@ -169,7 +169,7 @@ def test_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     done = subprocess.run(["sh", "-c", limited], capture_output=True, text=True, check=False)
     assert done.returncode == ExitCode.STORAGE
     assert done.stderr.splitlines() == [
-        f"footfall: {tmp_path}/shop: cannot write: File too large; free space or choose another --out"
+        f"footfall: {tmp_path}/shop: cannot be written (File too large); check the disk and the path"
     ]
     assert list(tmp_path.iterdir()) == []
 
