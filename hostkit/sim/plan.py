@@ -60,7 +60,8 @@ def default_site(probes: int = 4) -> Site:
 
 
 def _box(x_min: float, y_min: float, x_max: float, y_max: float) -> tuple[Point, ...]:
-    return ((x_min, y_min), (x_max, y_min), (x_max, y_max), (x_min, y_max))
+    left, low, right, high = float(x_min), float(y_min), float(x_max), float(y_max)
+    return ((left, low), (right, low), (right, high), (left, high))
 
 
 def _default_walls() -> tuple[Wall, ...]:
@@ -85,7 +86,10 @@ def _default_walls() -> tuple[Wall, ...]:
         ((18.5, 10.5), (21.5, 10.5), shelf),
         ((19, 8.5), (22, 8.5), shelf),
     )
-    return tuple(Wall(from_m=(a[0], a[1]), to_m=(b[0], b[1]), loss_db=loss) for a, b, loss in walls)
+    return tuple(
+        Wall(from_m=(float(ax), float(ay)), to_m=(float(bx), float(by)), loss_db=loss)
+        for (ax, ay), (bx, by), loss in walls
+    )
 
 
 def _default_zones() -> tuple[Zone, ...]:
