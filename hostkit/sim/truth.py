@@ -283,7 +283,7 @@ def _devices(simulation: Simulation, visits: tuple[TrueVisit, ...]) -> list[Devi
     frames = simulation.emissions
     number = ((frames["time_s"] + origin_s - starts[0]) // BIN_S).astype(np.int64)
     pairs = np.unique(np.stack([number, frames["phone"].astype(np.int64)]), axis=1)
-    fixed = np.array([phone.owner is None for phone in simulation.phones])[pairs[1]]
+    fixed = np.array([phone.owner is None for phone in simulation.phones], dtype=bool)[pairs[1]]
     sent = np.bincount(pairs[0][~fixed], minlength=len(starts)).tolist()
     fixed_sent = np.bincount(pairs[0][fixed], minlength=len(starts)).tolist()
     return [
