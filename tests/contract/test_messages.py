@@ -206,6 +206,16 @@ KPI_RULES = [
 ]
 
 
+@pytest.mark.parametrize("place", ["start_s", "end_s"])
+@pytest.mark.parametrize("index", [0, 1])
+def test_no_time_finer_than_the_grain_leaves(place: str, index: int) -> None:
+    row = contract.schema("visits")["examples"][0]["data"]["rows"][0]
+    times = list(row[place])
+    times[index] += 1
+    with pytest.raises(PeerError, match="a time is finer than time_grain_s"):
+        decode(VISITS, bad({}, rows=[{**row, place: times}]), VISITS_TOPIC)
+
+
 @pytest.mark.parametrize(("fields", "what"), KPI_RULES)
 def test_a_figure_cannot_contradict_itself(fields: dict[str, object], what: str) -> None:
     rest = {"id": "footfall", "version": 1, "method": "visits", "coverage": COVERAGE}
