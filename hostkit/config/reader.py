@@ -27,9 +27,9 @@ _TOML_NAMES = {
     float: "a number",
 }
 _TEXTS = {
-    Text.FREE: (rf"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{{1,{_MAX_TEXT}}}", f"1 to {_MAX_TEXT} printable characters"),
+    Text.FREE: (rf".{{1,{_MAX_TEXT}}}", f"1 to {_MAX_TEXT} printable characters"),
     Text.ID: (ID_PATTERN, "1 to 32 of a-z, 0-9 and -"),
-    Text.FILE: (r"[^\x00-\x1f\x7f/\\]{1,100}\.(png|jpg|jpeg|svg)", "a .png, .jpg or .svg file name without a folder"),
+    Text.FILE: (r"[^/\\]{1,100}\.(png|jpg|jpeg|svg)", "a .png, .jpg or .svg file name without a folder"),
 }
 
 
@@ -118,7 +118,7 @@ class _Reader:
         pattern, form = _TEXTS[KEYS[name].text]
         if value == "" and name == "name":
             return value
-        if not re.fullmatch(pattern, value):
+        if not (value.isprintable() and re.fullmatch(pattern, value)):
             return self.note(path, f"{_quoted(value)} is not {form}", f"write it as {_example(name)}")
         return value
 
