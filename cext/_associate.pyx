@@ -16,7 +16,7 @@ cimport cython
 from libc.math cimport NAN, exp, log
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 BURST = np.dtype(
     [
@@ -99,13 +99,14 @@ cdef struct Rules:
     double tau_s
     double horizon_us
     double link_db2
-    double drift_db2_per_s
+    double log_spread
+    double independence
     double background_db2
     double scan_s
     double scan_bonus
-    double birth_p
     double birth_prior
     double birth_weight
+    double birth_limit
     double follow
     int trust_local_bit
 
@@ -121,7 +122,8 @@ cdef void* grown(void* old, size_t count, size_t size) except NULL:
 cdef class Tracker:
     """Streaming association for one life of the site key.
 
-    `probes`: how many probes sightings may name. `max_addresses` bounds memory; frames of addresses beyond it are
+    `probes`: how many probes sightings may name. `gain_db` (probes, 256), by channel of the frame, is added to RSSI: a
+    frame heard from a neighbouring channel is weaker than the phone was. Default: none. `max_addresses` bounds memory; frames of addresses beyond it are
     dropped and counted in `dropped`. Time never goes back: an earlier time is taken as the latest one seen and
     counted in `late`.
     """
@@ -132,10 +134,11 @@ cdef class Tracker:
     cdef readonly uint32_t addresses, randomised, tracks
     cdef readonly uint32_t max_addresses
     cdef int64_t now_us
+    cdef float* gain
     cdef Address* table
     cdef uint32_t table_size
     cdef Open* opens
-    cdef float* open_sum
+    cdef float* open_rssi
     cdef uint16_t* open_count
     cdef int32_t opens_size, free_open, head, tail
     cdef Track* track
@@ -159,18 +162,19 @@ cdef class Tracker:
         int probes,
         *,
         uint32_t max_addresses=1 << 20,
+        const float[:, ::1] gain_db=None,
         double burst_gap_s=1.0,
         double tau_s=300.0,
         double horizon_s=600.0,
-        double link_sigma_db=3.0,
-        double drift_db2_per_s=0.6,
-        double background_sigma_db=9.0,
+        double link_scale_db=4.0,
+        double background_scale_db=9.0,
+        double independence=0.6,
         double scan_s=3.0,
-        double scan_bonus=2.0,
-        double birth_p=0.7,
-        double birth_prior=0.03,
+        double scan_bonus=1.0,
+        double birth_prior=0.01,
         double birth_weight=20.0,
-        double follow=0.6,
+        double birth_limit=0.05,
+        double follow=0.4,
         bint trust_local_bit=True,
     ):
         if not 1 <= probes <= 64:
@@ -178,11 +182,18 @@ cdef class Tracker:
         self.probes = probes
         self.max_addresses = max_addresses
         self.rules = Rules(
-            burst_gap_s * 1e6, tau_s, horizon_s * 1e6, 2 * link_sigma_db**2, drift_db2_per_s,
-            2 * background_sigma_db**2, scan_s, scan_bonus, birth_p, birth_prior,
-            birth_weight, follow, trust_local_bit,
+            burst_gap_s * 1e6, tau_s, horizon_s * 1e6, link_scale_db**2,
+            log(background_scale_db / link_scale_db), independence, background_scale_db**2, scan_s, scan_bonus, birth_prior,
+            birth_weight, birth_limit, follow, trust_local_bit,
         )
         self.now_us = -(<int64_t>1 << 62)
+        self.gain = <float*>calloc(probes * 256, sizeof(float))
+        if self.gain == NULL:
+            raise MemoryError
+        if gain_db is not None:
+            if gain_db.shape[0] != probes or gain_db.shape[1] != 256:
+                raise ValueError("gain_db must be (probes, 256)")
+            memcpy(self.gain, &gain_db[0, 0], probes * 256 * sizeof(float))
         self.table_size = 1024
         self.table = <Address*>calloc(self.table_size, sizeof(Address))
         self.fingerprint_table_size = 256
@@ -193,9 +204,10 @@ cdef class Tracker:
         memset(self.fingerprint_table, 0xFF, self.fingerprint_table_size * sizeof(int32_t))
 
     def __dealloc__(self):
+        free(self.gain)
         free(self.table)
         free(self.opens)
-        free(self.open_sum)
+        free(self.open_rssi)
         free(self.open_count)
         free(self.track)
         free(self.track_rssi)
@@ -229,7 +241,7 @@ cdef class Tracker:
     def feed(self, const Sighting[::1] sightings):
         """Take time-ordered sightings (N,); return `(bursts (M,), rssi_dbm (M, probes), frames (M, probes))`.
 
-        `rssi_dbm` is the mean over the burst's frames in dB, NaN where a probe heard none. ValueError for a probe
+        `rssi_dbm` is that of the loudest frame after `gain_db`, NaN where a probe heard none. ValueError for a probe
         index out of range, before anything is taken.
         """
         cdef Py_ssize_t i
@@ -269,12 +281,17 @@ cdef class Tracker:
 
     cdef void add(self, int32_t i, const Sighting* s, uint32_t element_class) noexcept:
         cdef Open* o = &self.opens[i]
+        cdef float rssi
+        cdef float* known
         o.element_class = self.merge(o.element_class, element_class)
         o.last_us = self.now_us
         o.flags |= s.flags
         if o.frames < 65535:
             o.frames += 1
-            self.open_sum[i * self.probes + s.probe] += s.rssi_dbm
+            rssi = s.rssi_dbm + self.gain[s.probe * 256 + s.channel]
+            known = &self.open_rssi[i * self.probes + s.probe]
+            if self.open_count[i * self.probes + s.probe] == 0 or rssi > known[0]:
+                known[0] = rssi
             self.open_count[i * self.probes + s.probe] += 1
         self.append(i)
 
@@ -285,7 +302,7 @@ cdef class Tracker:
         if self.free_open < 0:
             size = self.opens_size * 2 if self.opens_size else 64
             self.opens = <Open*>grown(self.opens, size, sizeof(Open))
-            self.open_sum = <float*>grown(self.open_sum, size * self.probes, sizeof(float))
+            self.open_rssi = <float*>grown(self.open_rssi, size * self.probes, sizeof(float))
             self.open_count = <uint16_t*>grown(self.open_count, size * self.probes, sizeof(uint16_t))
             for i in range(self.opens_size, size):
                 self.opens[i].next = i + 1 if i + 1 < size else NONE
@@ -294,7 +311,7 @@ cdef class Tracker:
         i = self.free_open
         self.free_open = self.opens[i].next
         self.opens[i] = Open(now, now, key, element_class, NONE, NONE, 0, 0)
-        memset(&self.open_sum[i * self.probes], 0, self.probes * sizeof(float))
+        memset(&self.open_rssi[i * self.probes], 0, self.probes * sizeof(float))
         memset(&self.open_count[i * self.probes], 0, self.probes * sizeof(uint16_t))
         return i
 
@@ -335,7 +352,7 @@ cdef class Tracker:
         cdef int p
         for p in range(self.probes):
             counts[p] = self.open_count[i * self.probes + p]
-            rssi[p] = self.open_sum[i * self.probes + p] / counts[p] if counts[p] else NAN
+            rssi[p] = self.open_rssi[i * self.probes + p] if counts[p] else NAN
         cdef Address* address = self.find(o.key, o.flags)
         cdef uint8_t status = 0
         cdef uint32_t element_class = self.root(o.element_class)
@@ -399,10 +416,12 @@ cdef class Tracker:
             birth = (self.class_births[c] + self.rules.birth_weight * self.rules.birth_prior) / (
                 self.class_new[c] + self.rules.birth_weight
             )
+            if birth > self.rules.birth_limit:
+                birth = self.rules.birth_limit
             birth /= birth + (1 - birth) * evidence / weights
         self.class_new[c] += 1
         self.class_births[c] += birth
-        return NONE if birth > self.rules.birth_p else winner
+        return NONE if birth > 0.5 else winner
 
     cdef double prior(self, const Open* o, int32_t i) noexcept:
         """Log weight of track `i` among its class before RSSI: how lately it was heard, how often it changes address."""
@@ -412,17 +431,18 @@ cdef class Tracker:
         return change - dt / self.rules.tau_s + (self.rules.scan_bonus if dt < self.rules.scan_s else 0)
 
     cdef double likelihood(self, const Open* o, const float* rssi, int32_t i) noexcept:
-        """Log-likelihood ratio of the RSSI vector: from track `i` over from another phone of its class."""
+        """Log-likelihood ratio of the RSSI vector: from track `i` over from another phone of its class.
+
+        Differences have Student-t tails (4 degrees of freedom) under both, so that the ratio is bounded.
+        """
         cdef const float* known = &self.track_rssi[i * self.probes]
-        cdef double dt = silence_s(o, &self.track[i]), d, ratio = 0
-        cdef double link = self.rules.link_db2 + self.rules.drift_db2_per_s * (dt if dt < 120 else 120)
-        cdef double background = self.rules.background_db2 if self.rules.background_db2 > link else link
+        cdef double d, ratio = 0
         cdef int p
         for p in range(self.probes):
             if rssi[p] == rssi[p] and known[p] == known[p]:
-                d = rssi[p] - known[p]
-                ratio += 0.5 * log(background / link) - 0.5 * d * d * (1 / link - 1 / background)
-        return ratio
+                d = (rssi[p] - known[p]) * (rssi[p] - known[p]) / 4
+                ratio += log((1 + d / self.rules.background_db2) / (1 + d / self.rules.link_db2))
+        return self.rules.independence * (2.5 * ratio + matched(rssi, known, self.probes) * self.rules.log_spread)
 
     cdef int32_t new_track(self, uint32_t element_class) except -1:
         cdef uint32_t size
@@ -594,6 +614,13 @@ cdef class Tracker:
 cdef double silence_s(const Open* o, const Track* t) noexcept:
     cdef double dt = (o.first_us - t.last_us) * 1e-6
     return dt if dt > 0 else 0
+
+
+cdef int matched(const float* a, const float* b, int probes) noexcept:
+    cdef int p, n = 0
+    for p in range(probes):
+        n += a[p] == a[p] and b[p] == b[p]
+    return n
 
 
 cdef uint32_t slot(uint32_t fingerprint) noexcept:

@@ -49,9 +49,9 @@ def compute(
     visits: Sequence[Visit], site: Site, *, start_s: float, end_s: float, coverage: Coverage
 ) -> tuple[Kpi, ...]:
     """All KPIs that visits alone give, of those that began in [start_s, end_s); occupancy is at `end_s`."""
-    now = _columns(visits)
+    now = _columns(visits, site)
     begun = [v for v in visits if start_s <= _middle(v.start_s.lo, v.start_s.hi) < end_s]
-    columns = _columns(begun)
+    columns = _columns(begun, site)
     kpis = [
         *_flows(columns, site, coverage),
         _counted("occupancy", now.p[(now.start_s <= end_s) & (end_s < now.end_s)], site, coverage),
@@ -63,7 +63,7 @@ def compute(
     return tuple(kpis)
 
 
-def _columns(visits: Sequence[Visit]) -> _Columns:
+def _columns(visits: Sequence[Visit], site: Site) -> _Columns:
     lo_s, mid_s, hi_s = (np.array([getattr(v.dwell_s, part) for v in visits], float) for part in ("lo", "mid", "hi"))
     return _Columns(
         start_s=np.array([_middle(v.start_s.lo, v.start_s.hi) for v in visits], float),
@@ -72,7 +72,7 @@ def _columns(visits: Sequence[Visit]) -> _Columns:
         mid_s=mid_s,
         hi_s=hi_s,
         p=np.array([v.p_entrant for v in visits], float),
-        weight=1 / p_heard(mid_s),
+        weight=1 / p_heard(np.maximum(mid_s, site.thresholds.passage_s)),
         first=np.array([not v.reentry for v in visits], bool),
         zones=np.array([len({stay.zone for stay in v.zones}) for v in visits], np.int64),
     )

@@ -9,7 +9,7 @@ from hostkit.core.associate import Columns, Tracker
 from hostkit.core.bins import BinCounter, CountBin
 from hostkit.core.calendar import next_rotation_us
 from hostkit.core.count import devices_in_window
-from hostkit.core.places import PlaceModel
+from hostkit.core.places import PlaceModel, bleed_gain_db
 from hostkit.core.visits import VisitCutter
 from hostkit.core.wire import Flag
 from hostkit.model import EndReason, Estimate, Site, Visit
@@ -120,7 +120,7 @@ class Pipeline:
         if self._life is None:
             rotation_hour = self._site.privacy.rotation_hour
             end_us = next_rotation_us(time_us, self._site.time_zone, rotation_hour)
-            self._life = _Life(len(self._site.probes), time_us, end_us, self._bin_us, self._fixed_keys)
+            self._life = _Life(self._site, time_us, end_us, self._bin_us, self._fixed_keys)
         return self._life
 
     def _end_life(self, reason: EndReason) -> None:
@@ -135,7 +135,7 @@ class Pipeline:
         assert self._life is not None
         bursts, rssi_dbm, frames = columns
         self._life.bins.add_bursts(bursts)
-        self._cutter.add(self._places.place(bursts, rssi_dbm, frames))
+        self._cutter.add(self._places.rows(bursts, rssi_dbm, frames))
         if self._life.find_fixed():
             self._cutter.forget(self._life.fixed)
 
@@ -162,11 +162,11 @@ class _LifeTotals:
 class _Life:
     """Everything keyed, from one rotation of the site key to the next."""
 
-    def __init__(self, probes: int, begin_us: int, end_us: int, bin_us: int, fixed_keys: NDArray[np.uint64]) -> None:
+    def __init__(self, site: Site, begin_us: int, end_us: int, bin_us: int, fixed_keys: NDArray[np.uint64]) -> None:
         self.end_us = end_us
         self.begin_us = self.heard_us = begin_us
-        self.tracker = Tracker(max(probes, 1))
-        self.bins = BinCounter(bin_us=bin_us, begin_us=begin_us, probes_expected=probes)
+        self.tracker = Tracker(max(len(site.probes), 1), gain_db=bleed_gain_db(site))
+        self.bins = BinCounter(bin_us=bin_us, begin_us=begin_us, probes_expected=len(site.probes))
         self.fixed: NDArray[np.uint32] = np.empty(0, np.uint32)
         self._fixed_keys = fixed_keys
         self._fixed_heard: dict[int, bool] = {}  # key → randomised

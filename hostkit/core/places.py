@@ -1,82 +1,152 @@
-"""What a burst says about place: positions with three or more probes on a floor, RSSI rings with fewer.
+"""What a scan says about place: positions with three or more probes on a floor, RSSI rings with fewer.
 
 Never invents an x, y: without positions they are NaN.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.core.associate import BURST
-from hostkit.core.locate import Locator
+from hostkit.core.locate import Locator, grid_axes
+from hostkit.core.zones import cell_shares
 from hostkit.model import Rings, Site
 
 MIN_ANCHORS = 3
-# Probability that a hopping probe listens on the channel of at least one frame of a burst.
-LISTENED_P = 0.9
+CELL_M = 1.0
+WIFI_24_CHANNELS = 14
+# Share of scans sent from inside a shop: few stay long, many pass quickly. Divides the map's prior.
+INSIDE_SHARE = 0.8
+# P(a frame on the right channel is decoded) as far as the map cannot explain it. With 1, silence says too much: in
+# simulated shops P(inside) had a log loss of 0.52 against 0.39 with this value.
+AUDIBLE_P = 0.3
+# Loss of a frame heard on a neighbouring 2.4 GHz channel, by distance in channels: medians over parked sniffers
+# that heard the same scans (derand recordings).
+BLEED_DB = (0.0, 1.0, 4.0, 14.0)
+# Bursts of one track with smaller gaps are one scan of the phone: addresses may change within it.
+SCAN_GAP_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Columns over M scans: position (m, NaN: none), P(inside the shop), P(zone) (M, zones) and P(no zone)."""
+
+    x_m: NDArray[np.float64]
+    y_m: NDArray[np.float64]
+    p_inside: NDArray[np.float32]
+    p_zone: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Floor:
+    anchors: NDArray[np.intp]
+    zones: NDArray[np.intp]
+    locator: Locator
+    zone_prior: NDArray[np.float64]
 
 
 class PlaceModel:
-    """Adds place columns to bursts; which floors can be positioned is decided once, from the site."""
+    """Places scans; which floors can be positioned is decided once, from the site.
+
+    `inside_prior` (inside, outside) and `zone_prior` (zones..., elsewhere) are what `p_inside` and
+    `p_zone` of a scan that says nothing would be.
+    """
 
     def __init__(self, site: Site) -> None:
-        self.dtype = np.dtype(
-            [
-                *BURST.descr,
-                ("x_m", "<f4"),
-                ("y_m", "<f4"),
-                ("rssi_dbm", "<f4"),  # of the probe that heard it loudest
-                ("p_inside", "<f4"),
-                ("p_zone", "<f4", (len(site.zones),)),
-            ]
-        )
+        probes = max(len(site.probes), 1)
+        self.dtype = np.dtype([*BURST.descr, ("rssi_dbm", "<f4", (probes,)), ("heard", "<u2", (probes,))])
         self._rings = site.rings
-        self._floors: list[tuple[NDArray[np.intp], NDArray[np.intp], Locator]] = []
-        for floor in site.floors:
-            anchors = [i for i, p in enumerate(site.probes) if p.floor == floor.id and p.position_m is not None]
-            if len(anchors) < MIN_ANCHORS:
-                continue
-            zones = [i for i, zone in enumerate(site.zones) if zone.floor == floor.id]
-            locator = Locator(
-                np.array([site.probes[i].position_m for i in anchors], float),
-                floor,
-                tuple(site.zones[i] for i in zones),
-                site.path_loss,
-                np.array([site.probes[i].offset_db for i in anchors]),
-                np.array([site.probes[i].floor_dbm for i in anchors]),
-            )
-            self._floors.append((np.array(anchors, np.intp), np.array(zones, np.intp), locator))
+        self._zones = len(site.zones)
+        # One transmission is on one of the channels that a probe hops over.
+        self._on_channel = np.array([AUDIBLE_P / max(len(probe.channels), 1) for probe in site.probes] or [1.0])
+        self._floors = [floor for floor in (_floor(site, f.id) for f in site.floors) if floor is not None]
+        self.inside_prior = np.array([INSIDE_SHARE, 1 - INSIDE_SHARE], np.float32)
+        self.zone_prior = _zone_prior(self._floors, self._zones)
 
     @property
     def positions(self) -> bool:
         """Whether any floor has enough probes for positions."""
         return bool(self._floors)
 
-    def place(
-        self, bursts: NDArray[np.void], rssi_dbm: NDArray[np.float32], frames: NDArray[np.uint16]
+    def rows(
+        self, bursts: NDArray[np.void], rssi_dbm: NDArray[np.float32], heard: NDArray[np.uint16]
     ) -> NDArray[np.void]:
-        """Bursts (M,) with mean RSSI (M, probes; NaN: not heard) over `frames` (M, probes) → rows of `dtype` (M,)."""
-        rows = np.zeros(len(bursts), self.dtype)
+        """Bursts (M,), mean RSSI and frames heard (M, probes) as one array of `dtype` (M,)."""
+        rows = np.empty(len(bursts), self.dtype)
         for name in BURST.names or ():
             rows[name] = bursts[name]
-        rows["x_m"] = rows["y_m"] = np.nan
-        rows["rssi_dbm"] = np.fmax.reduce(rssi_dbm, axis=1, initial=-128)
-        rows["p_inside"] = ring_inside(rows["rssi_dbm"], self._rings)
-        loudest = np.argmax(np.where(np.isnan(rssi_dbm), -np.inf, rssi_dbm), axis=1)
-        for anchors, zones, locator in self._floors:
-            on_floor = np.flatnonzero(np.isin(loudest, anchors))
-            fixes = locator.fixes(
-                np.ascontiguousarray(rssi_dbm[np.ix_(on_floor, anchors)]),
-                np.full(len(anchors), LISTENED_P, np.float32),
-                np.ascontiguousarray(frames[np.ix_(on_floor, anchors)]),
-            )
-            rows["x_m"][on_floor] = fixes.x_m
-            rows["y_m"][on_floor] = fixes.y_m
-            rows["p_inside"][on_floor] = fixes.p_interior
-            rows["p_zone"][np.ix_(on_floor, zones)] = fixes.p_zone
+        rows["rssi_dbm"], rows["heard"] = rssi_dbm, heard
         return rows
+
+    def place(self, rssi_dbm: NDArray[np.float32], heard: NDArray[np.uint16]) -> Places:
+        """Scans' mean RSSI (M, probes; NaN: not heard) and frames heard (M, probes) → places."""
+        count = len(rssi_dbm)
+        places = Places(
+            x_m=np.full(count, np.nan),
+            y_m=np.full(count, np.nan),
+            p_inside=ring_inside(np.fmax.reduce(rssi_dbm, axis=1, initial=-128), self._rings),
+            p_zone=np.zeros((count, self._zones), np.float32),
+        )
+        loudest = np.argmax(np.where(np.isnan(rssi_dbm), -np.inf, rssi_dbm), axis=1)
+        listened_p = 1 - (1 - self._on_channel) ** heard.max(axis=1, initial=1)[:, None]
+        for floor in self._floors:
+            here = np.flatnonzero(np.isin(loudest, floor.anchors))
+            at = np.ix_(here, floor.anchors)
+            fixes = floor.locator.fixes(rssi_dbm[at], listened_p[at], heard[at])
+            fixed = fixes.n_probes >= MIN_ANCHORS
+            places.x_m[here] = np.where(fixed, fixes.x_m, np.nan)
+            places.y_m[here] = np.where(fixed, fixes.y_m, np.nan)
+            places.p_inside[here] = fixes.p_interior
+            places.p_zone[np.ix_(here, floor.zones)] = fixes.p_zone
+        return places
 
 
 def ring_inside(rssi_dbm: NDArray[np.float32], rings: Rings) -> NDArray[np.float32]:
     """P(inside) from RSSI (dBm): logistic around the inner ring's edge, as wide as its hysteresis."""
     p: NDArray[np.float32] = 1 / (1 + np.exp((rings.inside_dbm - rssi_dbm) / rings.hysteresis_db))
     return p
+
+
+def bleed_gain_db(site: Site) -> NDArray[np.float32]:
+    """What to add to a frame's RSSI (probes, 256), by its true channel: the loss from the nearest one listened to."""
+    gain = np.zeros((max(len(site.probes), 1), 256), np.float32)
+    for row, probe in zip(gain, site.probes, strict=False):
+        for channel in range(1, WIFI_24_CHANNELS + 1):
+            apart = min((abs(channel - listened) for listened in probe.channels), default=0)
+            row[channel] = BLEED_DB[min(apart, len(BLEED_DB) - 1)]
+    return gain
+
+
+def _floor(site: Site, floor_id: str) -> _Floor | None:
+    """Make the map of one floor, or None where it has too few probes."""
+    anchors = [i for i, p in enumerate(site.probes) if p.floor == floor_id and p.position_m is not None]
+    if len(anchors) < MIN_ANCHORS:
+        return None
+    zones = [i for i, zone in enumerate(site.zones) if zone.floor == floor_id]
+    floor = next(floor for floor in site.floors if floor.id == floor_id)
+    x_m, y_m = grid_axes(floor, CELL_M)
+    inside = cell_shares(x_m, y_m, CELL_M, floor.interior_m)
+    weight = inside / inside.sum() * INSIDE_SHARE + (1 - inside) / (1 - inside).sum() * (1 - INSIDE_SHARE)
+    locator = Locator(
+        [site.probes[i].position_m or () for i in anchors],
+        floor,
+        [site.zones[i] for i in zones],
+        site.path_loss,
+        offsets_db=[site.probes[i].offset_db for i in anchors],
+        floors_dbm=[site.probes[i].floor_dbm for i in anchors],
+        cell_m=CELL_M,
+        prior=weight,
+    )
+    prior = np.array([(cell_shares(x_m, y_m, CELL_M, site.zones[i].polygon_m) * weight).sum() for i in zones])
+    return _Floor(anchors=np.array(anchors, np.intp), zones=np.array(zones, np.intp), locator=locator, zone_prior=prior)
+
+
+def _zone_prior(floors: list[_Floor], zones: int) -> NDArray[np.float32]:
+    """Prior of each zone and of elsewhere, floors weighing alike; none is taken as less than a thousandth."""
+    prior = np.zeros(zones + 1)
+    for floor in floors:
+        prior[floor.zones] = floor.zone_prior / len(floors)
+    prior[-1] = 1 - prior.sum()
+    prior = np.maximum(prior, 1e-3)
+    return (prior / prior.sum()).astype(np.float32)

@@ -1,21 +1,41 @@
-"""Cuts the placed bursts of each track into visits once they are over. Knows no device key."""
+"""Cuts the bursts of each track into visits once they are over. Knows no device key."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.core._dwell import ZoneTracker
+from hostkit.core._smooth import smooth
 from hostkit.core.dwell import p_entrant
 from hostkit.core.heard import MEDIAN_INTERVAL_S
-from hostkit.core.places import PlaceModel, ring_inside
+from hostkit.core.places import SCAN_GAP_S, PlaceModel, Places, ring_inside
 from hostkit.core.wire import Flag
 from hostkit.model import Dwell, EndReason, Interval, Radio, Site, Visit, VisitClass, ZoneStay
 
 # A phone silent for longer is likelier gone than quiet: P(heard within 300 s) is 0.995.
 MAX_INTERVAL_S = 300.0
-# From this posterior on a burst counts as sent inside the shop.
+# From this posterior on a scan counts as sent inside the shop.
 INSIDE_P = 0.5
+# How long people stay inside or out, and in one zone, before a move becomes likely.
+INSIDE_STAY_S = 600.0
+ZONE_STAY_S = 240.0
+
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scans:
+    """Columns over M scans in order of visit and time; `starts` (V,) is the first scan of each visit."""
+
+    visit: NDArray[np.int32]
+    starts: Indices
+    stops: Indices
+    track: NDArray[np.uint32]
+    flags: NDArray[np.uint8]
+    first_s: NDArray[np.float64]
+    last_s: NDArray[np.float64]
+    rssi_dbm: NDArray[np.float32]
+    heard: NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +63,10 @@ class VisitCutter:
         self._prefix = visit_prefix
         self._made = 0
         self._rows = np.empty(0, places.dtype)
-        self._ended_s: dict[int, float] = {}
+        self._left_s: dict[int, float] = {}  # when a track's last entrant visit ended
 
     def add(self, rows: NDArray[np.void]) -> None:
-        """Take placed bursts (M,) of `PlaceModel.dtype`."""
+        """Take bursts (M,) as `PlaceModel.rows` gives them."""
         self._rows = np.concatenate([self._rows, rows])
 
     def close(self, now_us: int) -> tuple[Visit, ...]:
@@ -56,7 +76,7 @@ class VisitCutter:
     def flush(self, reason: EndReason) -> tuple[Visit, ...]:
         """End every open visit and forget which tracks were here."""
         visits = self._cut(np.iinfo(np.int64).max, reason)
-        self._ended_s.clear()
+        self._left_s.clear()
         return visits
 
     def forget(self, tracks: NDArray[np.uint32]) -> None:
@@ -67,29 +87,25 @@ class VisitCutter:
         rows = self._rows[np.lexsort((self._rows["first_us"], self._rows["track"]))]
         if not len(rows):
             return ()
-        gap_us = rows["first_us"][1:] - rows["last_us"][:-1]
-        new = (np.diff(rows["track"]) != 0) | (gap_us > self._thresholds.visit_timeout_s * 1e6)
-        segment = np.concatenate([[0], np.cumsum(new)])
-        starts = np.flatnonzero(np.concatenate([[True], new]))
-        over = np.maximum.reduceat(rows["last_us"], starts) < before_us
-        self._rows = rows[~over[segment]]
-        rows = rows[over[segment]]
-        if not len(rows):
+        new_visit = _runs(rows, self._thresholds.visit_timeout_s)
+        over = np.maximum.reduceat(rows["last_us"], np.flatnonzero(new_visit)) < before_us
+        over_rows = over[np.cumsum(new_visit) - 1]
+        self._rows = rows[~over_rows]
+        if not over.any():
             return ()
-        return self._visits(rows, np.unique(segment[over[segment]], return_inverse=True)[1], reason)
+        return self._visits(_scans(rows[over_rows], new_visit[over_rows]), reason)
 
-    def _visits(self, rows: NDArray[np.void], visit: NDArray[np.intp], reason: EndReason) -> tuple[Visit, ...]:
-        """Rows sorted by visit and time, `visit` (M,) numbering them from 0 → the visits in order of their start."""
-        starts = np.flatnonzero(np.diff(visit, prepend=-1))
-        stays = self._stays(rows, visit, starts)
+    def _visits(self, scans: _Scans, reason: EndReason) -> tuple[Visit, ...]:
+        places = self._places.place(scans.rssi_dbm, scans.heard)
+        stays = self._stays(scans, places)
         lo, hi = stays.last_s - stays.first_s, stays.after_s - stays.before_s
         p = p_entrant((lo + hi) / 2, stays.p_inside, self._thresholds)
-        zones = self._zone_stays(rows, visit, len(starts))
-        bursts = np.diff(starts, append=len(rows))
+        zones = self._zone_stays(scans, places)
         made = []
-        for i in np.lexsort((rows["track"][starts], stays.first_s)).tolist():
+        for i in np.lexsort((scans.track[scans.starts], stays.first_s)).tolist():
             self._made += 1
-            track = int(rows["track"][starts[i]])
+            track = int(scans.track[scans.starts[i]])
+            reentry = bool(stays.first_s[i] - self._left_s.get(track, -np.inf) <= self._thresholds.reentry_s)
             made.append(
                 Visit(
                     visit_id=f"{self._prefix}{self._made}",
@@ -99,65 +115,100 @@ class VisitCutter:
                     dwell_s=Dwell(lo=float(lo[i]), mid=float(lo[i] + hi[i]) / 2, hi=float(hi[i])),
                     visit_class=VisitClass.ENTRANT if p[i] >= 0.5 else VisitClass.PASSERBY,
                     p_entrant=float(p[i]),
-                    radio=Radio.BLE if rows["flags"][starts[i]] & Flag.BLE else Radio.WIFI,
-                    bursts=int(bursts[i]),
-                    reentry=stays.first_s[i] - self._ended_s.get(track, -np.inf) <= self._thresholds.reentry_s,
+                    radio=Radio.BLE if scans.flags[scans.starts[i]] & Flag.BLE else Radio.WIFI,
+                    bursts=int(scans.stops[i] - scans.starts[i]),
+                    reentry=reentry,
                     zones=zones[i],
                     end_reason=reason,
                 )
             )
             if p[i] >= 0.5:
-                self._ended_s[track] = float(stays.last_s[i])
+                self._left_s[track] = float(stays.last_s[i])
         return tuple(made)
 
-    def _stays(self, rows: NDArray[np.void], visit: NDArray[np.intp], starts: NDArray[np.intp]) -> _Stays:
-        first_s, last_s = rows["first_us"] * 1e-6, rows["last_us"] * 1e-6
-        stops = np.append(starts[1:], len(rows)) - 1
-        count = stops - starts + 1
-        mean_s = (last_s[stops] - first_s[starts]) / np.maximum(count - 1, 1)
-        interval_s = np.minimum(np.where(count > 1, mean_s, MEDIAN_INTERVAL_S), MAX_INTERVAL_S)
-        begin, end = starts, stops
+    def _stays(self, scans: _Scans, places: Places) -> _Stays:
+        starts, last = scans.starts, scans.stops - 1
+        count = scans.stops - starts
+        # One prior interval beside the observed gaps: two scans a second apart do not make a chatty phone.
+        interval_s = (scans.last_s[last] - scans.first_s[starts] + MEDIAN_INTERVAL_S) / count
+        interval_s = np.minimum(interval_s, MAX_INTERVAL_S)
+        begin, end = starts, last
         if self._places.positions:
-            p_inside = np.add.reduceat(rows["p_inside"].astype(float), starts) / count
-            begin, end = _inside_span(rows["p_inside"] >= INSIDE_P, starts, stops)
+            posterior = np.column_stack([places.p_inside, 1 - places.p_inside])
+            inside = smooth(posterior, self._places.inside_prior, scans.first_s, scans.visit, INSIDE_STAY_S)[:, 0]
+            p_inside = np.maximum.reduceat(inside, starts).astype(float)
+            begin, end = _inside_span(inside >= INSIDE_P, starts, last)
         else:
-            p_inside = ring_inside(_medians(rows["rssi_dbm"], visit, starts, count), self._rings).astype(float)
-        before_s = np.where(begin > starts, last_s[begin - 1], first_s[begin] - interval_s)
-        after_s = np.where(end < stops, first_s[np.minimum(end + 1, len(rows) - 1)], last_s[end] + interval_s)
-        return _Stays(before_s=before_s, first_s=first_s[begin], last_s=last_s[end], after_s=after_s, p_inside=p_inside)
+            loudest = np.fmax.reduce(scans.rssi_dbm, axis=1)
+            p_inside = ring_inside(_medians(loudest, scans), self._rings).astype(float)
+        after = np.minimum(end + 1, len(scans.first_s) - 1)
+        return _Stays(
+            before_s=np.where(begin > starts, scans.last_s[begin - 1], scans.first_s[begin] - interval_s),
+            first_s=scans.first_s[begin],
+            last_s=scans.last_s[end],
+            after_s=np.where(end < last, scans.first_s[after], scans.last_s[end] + interval_s),
+            p_inside=p_inside,
+        )
 
-    def _zone_stays(self, rows: NDArray[np.void], visit: NDArray[np.intp], visits: int) -> list[tuple[ZoneStay, ...]]:
-        found: list[list[ZoneStay]] = [[] for _ in range(visits)]
-        if self._zones and self._places.positions:
-            tracker = ZoneTracker(len(self._zones))
-            p_zone = np.ascontiguousarray(rows["p_zone"])
-            events = [tracker.update(visit.astype(np.int32), rows["first_us"].copy(), p_zone), tracker.flush()]
-            for event in np.sort(np.concatenate(events), order=["device", "enter_us", "zone"]):
-                found[event["device"]].append(
-                    ZoneStay(
-                        zone=self._zones[event["zone"]].id,
-                        enter_s=float(event["enter_us"]) * 1e-6,
-                        leave_s=float(event["leave_us"]) * 1e-6,
-                        p=float(event["p_mean"]),
-                    )
-                )
+    def _zone_stays(self, scans: _Scans, places: Places) -> list[tuple[ZoneStay, ...]]:
+        """Runs of scans whose likeliest zone is the same; a change lies midway between two scans."""
+        found: list[list[ZoneStay]] = [[] for _ in scans.starts]
+        if not self._zones or not self._places.positions:
+            return [()] * len(found)
+        elsewhere = np.clip(1 - places.p_zone.sum(axis=1), 0, 1)
+        posterior = np.column_stack([places.p_zone, elsewhere])
+        p = smooth(posterior, self._places.zone_prior, scans.first_s, scans.visit, ZONE_STAY_S)
+        zone = np.argmax(p, axis=1)
+        runs = np.flatnonzero((np.diff(zone, prepend=-1) != 0) | (np.diff(scans.visit, prepend=-1) != 0))
+        stops = np.append(runs[1:], len(zone))
+        p_mean = np.add.reduceat(p.max(axis=1), runs) / (stops - runs)
+        middle_s = (scans.last_s[:-1] + scans.first_s[1:]) / 2
+        for run, stop, mean in zip(runs.tolist(), stops.tolist(), p_mean.tolist(), strict=True):
+            visit = int(scans.visit[run])
+            if zone[run] < len(self._zones):
+                enter_s = scans.first_s[run] if run == scans.starts[visit] else middle_s[run - 1]
+                leave_s = scans.last_s[stop - 1] if stop == scans.stops[visit] else middle_s[stop - 1]
+                stay = ZoneStay(zone=self._zones[zone[run]].id, enter_s=float(enter_s), leave_s=float(leave_s), p=mean)
+                found[visit].append(stay)
         return [tuple(stays) for stays in found]
 
 
-def _inside_span(
-    inside: NDArray[np.bool_], starts: NDArray[np.intp], stops: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First and last inside row of each visit (V,); the whole visit where no row is inside."""
-    row = np.arange(len(inside))
-    first = np.minimum.reduceat(np.where(inside, row, len(inside)), starts)
-    last = np.maximum.reduceat(np.where(inside, row, -1), starts)
-    none = last < 0
-    return np.where(none, starts, first), np.where(none, stops, last)
+def _runs(rows: NDArray[np.void], gap_s: float) -> NDArray[np.bool_]:
+    """Where, in rows sorted by track and time (M,), another track or a gap of more than `gap_s` begins a run."""
+    gap_us = rows["first_us"][1:] - rows["last_us"][:-1]
+    return np.concatenate([[True], (np.diff(rows["track"]) != 0) | (gap_us > gap_s * 1e6)])
 
 
-def _medians(
-    values: NDArray[np.float32], visit: NDArray[np.intp], starts: NDArray[np.intp], count: NDArray[np.intp]
-) -> NDArray[np.float32]:
+def _scans(rows: NDArray[np.void], new_visit: NDArray[np.bool_]) -> _Scans:
+    """Bursts sorted by visit and time → scans: RSSI of each probe's loudest frame."""
+    new_scan = new_visit | _runs(rows, SCAN_GAP_S)
+    first = np.flatnonzero(new_scan)
+    visit = (np.cumsum(new_visit) - 1)[first].astype(np.int32)
+    starts = np.flatnonzero(np.diff(visit, prepend=-1))
+    heard = np.add.reduceat(rows["heard"].astype(np.uint32), first)
+    return _Scans(
+        visit=visit,
+        starts=starts,
+        stops=np.append(starts[1:], len(first)),
+        track=rows["track"][first],
+        flags=rows["flags"][first],
+        first_s=rows["first_us"][first] * 1e-6,
+        last_s=np.maximum.reduceat(rows["last_us"], first) * 1e-6,
+        rssi_dbm=np.fmax.reduceat(rows["rssi_dbm"], first),
+        heard=np.minimum(heard, 65535).astype(np.uint16),
+    )
+
+
+def _inside_span(inside: NDArray[np.bool_], starts: Indices, last: Indices) -> tuple[Indices, Indices]:
+    """First and last inside scan of each visit (V,); the whole visit where no scan is inside."""
+    scan = np.arange(len(inside))
+    first = np.minimum.reduceat(np.where(inside, scan, len(inside)), starts)
+    final = np.maximum.reduceat(np.where(inside, scan, -1), starts)
+    none = final < 0
+    return np.where(none, starts, first), np.where(none, last, final)
+
+
+def _medians(values: NDArray[np.float32], scans: _Scans) -> NDArray[np.float32]:
     """Lower median of each visit's values (V,)."""
-    ordered: NDArray[np.float32] = values[np.lexsort((values, visit))]
-    return ordered[starts + (count - 1) // 2]
+    ordered: NDArray[np.float32] = values[np.lexsort((values, scans.visit))]
+    return ordered[(scans.starts + scans.stops - 1) // 2]
