@@ -17,4 +17,4 @@ def p_heard(duration_s: NDArray[np.float64], listened_share: float = 1.0) -> NDA
     stretches time, as thinning a renewal process does. Durations under 5 s are taken as 5 s.
     """
     effective_s = np.maximum(duration_s, 5.0) * listened_share
-    return np.interp(effective_s, CURVE_S, CURVE_P)
+    return np.asarray(np.interp(effective_s, CURVE_S, CURVE_P), np.float64)

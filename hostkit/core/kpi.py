@@ -17,6 +17,7 @@ from hostkit.core.heard import p_heard
 from hostkit.model import Coverage, Estimate, Site, Visit
 
 DEFINITION_VERSION = 1
+METHOD = "sum of P(class) / P(heard)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class Kpi:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Columns:
-    """Visits as arrays (V,). `weight` is 1 / P(heard): how many devices each heard one stands for."""
+    """Visits as arrays (V,). `entered` and `passed` are P(class) / P(heard): the devices each heard one stands for."""
 
     start_s: NDArray[np.float64]
     end_s: NDArray[np.float64]
@@ -40,7 +41,8 @@ class _Columns:
     mid_s: NDArray[np.float64]
     hi_s: NDArray[np.float64]
     p: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    entered: NDArray[np.float64]
+    passed: NDArray[np.float64]
     first: NDArray[np.bool_]
     zones: NDArray[np.int64]
 
@@ -52,9 +54,10 @@ def compute(
     now = _columns(visits, site)
     begun = [v for v in visits if start_s <= _middle(v.start_s.lo, v.start_s.hi) < end_s]
     columns = _columns(begun, site)
+    here = (now.start_s <= end_s) & (end_s < now.end_s)
     kpis = [
         *_flows(columns, site, coverage),
-        _counted("occupancy", now.p[(now.start_s <= end_s) & (end_s < now.end_s)], site, coverage),
+        _counted("occupancy", now.p[here], now.p[here], site, coverage),
         *_dwell(columns, coverage),
         *_shares(columns, site, coverage),
         *_arrivals(columns, site, coverage),
@@ -65,56 +68,61 @@ def compute(
 
 def _columns(visits: Sequence[Visit], site: Site) -> _Columns:
     lo_s, mid_s, hi_s = (np.array([getattr(v.dwell_s, part) for v in visits], float) for part in ("lo", "mid", "hi"))
+    p = np.array([v.p_entrant for v in visits], float)
     return _Columns(
         start_s=np.array([_middle(v.start_s.lo, v.start_s.hi) for v in visits], float),
         end_s=np.array([_middle(v.end_s.lo, v.end_s.hi) for v in visits], float),
         lo_s=lo_s,
         mid_s=mid_s,
         hi_s=hi_s,
-        p=np.array([v.p_entrant for v in visits], float),
-        weight=1 / p_heard(np.maximum(mid_s, site.thresholds.passage_s)),
+        p=p,
+        # An entrant may have stayed as long as hi_s; a passer-by no longer than it takes to pass, unless seen to.
+        entered=p / p_heard(np.maximum(hi_s, site.thresholds.passage_s)),
+        passed=(1 - p) / p_heard(np.maximum(lo_s, site.thresholds.passage_s)),
         first=np.array([not v.reentry for v in visits], bool),
         zones=np.array([len({stay.zone for stay in v.zones}) for v in visits], np.int64),
     )
 
 
 def _flows(c: _Columns, site: Site, coverage: Coverage) -> list[Kpi]:
-    footfall = _counted("footfall", c.p * c.weight, site, coverage, spread=c.p * (1 - c.p) * c.weight**2)
-    visitors = _counted(
-        "visitors", (c.p * c.weight)[c.first], site, coverage, spread=(c.p * (1 - c.p) * c.weight**2)[c.first]
-    )
-    outside = (1 - c.p) * c.weight
-    passersby = _counted("passersby", outside, site, coverage, spread=c.p * (1 - c.p) * c.weight**2)
-    capture = Kpi(id="capture_rate", value=_share(c.weight, c.p, "nobody was heard"), coverage=coverage)
-    return [passersby, footfall, visitors, capture]
+    return [
+        _counted("passersby", c.passed, c.p, site, coverage),
+        _counted("footfall", c.entered, c.p, site, coverage),
+        _counted("visitors", c.entered[c.first], c.p[c.first], site, coverage),
+        Kpi(
+            id="capture_rate",
+            value=_share(c.entered + c.passed, c.entered / (c.entered + c.passed), "nobody was heard"),
+            coverage=coverage,
+        ),
+    ]
 
 
 def _counted(
     id_: str,
     weights: NDArray[np.float64],
+    p: NDArray[np.float64],
     site: Site,
     coverage: Coverage,
     *,
-    spread: NDArray[np.float64] | None = None,
     of: str | None = None,
 ) -> Kpi:
-    """Sum of weights (V,) as devices and as people. `spread` (V,) is the variance that classification adds.
+    """Sum of weights P(class) / P(heard) (V,) as devices and as people.
 
-    Unheard devices add w (w - 1) for each heard one (Horvitz and Thompson 1952, Poisson sampling).
+    Its variance: of classifying by `p` (V,), and of devices nobody heard (Horvitz and Thompson 1952, Poisson sampling);
+    relative to the sum, beside the error of association.
     """
     devices = float(weights.sum())
     if devices <= 0:
-        nothing = Estimate(value=0.0, low=0.0, high=3.0, method="sum of p / P(heard)")
-        return Kpi(id=id_, value=people(nothing, site.people_per_device), devices=nothing, coverage=coverage, of=of)
-    variance = float(np.maximum(weights * (weights - 1), 0).sum()) + (0.0 if spread is None else float(spread.sum()))
-    log_sd = math.hypot(TRACK_LOG_SD, math.sqrt(variance) / devices)
-    counted = log_normal(devices, log_sd, method="sum of p / P(heard)")
+        counted = Estimate(value=0.0, low=0.0, high=3.0, method=METHOD)
+    else:
+        per_heard = weights / np.maximum(p, 1 - p)
+        variance = float((p * (1 - p) * per_heard**2 + np.maximum(weights * (per_heard - 1), 0)).sum())
+        counted = log_normal(devices, math.hypot(TRACK_LOG_SD, math.sqrt(variance) / devices), method=METHOD)
     return Kpi(id=id_, value=people(counted, site.people_per_device), devices=counted, coverage=coverage, of=of)
 
 
 def _dwell(c: _Columns, coverage: Coverage) -> list[Kpi]:
-    inside = c.p >= 0.5
-    summary = dwell_summary(c.lo_s[inside], c.hi_s[inside])
+    summary = dwell_summary(c.lo_s, c.hi_s, weight=c.entered)
     return [
         Kpi(id=f"dwell_{name}", value=value, coverage=coverage)
         for name, value in (("mean", summary.mean), ("median", summary.median), ("p90", summary.p90))
@@ -123,21 +131,20 @@ def _dwell(c: _Columns, coverage: Coverage) -> list[Kpi]:
 
 def _shares(c: _Columns, site: Site, coverage: Coverage) -> list[Kpi]:
     """Shares of entrants, by the probability that the true dwell, uniform in [lo, hi], passes the threshold."""
-    weight = c.p * c.weight
     bounced = np.clip((site.thresholds.bounce_s - c.lo_s) / np.maximum(c.hi_s - c.lo_s, 1e-9), 0, 1)
     long = 1 - np.clip((site.thresholds.deep_s - c.lo_s) / np.maximum(c.hi_s - c.lo_s, 1e-9), 0, 1)
     deep = np.where(c.zones >= site.thresholds.deep_zones, 1.0, long)
     return [
-        Kpi(id=id_, value=_share(weight, hit, "nobody entered"), coverage=coverage)
+        Kpi(id=id_, value=_share(c.entered, hit, "nobody entered"), coverage=coverage)
         for id_, hit in (("bounce_rate", bounced), ("deep_visit_rate", deep))
     ]
 
 
 def _arrivals(c: _Columns, site: Site, coverage: Coverage) -> list[Kpi]:
-    hours = [local_hour(start_s, site.time_zone)[1] for start_s in c.start_s.tolist()]
+    hours = np.array([local_hour(start_s, site.time_zone)[1] for start_s in c.start_s.tolist()], int)
     return [
-        _counted("arrivals_by_hour", (c.p * c.weight)[np.array(hours) == hour], site, coverage, of=f"{hour:02d}")
-        for hour in sorted(set(hours))
+        _counted("arrivals_by_hour", c.entered[hours == hour], c.p[hours == hour], site, coverage, of=f"{hour:02d}")
+        for hour in np.unique(hours).tolist()
     ]
 
 
@@ -150,7 +157,7 @@ def _zones(visits: Sequence[Visit], site: Site, coverage: Coverage) -> list[Kpi]
         times = time_s[zone.id]
         stayed = times > 0
         p = np.array([v.p_entrant for v in visits])
-        kpis.append(_counted("zone_visits", p[stayed], site, coverage, of=zone.id))
+        kpis.append(_counted("zone_visits", p[stayed], p[stayed], site, coverage, of=zone.id))
         kpis.append(Kpi(id="zone_dwell", value=_mean(times[stayed]), coverage=coverage, of=zone.id))
         share = _share(
             p * all_s, np.divide(times, all_s, out=np.zeros(len(times)), where=all_s > 0), "no zone was visited"

@@ -149,4 +149,4 @@ def _zone_prior(floors: list[_Floor], zones: int) -> NDArray[np.float32]:
         prior[floor.zones] = floor.zone_prior / len(floors)
     prior[-1] = 1 - prior.sum()
     prior = np.maximum(prior, 1e-3)
-    return (prior / prior.sum()).astype(np.float32)
+    return np.asarray(prior / prior.sum(), np.float32)

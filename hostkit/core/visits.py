@@ -136,7 +136,7 @@ class VisitCutter:
         if self._places.positions:
             posterior = np.column_stack([places.p_inside, 1 - places.p_inside])
             inside = smooth(posterior, self._places.inside_prior, scans.first_s, scans.visit, INSIDE_STAY_S)[:, 0]
-            p_inside = np.maximum.reduceat(inside, starts).astype(float)
+            p_inside = np.maximum.reduceat(places.p_inside, starts).astype(float)
             begin, end = _inside_span(inside >= INSIDE_P, starts, last)
         else:
             loudest = np.fmax.reduce(scans.rssi_dbm, axis=1)
@@ -211,4 +211,4 @@ def _inside_span(inside: NDArray[np.bool_], starts: Indices, last: Indices) -> t
 def _medians(values: NDArray[np.float32], scans: _Scans) -> NDArray[np.float32]:
     """Lower median of each visit's values (V,)."""
     ordered: NDArray[np.float32] = values[np.lexsort((values, scans.visit))]
-    return ordered[(scans.starts + scans.stops - 1) // 2]
+    return np.asarray(ordered[(scans.starts + scans.stops - 1) // 2])
