@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 TYPE_PREFIX = "footfall.v1."
 MAX_MESSAGE_BYTES = 1 << 20  # a heat map of 100,000 cells; everything else is far smaller
-_MAX_QUOTE = 200  # of an error that quotes the sender's value (escaped by msgspec)
+_MAX_QUOTE = 200  # characters of an error that quotes the sender's value
 _encoder = msgspec.json.Encoder()
 
 
@@ -125,6 +125,9 @@ def _check(kind: Kind[T], message: Message[T]) -> None:
 
 
 def _refusal(topic: str, what: str) -> PeerError:
-    what, _, path = what.partition(" - at `$.")
-    where = f"{topic}: {path.rstrip('`')}" if path else topic
-    return PeerError(what[:_MAX_QUOTE], where=where, next_step="quarantine it and look at its sender's version")
+    shown = "".join(char if char.isprintable() else "?" for char in what)  # it may quote the sender's value
+    text, found, path = shown.rpartition(" - at `$.")
+    where = f"{topic}: {path.rstrip('`')[:_MAX_QUOTE]}" if found else topic
+    return PeerError(
+        (text if found else shown)[:_MAX_QUOTE], where=where, next_step="quarantine it and look at its sender's version"
+    )

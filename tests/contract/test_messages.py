@@ -161,6 +161,15 @@ def test_a_bad_payload_is_refused_in_one_line(payload: bytes, what: str) -> None
     assert str(caught.value) == f"{VISITS_TOPIC}: {what}; quarantine it and look at its sender's version"
 
 
+def test_a_verb_with_control_characters_is_shown_without_them() -> None:
+    example = contract.schema("cmd")["examples"][0]
+    payload = json.dumps({**example, "data": {**example["data"], "verb": "x\r\x1b[31m - at `$.y"}}).encode()
+    with pytest.raises(PeerError) as caught:
+        decode(KINDS["cmd"], payload, "footfall/v1/acme/shop-12/hub/cmd/replay")
+    assert caught.value.what == "Invalid value 'x??[31m - at `$.y'"
+    assert caught.value.where == "footfall/v1/acme/shop-12/hub/cmd/replay: data.verb"
+
+
 def test_a_message_on_the_topic_of_another_kind_is_refused() -> None:
     payload = json.dumps(contract.schema("visits")["examples"][0]).encode()
     with pytest.raises(PeerError, match="is a topic of live, not of visits"):
