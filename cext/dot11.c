@@ -153,22 +153,41 @@ void dot11_key_load(dot11_key *key, const uint8_t bytes[DOT11_KEY_BYTES])
     key->k1 = load64(bytes + 8);
 }
 
-uint64_t dot11_siphash(const dot11_key *key, const uint8_t *data, size_t size)
+/* The last 0 to 7 of `size` bytes as a little-endian word, without a loop: its count is the one thing that varies. */
+static uint64_t sip_tail(const uint8_t *data, size_t size)
+{
+    const size_t rest = size & 7U;
+    const uint8_t *p = data + (size - rest);
+
+    if (rest == 0)
+        return 0;
+    if (size >= 8)
+        return load64(p + rest - 8) >> (8U * (8U - rest));
+    if (rest >= 4)
+        return load32(p) | (uint64_t)load32(p + rest - 4) << (8U * (rest - 4U));
+    return (uint64_t)p[0] | (uint64_t)p[rest >> 1] << (8U * (rest >> 1)) | (uint64_t)p[rest - 1] << (8U * (rest - 1U));
+}
+
+static inline uint64_t siphash(const dot11_key *key, const uint8_t *data, size_t size)
 {
     sip_state s = {key->k0 ^ 0x736f6d6570736575U, key->k1 ^ 0x646f72616e646f6dU,
                    key->k0 ^ 0x6c7967656e657261U, key->k1 ^ 0x7465646279746573U};
-    uint64_t last = (uint64_t)size << 56;
-    size_t i;
+    const uint64_t last = (uint64_t)size << 56 | sip_tail(data, size);
 
     for (; size >= 8; data += 8, size -= 8)
         sip_absorb(&s, load64(data));
-    for (i = 0; i < size; i++)
-        last |= (uint64_t)data[i] << (8U * i);
     sip_absorb(&s, last);
     s.v2 ^= 0xff;
-    for (i = 0; i < 4; i++)
-        sip_round(&s);
+    sip_round(&s);
+    sip_round(&s);
+    sip_round(&s);
+    sip_round(&s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t dot11_siphash(const dot11_key *key, const uint8_t *data, size_t size)
+{
+    return siphash(key, data, size);
 }
 
 /* ---- fingerprint hash: folded 64 x 64 bit products, as in wyhash; not cryptographic, equal on every machine ---- */
@@ -267,7 +286,7 @@ static uint64_t absorb_reduced(uint64_t hash, const uint8_t *element, unsigned t
 
 static uint32_t ssid_key(const dot11_key *key, const uint8_t *element)
 {
-    const uint32_t half = element[1] ? (uint32_t)(dot11_siphash(key, element + 2, element[1]) & 0xffffffffU) : 0;
+    const uint32_t half = element[1] ? (uint32_t)(siphash(key, element + 2, element[1]) & 0xffffffffU) : 0;
 
     return half || !element[1] ? half : 1; /* 0 is the wildcard */
 }
@@ -328,7 +347,7 @@ dot11_verdict dot11_parse(const dot11_key *key, const uint8_t *frame, size_t siz
     if (verdict != DOT11_PROBE_REQUEST)
         return verdict;
     memset(out, 0, sizeof *out);
-    out->device_key = dot11_siphash(key, address, DOT11_ADDRESS_BYTES);
+    out->device_key = siphash(key, address, DOT11_ADDRESS_BYTES);
     out->sequence = (uint16_t)(((unsigned)frame[22] | (unsigned)frame[23] << 8) >> 4);
     out->flags = (uint8_t)((address[0] & 0x02U ? DOT11_RANDOMISED : 0) | (frame[1] & 0x08U ? DOT11_RETRY : 0));
     if (frame[1] & 0x80U)

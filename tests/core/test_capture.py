@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hostkit.core.dot11 import CaptureCounts, CaptureReader, Status
+from hostkit.core.dot11 import CaptureCounts, CaptureReader, Status, parse_frames
 from hostkit.core.wire import SIGHTING, Flag, sightings_from
 from hostkit.errors import InputError
 from tests import builders as b
@@ -126,6 +126,25 @@ def test_chunks_equal_the_whole() -> None:
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview])
 def test_any_buffer_serves(wrap: Callable[[bytes], bytes]) -> None:
     assert len(CaptureReader(wrap(b.pcap(packets())), KEY).read()) == 3
+
+
+def test_repeated_frames_are_read_as_single_ones() -> None:
+    """Frames that differ in little, again and again: what was met before must not leak into what comes."""
+    random = np.random.default_rng(7)
+    bodies = []
+    for _ in range(20_000):
+        body = bytearray(frame(int(random.integers(4096))))
+        body[1] = random.choice([0x00, 0x08, 0x80])
+        for at in random.choice([0, 10, 15, 16, 24, 25, 30, len(body) - 1], random.integers(3), replace=False):
+            body[at] ^= 0x40 if at == 0 else random.integers(4)
+        bodies.append(bytes(body[: len(body) - random.integers(2)]))
+    rows, counts = read(b.pcap(Packet(data=heard(body)) for body in bodies))
+    kept = [body for body in bodies if body[0] == 0x40]
+    lengths = np.array([len(body) for body in kept])
+    single = parse_frames(b"".join(kept), np.cumsum(lengths) - lengths, lengths, KEY)
+    assert counts.frames == len(kept) < len(bodies)
+    for name in ("device_key", "fingerprint", "ssid_key", "element_mask", "sequence", "flags", "element_count"):
+        assert np.array_equal(rows[name], single[name]), name
 
 
 # ---- radiotap ----
