@@ -15,6 +15,7 @@ extensions = [
         f"hostkit.core.{pyx.stem}",
         [str(pyx), *NATIVE_SOURCES.get(pyx.stem, [])],
         include_dirs=["cext", numpy.get_include()],
+        depends=[str(header) for header in sorted(Path("cext").glob("*.h"))],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=["-O0", "-g"] if DEBUG else ["-O3", "-g0", "-std=c99", "-Wall"],
     )

@@ -88,9 +88,7 @@ def parse_with_dpkt(capture: bytes) -> int:
 
 @pytest.mark.bench
 @pytest.mark.needs("gcc")
-def test_parse_keeps_up_with_hashing_every_octet(
-    capture: bytes, tmp_path: Path
-) -> None:
+def test_parse_keeps_up_with_hashing_every_octet(capture: bytes, tmp_path: Path) -> None:
     library = tmp_path / "floor.so"
     subprocess.run(["gcc", "-std=c99", "-O3", "-shared", "-fPIC", str(FLOOR), "-o", str(library)], check=True)
     floor = ctypes.CDLL(str(library)).floor_octets
