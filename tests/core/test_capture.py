@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hostkit.core.dot11 import CaptureCounts, CaptureReader, Status, parse_frames
+from hostkit.core.dot11 import CaptureCounts, CaptureReader, Status, device_keys, parse_frames
 from hostkit.core.wire import SIGHTING, Flag, sightings_from
 from hostkit.errors import InputError
 from tests import builders as b
@@ -145,6 +145,13 @@ def test_repeated_frames_are_read_as_single_ones() -> None:
     assert counts.frames == len(kept) < len(bodies)
     for name in ("device_key", "fingerprint", "ssid_key", "element_mask", "sequence", "flags", "element_count"):
         assert np.array_equal(rows[name], single[name]), name
+
+
+def test_addresses_close_to_each_other_stay_apart() -> None:
+    """Every address one octet away, twice: what was met before is found by the whole address."""
+    addresses = [b.ADDRESS[:at] + bytes((octet,)) + b.ADDRESS[at + 1 :] for at in range(6) for octet in range(256)]
+    some = [Packet(data=heard(probe_request(phone_elements(), address=address))) for address in addresses * 2]
+    assert np.array_equal(read(b.pcap(some))[0]["device_key"], device_keys(addresses * 2, KEY))
 
 
 # ---- radiotap ----
