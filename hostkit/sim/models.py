@@ -11,6 +11,7 @@ from hostkit.sim import elements as el
 
 ALL_CHANNELS = tuple(range(1, 14))
 US_CHANNELS = tuple(range(1, 12))
+OUT_OF_ORDER = (1, 6, 11, 13, 2, 7, 12, 3, 8, 4, 9, 5, 10)  # most phones sweep upwards, an iPhone 11 does not
 FILS_TIMES_TU = (8, 20, 22, 28)  # values seen to change between frames of one address
 
 
@@ -113,8 +114,8 @@ MODELS = (
         addressing=Addressing.PER_SCAN,
         periods_s=(60.0, 60.0, 120.0, 180.0),
         channels=US_CHANNELS,
-        dwell_s=0.055,
         repeats=2,
+        dwell_s=0.056,
         variants=(
             _android(
                 0x002D, 4, 0, 0x48, 0x80, 1, 0x40, 0, 0x40, 0, 0x21,
@@ -132,17 +133,18 @@ MODELS = (
         addresses_per_scan=(4, 10),
         periods_s=(38.0, 45.0, 60.0),
         irregular=0.7,
-        dwell_s=0.075,
         minimal_share=0.2,
+        channels=OUT_OF_ORDER,
+        dwell_s=0.06,
         variants=(_apple(0x402D, 4, 0, 8, 4, 0, 0, 0, 0x40, he_phy=0x0C8A5),),
     ),
     PhoneModel(
         name="birch-s6",
         addressing=Addressing.GLOBAL,
         periods_s=(60.0, 120.0),
-        dwell_s=0.06,
         continuous_sequence=True,
         directed_share=0.5,
+        dwell_s=0.078,
         variants=(_android(0x002D, 0, 0, 8, 0x80, 1, tail=(Varying.WPS, _BRCM)),),
     ),
     PhoneModel(
@@ -151,6 +153,7 @@ MODELS = (
         periods_s=(20.0, 120.0, 180.0),
         channels=US_CHANNELS,
         repeats=2,
+        dwell_s=0.042,
         variants=(_android(0x012D, 1, 0, 8, 0x82, 0, 0, 0, streams=1, tail=(_MS_8,)),),
     ),
     PhoneModel(
@@ -161,6 +164,7 @@ MODELS = (
         irregular=0.8,
         repeats=2,
         short_share=0.4,
+        dwell_s=0.056,
         variants=(
             _android(
                 0x01AD, 4, 0, 0x0A, 0x82, 0, 0x40, 0, 0, 1,
@@ -173,8 +177,8 @@ MODELS = (
         addressing=Addressing.MANY,
         addresses_per_scan=(7, 10),
         periods_s=(60.0,),
-        dwell_s=0.08,
         continuous_sequence=True,
+        dwell_s=0.07,
         variants=(_apple(0x402D, 0, 0, 8, 4, 0, 0, 0, 0x40, he_phy=0x0E8A5),),
     ),
     PhoneModel(
@@ -184,15 +188,16 @@ MODELS = (
         irregular=0.25,
         repeats=2,
         continuous_sequence=True,
+        dwell_s=0.084,
         variants=(_android(0x112C, 0, 0, 8, streams=1, tail=(el.interworking(), Varying.COUNTER)),),
     ),
     PhoneModel(
         name="juniper-2",
         addressing=Addressing.GLOBAL,
         periods_s=(60.0, 300.0),
-        dwell_s=0.08,
         repeats=2,
         continuous_sequence=True,
+        dwell_s=0.083,
         variants=(_android(0x016E, 0, 0, 0, streams=1, tail=(_BRCM,)),),
     ),
     PhoneModel(
@@ -200,6 +205,7 @@ MODELS = (
         addressing=Addressing.PER_SCAN,
         periods_s=(60.0, 120.0),
         repeats=2,
+        dwell_s=0.045,
         variants=(_android(0x012D, 4, 0, 0x4A, 2, 0, 0, 0, streams=1, tail=(Varying.FILS, _MS_8, el.mbo())),),
     ),
     PhoneModel(
@@ -207,6 +213,7 @@ MODELS = (
         addressing=Addressing.STICKY,
         periods_s=(60.0, 180.0),
         repeats=2,
+        dwell_s=0.07,
         variants=(_android(0x01AD, 1, 0, 8, 0, 0, 0, 0, 0x40, tail=(el.vht(0x0F805932, streams=2),)),),
     ),
     PhoneModel(
@@ -215,8 +222,8 @@ MODELS = (
         periods_s=(35.0, 50.0),
         irregular=0.8,
         repeats=2,
-        dwell_s=0.04,
         continuous_sequence=True,
+        dwell_s=0.04,
         variants=(_apple(0x002D, 0, 0, 8, 4, 0, 0, 0, 0x40, he_phy=None, tail=(el.interworking(), _APPLE_10, _BRCM)),),
     ),
     PhoneModel(
@@ -224,8 +231,8 @@ MODELS = (
         addressing=Addressing.PER_SCAN,
         periods_s=(20.0, 25.0),
         irregular=0.5,
-        dwell_s=0.05,
         directed_share=0.7,
+        dwell_s=0.057,
         variants=(
             _android(
                 0x01EF, 4, 0, 0x0A, 0x82, 0, 0x40, 0, 0, 1, 0x20,
@@ -238,6 +245,7 @@ MODELS = (
         addressing=Addressing.STICKY,
         periods_s=(120.0,),
         directed_share=0.5,
+        dwell_s=0.056,
         variants=(_android(0x01AD, 4, 0, 8, 0x80, 0, 0x40, 0, 0x40, tail=(el.he(streams=2, phy=0x1C0C08), _MS_8)),),
     ),
     PhoneModel(
@@ -245,6 +253,7 @@ MODELS = (
         addressing=Addressing.PER_SCAN,
         periods_s=(120.0, 180.0),
         channels=US_CHANNELS,
+        dwell_s=0.027,
         variants=(_android(0x012D, 1, 0, 8, 0x82, 0, 0, 0, streams=1, tail=(_MS_8, Varying.COUNTER)),),
     ),
     PhoneModel(
@@ -253,6 +262,7 @@ MODELS = (
         periods_s=(60.0,),
         continuous_sequence=True,
         repeats=2,
+        dwell_s=0.045,
         variants=(_android(0x01AD, 5, 0, 8, 0, 0, 0, 0, 0x40, tail=(el.rm_enabled(0x70, 0, 0, 0, 0), _MS_8)),),
     ),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from hostkit.io.pcap import open_capture
 
 KEY = bytes(range(16))
 SCAN_GAP_US = 1_000_000  # frames of one phone, or of one address, closer than this are one scan
+RISING = 0.8  # correlation of channel with time
 WELL_HEARD_DBM = -88.0  # below, the sniffer's floor cuts the spread
 SAME_FRAME_US = 50_000  # one transmission heard by several sniffers
 
@@ -28,6 +29,8 @@ class Alone:
     scans_per_min_cv: float
     frames_per_scan_median: float  # over sessions, of each session's median
     scan_s_median: float
+    sweep_ms_per_channel: float  # median over sessions, of scans that visit five channels or more in rising order
+    sweep_share: float  # of sessions whose typical scan is in rising order
     addresses_15min_median: float  # over sessions
     addresses_15min_p90: float
     many_share: float  # of sessions, whose typical scan has three addresses or more
@@ -73,6 +76,8 @@ def alone(phones: Iterable[Sequence[Session]]) -> Alone:
         scans_per_min_cv=float(np.std(rates, ddof=1) / np.mean(rates)),
         frames_per_scan_median=float(np.median(table[:, 0])),
         scan_s_median=float(np.median(table[:, 1])),
+        sweep_ms_per_channel=float(np.nanmedian(table[:, 5])),
+        sweep_share=float(np.mean(table[~np.isnan(table[:, 4]), 4] > RISING)),
         addresses_15min_median=float(np.median(table[:, 2])),
         addresses_15min_p90=float(np.percentile(table[:, 2], 90)),
         many_share=float(np.mean(table[:, 3] >= 3)),
@@ -131,8 +136,8 @@ def _scans(frames: NDArray[np.void]) -> list[NDArray[np.void]]:
     return np.split(frames, np.flatnonzero(np.diff(frames["time_us"]) > SCAN_GAP_US) + 1)
 
 
-def _session(frames: NDArray[np.void]) -> tuple[float, float, float, float]:
-    """Give median frames, median seconds, addresses per 15 min, and median addresses, of a session's scans."""
+def _session(frames: NDArray[np.void]) -> tuple[float, ...]:
+    """Give a session's median frames and seconds a scan, addresses per 15 min, median addresses a scan, and sweep."""
     scans = _scans(frames)
     minutes = max(float(np.ptp(frames["time_us"])) / 60e6, 1.0)
     return (
@@ -140,7 +145,23 @@ def _session(frames: NDArray[np.void]) -> tuple[float, float, float, float]:
         float(np.median([np.ptp(scan["time_us"]) / 1e6 for scan in scans])),
         len(np.unique(frames["device_key"])) / minutes * 15.0,
         float(np.median([len(np.unique(scan["device_key"])) for scan in scans])),
+        *_sweep(scans),
     )
+
+
+def _sweep(scans: list[NDArray[np.void]]) -> tuple[float, float]:
+    """Give the median correlation of channel with time, and ms a channel where it rises; NaN without such scans."""
+    orders: list[float] = []
+    steps_ms: list[float] = []
+    for scan in scans:
+        sent_here = scan[scan["status"] & Status.TUNED_CHANNEL == 0]
+        if len(np.unique(sent_here["channel"])) >= 5:
+            channel = sent_here["channel"].astype(float)
+            time_ms = (sent_here["time_us"] - sent_here["time_us"][0]) / 1000.0
+            orders.append(float(np.corrcoef(channel, time_ms)[0, 1]))
+            steps_ms += [float(np.polyfit(channel, time_ms, 1)[0])] if orders[-1] > RISING else []
+    order, step_ms = (float(np.median(values)) if values else float("nan") for values in (orders, steps_ms))
+    return order, step_ms
 
 
 def _deviations(scans: list[NDArray[np.void]]) -> list[float]:
