@@ -30,8 +30,8 @@ _MOUNTS = (  # corners first: they span the shop; then the middle and the walls 
     (3.7, 13.5, 2.6),
     (22.3, 14.0, 2.6),
 )
-# Phones sweep the channels upwards at some 67 ms each (derand), so that a hop of 250 ms from 1 to 6 to 11 keeps step with
-# them: a probe then hears all three or none. Longer than a sweep, three probes hear twice as many scans together.
+# Phones sweep the channels upwards at some 67 ms each (derand), so a hop of 250 ms from 1 to 6 to 11 keeps step with
+# them: a probe then hears all three or none. Staying longer than a sweep, three probes hear more scans together.
 _DWELL_MS = 1000
 _DOOR_MOUNT = (15.5, 7.0, 2.9)  # where a single probe serves best
 MAX_PROBES = len(_MOUNTS)

@@ -31,6 +31,7 @@ BODY_SHARE = 1.33  # peak to peak loss round the body as a share of sigma_db: 8 
 # its own channel: parked on 1 it recorded 11,546 frames of channel 1 and 6 of others (brno-lab, 2022-11-08).
 BLEED_DB = (0.0,)
 SWITCH_S = 0.005  # deaf after a hop while the synthesiser settles
+_HOP_STRETCH = 0.02  # at most; it differs between probes, so that no two hop in step for long
 HEIGHT_M = 1.1  # of a phone in a pocket or hand
 _NEAREST_M = 0.5  # log-distance loss is not defined closer
 _FIELD_LENGTH_M = 2.5  # decorrelation distance of indoor shadowing (Gudmundson 1991; 1–5 m indoors)
@@ -51,7 +52,13 @@ class Ear:
     clock_offset_s: float
     clock_drift: float  # seconds gained per second
     hop_phase_s: float
+    hop_stretch: float = 0.0  # by what share the probe's loop lengthens each dwell
     bleed_db: tuple[float, ...] = BLEED_DB
+
+    @property
+    def dwell_s(self) -> float:
+        """Give the time between hops."""
+        return self.probe.dwell_ms / 1000.0 * (1.0 + self.hop_stretch)
 
     def clock_s(self, time_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give what the probe's clock shows at true `time_s`."""
@@ -62,14 +69,14 @@ class Ear:
         channels = np.array(self.probe.channels)
         if len(channels) == 1:
             return np.full(len(time_s), channels[0])
-        slot, into_s = np.divmod(time_s + self.hop_phase_s, self.probe.dwell_ms / 1000.0)
+        slot, into_s = np.divmod(time_s + self.hop_phase_s, self.dwell_s)
         return np.where(into_s < SWITCH_S, 0, channels[slot.astype(np.int64) % len(channels)])
 
     def listened_ms(self, from_s: float, to_s: float) -> dict[int, int]:
         """Give the milliseconds each channel was listened to within [from_s, to_s)."""
         if len(self.probe.channels) == 1:
             return {self.probe.channels[0]: round((to_s - from_s) * 1000)}
-        dwell_s = self.probe.dwell_ms / 1000.0
+        dwell_s = self.dwell_s
         first, last = (int((at + self.hop_phase_s) // dwell_s) for at in (from_s, to_s))
         slots = np.arange(first, last + 1)
         begin = np.maximum(slots * dwell_s + SWITCH_S - self.hop_phase_s, from_s)
@@ -90,6 +97,7 @@ def ears(probes: tuple[Probe, ...], *, clock_error_s: float, offset_sigma_db: fl
                 clock_offset_s=float(rng.uniform(-clock_error_s, clock_error_s)),
                 clock_drift=float(rng.uniform(-3e-6, 3e-6)) if clock_error_s else 0.0,
                 hop_phase_s=float(rng.uniform(0.0, 10.0)),
+                hop_stretch=float(rng.uniform(0.0, _HOP_STRETCH)),
             )
         )
     return tuple(drawn)

@@ -117,6 +117,14 @@ def test_hopping_listens_in_turn_and_accounts_for_every_millisecond() -> None:
     assert listener.tuned(np.array([0.002, 0.05, 0.15, 0.25, 0.35])).tolist() == [0, 1, 6, 11, 1]
 
 
+def test_probes_that_hop_share_a_channel_a_third_of_the_time_whatever_their_phases() -> None:
+    hopping = [replace(probe, channels=(1, 6, 11), dwell_ms=1000) for probe in default_site(4).probes]
+    drawn = ears(tuple(hopping), clock_error_s=0.0, offset_sigma_db=0.0, seed=1)
+    tuned = np.array([each.tuned(np.arange(0.0, 3600.0, 0.05)) for each in drawn])
+    shared = [np.mean(tuned[a] == tuned[b]) for a in range(4) for b in range(a)]
+    assert shared == pytest.approx(np.full(6, 1 / 3), abs=0.06)
+
+
 def test_parked_probe_listens_all_the_time() -> None:
     assert ear(6).listened_ms(2.0, 5.5) == {6: 3500}
 
