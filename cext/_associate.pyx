@@ -4,8 +4,8 @@
 A burst is a run of frames of one address with gaps under `burst_gap_s`. A closed burst of a known address goes to
 that address's track; of a new random address, to the likeliest track of its element class, or it starts a track
 where a new phone is likelier than all of them together. A track's weight is its share of the class (lately heard,
-changing addresses) times the likelihood ratio of the RSSI vector; the odds of a new phone are learnt per class. Bursts close in time order whatever the
-chunking, so chunked input equals whole input.
+changing addresses) times the likelihood ratio of the RSSI vector; the odds of a new phone are learnt per class. Bursts
+close in the same order whatever the chunking, so chunked input equals whole input.
 
 Constants were chosen on one half of the labelled phones of tests/accuracy/crowd.py and scored on the other.
 """
@@ -96,6 +96,7 @@ cdef int64_t HOUR_US = 3_600_000_000
 
 cdef struct Rules:
     double burst_gap_us
+    double burst_max_us
     double tau_s
     double horizon_us
     double link_db2
@@ -109,6 +110,9 @@ cdef struct Rules:
     double birth_limit
     double follow
     int trust_local_bit
+    uint32_t max_fingerprints
+    uint32_t max_variants
+    uint32_t max_candidates
 
 
 cdef void* grown(void* old, size_t count, size_t size) except NULL:
@@ -123,14 +127,21 @@ cdef class Tracker:
     """Streaming association for one life of the site key.
 
     `probes`: how many probes sightings may name. `gain_db` (probes, 256), by channel of the frame, is added to RSSI: a
-    frame heard from a neighbouring channel is weaker than the phone was. Default: none. `max_addresses` bounds memory; frames of addresses beyond it are
-    dropped and counted in `dropped`. Time never goes back: an earlier time is taken as the latest one seen and
-    counted in `late`.
+    frame heard from a neighbouring channel is weaker than the phone was. Default: none. `max_addresses` bounds memory;
+    frames of addresses beyond it are dropped and counted in `dropped`. Time never goes back: an earlier time is taken
+    as the latest one seen and counted in `late`.
+
+    Who sends frames chooses fingerprints and addresses, so that each has its bound and its counter: fingerprints beyond
+    `max_fingerprints` share one class (`unclassed` counts their frames); a class takes no more than `max_variants`
+    fingerprints, so that nobody can make all phones look alike (`refused` counts frames whose fingerprint did not get
+    in; recorded phones have at most 2 under one address); a burst ends after `burst_max_s` however the frames go
+    on (recorded ones last up to 3.5 s); a new address is compared with `max_candidates` tracks (`crowded` counts those
+    for which there were more).
     """
 
     cdef Rules rules
     cdef readonly int probes
-    cdef readonly uint64_t late, dropped
+    cdef readonly uint64_t late, dropped, unclassed, refused, crowded
     cdef readonly uint32_t addresses, randomised, tracks
     cdef readonly uint32_t max_addresses
     cdef int64_t now_us
@@ -149,6 +160,8 @@ cdef class Tracker:
     cdef int32_t* class_head
     cdef float* class_births
     cdef float* class_new
+    cdef uint8_t* class_variants
+    cdef int32_t other_class
     cdef uint32_t classes, classes_size
     cdef int32_t* fingerprint_table
     cdef uint32_t fingerprint_table_size
@@ -163,7 +176,11 @@ cdef class Tracker:
         *,
         uint32_t max_addresses=1 << 20,
         const float[:, ::1] gain_db=None,
+        uint32_t max_fingerprints=1 << 16,
+        uint32_t max_variants=8,
+        uint32_t max_candidates=4096,
         double burst_gap_s=1.0,
+        double burst_max_s=10.0,
         double tau_s=300.0,
         double horizon_s=600.0,
         double link_scale_db=4.0,
@@ -179,12 +196,14 @@ cdef class Tracker:
     ):
         if not 1 <= probes <= 64:
             raise ValueError("probes must be 1 to 64")
+        if not 1 <= max_variants <= 255:
+            raise ValueError("max_variants must be 1 to 255")
         self.probes = probes
         self.max_addresses = max_addresses
         self.rules = Rules(
-            burst_gap_s * 1e6, tau_s, horizon_s * 1e6, link_scale_db**2,
-            log(background_scale_db / link_scale_db), independence, background_scale_db**2, scan_s, scan_bonus, birth_prior,
-            birth_weight, birth_limit, follow, trust_local_bit,
+            burst_gap_s * 1e6, burst_max_s * 1e6, tau_s, horizon_s * 1e6, link_scale_db**2,
+            log(background_scale_db / link_scale_db), independence, background_scale_db**2, scan_s, scan_bonus,
+            birth_prior, birth_weight, birth_limit, follow, trust_local_bit, max_fingerprints, max_variants, max_candidates,
         )
         self.now_us = -(<int64_t>1 << 62)
         self.gain = <float*>calloc(probes * 256, sizeof(float))
@@ -198,7 +217,7 @@ cdef class Tracker:
         self.table = <Address*>calloc(self.table_size, sizeof(Address))
         self.fingerprint_table_size = 256
         self.fingerprint_table = <int32_t*>malloc(self.fingerprint_table_size * sizeof(int32_t))
-        self.free_open = self.head = self.tail = NONE
+        self.free_open = self.head = self.tail = self.other_class = NONE
         if self.table == NULL or self.fingerprint_table == NULL:
             raise MemoryError
         memset(self.fingerprint_table, 0xFF, self.fingerprint_table_size * sizeof(int32_t))
@@ -216,6 +235,7 @@ cdef class Tracker:
         free(self.class_head)
         free(self.class_births)
         free(self.class_new)
+        free(self.class_variants)
         free(self.fingerprint_table)
         free(self.out)
         free(self.out_rssi)
@@ -271,7 +291,9 @@ cdef class Tracker:
             return 0
         cdef uint32_t element_class = self.class_of(s.fingerprint)
         if address.track >= 0:
-            element_class = self.merge(element_class, self.track[address.track].element_class)
+            element_class = self.join(element_class, self.track[address.track].element_class)
+        if address.open >= 0 and self.now_us - self.opens[address.open].first_us > self.rules.burst_max_us:
+            self.end(address.open)
         if address.open < 0:
             address.open = self.new_open(s.device_key, self.now_us, element_class)
         else:
@@ -283,7 +305,7 @@ cdef class Tracker:
         cdef Open* o = &self.opens[i]
         cdef float rssi
         cdef float* known
-        o.element_class = self.merge(o.element_class, element_class)
+        o.element_class = self.join(element_class, o.element_class)
         o.last_us = self.now_us
         o.flags |= s.flags
         if o.frames < 65535:
@@ -336,13 +358,15 @@ cdef class Tracker:
             self.tail = o.previous
 
     cdef int close_until(self, int64_t now) except -1:
-        cdef int32_t i
         while self.head >= 0 and now - self.opens[self.head].last_us > self.rules.burst_gap_us:
-            i = self.head
-            self.unlink(i)
-            self.close(i)
-            self.opens[i].next = self.free_open
-            self.free_open = i
+            self.end(self.head)
+        return 0
+
+    cdef int end(self, int32_t i) except -1:
+        self.unlink(i)
+        self.close(i)
+        self.opens[i].next = self.free_open
+        self.free_open = i
         return 0
 
     cdef int close(self, int32_t i) except -1:
@@ -380,7 +404,7 @@ cdef class Tracker:
             t.changes += 1
         t.key = o.key
         t.bursts += 1
-        if o.first_us // HOUR_US != t.hour:
+        if o.first_us // HOUR_US > t.hour:
             t.hour = o.first_us // HOUR_US
             t.hours += 1
         if o.first_us < t.first_us:
@@ -399,10 +423,15 @@ cdef class Tracker:
         cdef uint32_t c = self.root(o.element_class)
         cdef double best = -1e300, weights = 0, evidence = 0, prior, ratio
         cdef int32_t winner = NONE, i = self.class_head[c], previous = NONE
+        cdef uint32_t compared = 0
         while i >= 0:
             if o.first_us - self.track[i].last_us > self.rules.horizon_us:
                 i = self.forget(c, previous, i)
                 continue
+            if compared == self.rules.max_candidates:
+                self.crowded += 1
+                break
+            compared += 1
             prior = self.prior(o, i)
             ratio = self.likelihood(o, rssi, i)
             weights += exp(prior)
@@ -517,14 +546,20 @@ cdef class Tracker:
             c = self.class_parent[c]
         return c
 
+    cdef uint32_t join(self, uint32_t heard, uint32_t known) noexcept:
+        """The class of `known` after `heard` was merged into it, unless it would grow too large."""
+        heard, known = self.root(heard), self.root(known)
+        if heard == known:
+            return known
+        if self.class_variants[heard] + self.class_variants[known] > self.rules.max_variants:
+            self.refused += 1
+            return known
+        return self.merge(min(heard, known), max(heard, known))
+
     cdef uint32_t merge(self, uint32_t a, uint32_t b) noexcept:
         cdef int32_t i
-        a, b = self.root(a), self.root(b)
-        if a == b:
-            return a
-        if a > b:
-            a, b = b, a
         self.class_parent[b] = a
+        self.class_variants[a] += self.class_variants[b]
         self.class_births[a] += self.class_births[b]
         self.class_new[a] += self.class_new[b]
         i = self.class_head[a]
@@ -546,11 +581,21 @@ cdef class Tracker:
                 return c
             i = (i + 1) & mask
             c = self.fingerprint_table[i]
+        if self.classes >= self.rules.max_fingerprints:
+            return self.shared_class()
         if self.classes * 2 >= self.fingerprint_table_size:
             self.grow_fingerprint_table()
             return self.class_of(fingerprint)
         self.fingerprint_table[i] = self.new_class(fingerprint)
         return self.classes - 1
+
+    cdef int32_t shared_class(self) except -1:
+        """The class of all fingerprints beyond the bound; it counts as full, so that nothing merges with it."""
+        self.unclassed += 1
+        if self.other_class < 0:
+            self.other_class = self.new_class(0)
+            self.class_variants[self.other_class] = self.rules.max_variants
+        return self.other_class
 
     cdef int32_t new_class(self, uint32_t fingerprint) except -1:
         cdef uint32_t size
@@ -561,11 +606,13 @@ cdef class Tracker:
             self.class_head = <int32_t*>grown(self.class_head, size, sizeof(int32_t))
             self.class_births = <float*>grown(self.class_births, size, sizeof(float))
             self.class_new = <float*>grown(self.class_new, size, sizeof(float))
+            self.class_variants = <uint8_t*>grown(self.class_variants, size, sizeof(uint8_t))
             self.classes_size = size
         self.class_fingerprint[self.classes] = fingerprint
         self.class_parent[self.classes] = self.classes
         self.class_head[self.classes] = NONE
         self.class_births[self.classes] = self.class_new[self.classes] = 0
+        self.class_variants[self.classes] = 1
         self.classes += 1
         return self.classes - 1
 

@@ -12,6 +12,9 @@ class Tracker:
     probes: int
     late: int
     dropped: int
+    unclassed: int
+    refused: int
+    crowded: int
     addresses: int
     randomised: int
     tracks: int
@@ -23,7 +26,11 @@ class Tracker:
         *,
         max_addresses: int = ...,
         gain_db: NDArray[np.float32] | None = ...,
+        max_fingerprints: int = ...,
+        max_variants: int = ...,
+        max_candidates: int = ...,
         burst_gap_s: float = ...,
+        burst_max_s: float = ...,
         tau_s: float = ...,
         horizon_s: float = ...,
         link_scale_db: float = ...,
