@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.builders import HT, Packet, element, heard, pcap, phone_elements, probe_request
+from tests.builders import Packet, element, heard, pcap, phone_elements, probe_request
 
 START_US = 1_709_215_200_000_000  # 2024-02-29 14:00 UTC
 MINUTE_US = 60_000_000
 BURST_FRAMES = 3
+MODELS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,7 @@ def crowd(
 
 def _burst(rng: random.Random, phone: int, number: int, burst_us: int, loudness: int) -> Iterable[Sent]:
     address = bytes([(rng.randrange(256) & 0xFC) | 2, *rng.randbytes(5)])
-    ht = HT[:2] + bytes([phone % 7]) + HT[3:]
-    elements = phone_elements(ht=ht, tail=element(107, bytes([phone % 5])))
+    elements = phone_elements(tail=element(59, bytes([phone % MODELS])))
     for n in range(BURST_FRAMES):
         frame = probe_request(elements, address=address, sequence=(phone * 97 + number * BURST_FRAMES + n) % 4096)
         yield Sent(time_us=burst_us + n * 20_000, frame=frame, rssi_dbm=loudness + rng.randint(-3, 3))

@@ -66,7 +66,7 @@ def _probe_capture(value: str) -> tuple[Path, str]:
     2 wrong option, 3 input cannot be read, 4 site.toml is broken or contradicts itself,
     5 disk full or no permission, 130 stopped by you, 1 a defect of Footfall: please report it."""
 )
-@click.argument("captures", nargs=-1, type=click.Path(path_type=Path), metavar="CAPTURE...")
+@click.argument("captures", nargs=-1, type=click.Path(path_type=Path, readable=False), metavar="CAPTURE...")
 @click.option(
     "--probe",
     "probes",
@@ -75,16 +75,34 @@ def _probe_capture(value: str) -> tuple[Path, str]:
     metavar="ID=FILE",
     help="A capture and the probe that made it.",
 )
-@click.option("--site", "site_path", type=click.Path(path_type=Path), metavar="FILE", help="site.toml of the place.")
-@click.option("--fixed", type=click.Path(path_type=Path), metavar="FILE", help="Addresses to report apart, one a line.")
+@click.option(
+    "--site",
+    "site_path",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="site.toml of the place.",
+)
+@click.option(
+    "--fixed",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="Addresses to report apart, one a line.",
+)
 @click.option(
     "--bin", "bin_s", callback=bin_seconds, default="10m", show_default=True, metavar="WIDTH", help="Width of a count."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the summary.")
-@click.option("--csv", "csv_dir", type=click.Path(path_type=Path), metavar="DIR", help="Write tables there.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.png", help="Draw counts and dwell.")
 @click.option(
-    "--truth", type=click.Path(path_type=Path), metavar="FILE", help="summary.json of a simulation to compare."
+    "--csv", "csv_dir", type=click.Path(path_type=Path, readable=False), metavar="DIR", help="Write tables there."
+)
+@click.option(
+    "--plot", type=click.Path(path_type=Path, readable=False), metavar="FILE.png", help="Draw counts and dwell."
+)
+@click.option(
+    "--truth",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="summary.json of a simulation to compare.",
 )
 def replay(
     *,

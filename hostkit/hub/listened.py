@@ -1,24 +1,24 @@
 """When probes listened: the coverage of each bin, and the bins in which nobody was heard. Estimates nothing else."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hostkit.core.bins import CountBin
 from hostkit.core.count import devices_in_window
+from hostkit.hub.survey import Span
 from hostkit.model import Coverage
-
-Span = tuple[int, int]
 
 
 def with_coverage(bins: Iterable[CountBin], spans_us: Sequence[Sequence[Span]], bin_s: int) -> tuple[CountBin, ...]:
     """Give every bin in which a probe listened, in order of time, with its coverage.
 
-    `spans_us[p]` is when probe p listened, spans of one probe apart. Bins that nothing was heard in are added: a
+    `spans_us[p]` is when probe p listened, spans of one probe disjoint. Bins that nothing was heard in are added: a
     listened silence is a count of zero.
     """
-    coverage = _coverage(spans_us, bin_s)
     heard = {round(bin_.start_s) // bin_s: bin_ for bin_ in bins}
+    deaf = Coverage(listened_share=0.0, probes_up=0, probes_expected=len(spans_us), completeness=None)
+    coverage = dict.fromkeys(heard, deaf) | _coverage(spans_us, bin_s)
     return tuple(
         replace(heard[number], coverage=coverage[number])
         if number in heard
@@ -38,12 +38,12 @@ def total_coverage(bins: Sequence[CountBin]) -> Coverage:
     )
 
 
-def _coverage(spans_us: Sequence[Sequence[Span]], bin_s: int) -> Mapping[int, Coverage]:
+def _coverage(spans_us: Sequence[Sequence[Span]], bin_s: int) -> dict[int, Coverage]:
     bin_us = bin_s * 1_000_000
     listened_us: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for probe, spans in enumerate(spans_us):
         for start, end in spans:
-            for number in range(start // bin_us, end // bin_us + 1):
+            for number in range(start // bin_us, max(start, end - 1) // bin_us + 1):
                 inside = min(end, (number + 1) * bin_us) - max(start, number * bin_us)
                 listened_us[number][probe] += inside
     return {

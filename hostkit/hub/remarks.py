@@ -25,7 +25,8 @@ def _of_capture(survey: Survey) -> Iterator[str]:
         yield f"{survey.path}: ends inside a packet; the {survey.counts.frames} frames before it were used"
     if survey.steps_back:
         yield (
-            f"{survey.path}: its clock jumps back {survey.steps_back} times, by up to {survey.largest_step_s:.1f} s; "
+            f"{survey.path}: its clock jumps back {survey.steps_back} time{'s' * (survey.steps_back > 1)}, "
+            f"by up to {survey.largest_step_s:.1f} s; "
             "frames were put in order of their times, check the sniffer's clock"
         )
     if not survey.segments:

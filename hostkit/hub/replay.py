@@ -19,7 +19,7 @@ from hostkit.hub.listened import total_coverage, with_coverage
 from hostkit.hub.merge import Stretch, merge
 from hostkit.hub.probes import name_probes
 from hostkit.hub.remarks import remarks
-from hostkit.hub.survey import Survey, survey
+from hostkit.hub.survey import Span, Survey, joined, survey
 from hostkit.io.capture import capture_size
 from hostkit.model import Coverage, Probe, Provenance, Site, Visit
 
@@ -245,13 +245,13 @@ def _stretches(plan: _Plan) -> list[Stretch]:
     ]
 
 
-def _spans_us(plan: _Plan) -> list[list[tuple[int, int]]]:
+def _spans_us(plan: _Plan) -> list[tuple[Span, ...]]:
     """When each probe of the site listened, on the corrected clock."""
-    spans: list[list[tuple[int, int]]] = [[] for _ in plan.site.probes]
+    spans: list[list[Span]] = [[] for _ in plan.site.probes]
     for survey_, probe, fit in zip(plan.surveys, plan.probes, plan.fits, strict=True):
         times = np.array(survey_.spans_us, dtype=np.int64)
         spans[probe] += [(start, end) for start, end in (times + fit.shift_us(times)).tolist()]
-    return spans
+    return [joined(of_probe, 0) for of_probe in spans]
 
 
 def _replayed(survey_: Survey, name: str, fit: ClockFit) -> ReplayedCapture:

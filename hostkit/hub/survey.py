@@ -1,6 +1,6 @@
 """First pass over a capture: what it holds, when, in what order, and a sample to fit its clock. Keeps no frame."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ MAX_SEGMENTS = 64  # each costs a reading of the capture
 REPORTED_STEP_US = 1_000_000
 SILENCE_US = 3_600_000_000  # a capture that hears nothing for longer is taken as not listening
 
+Span = tuple[int, int]  # first and last time, µs
 Progress = Callable[[int], None]  # is told the bytes read since its last call
 
 
@@ -39,7 +40,7 @@ class Survey:
     application: str
     counts: CaptureCounts
     segments: tuple[Segment, ...]
-    spans_us: tuple[tuple[int, int], ...]
+    spans_us: tuple[Span, ...]
     steps_back: int
     largest_step_s: float
     sample: NDArray[np.void]
@@ -70,7 +71,7 @@ def survey(path: Path, key: bytes, sample_frames: int, on_bytes: Progress) -> Su
         application=reader.application,
         counts=reader.counts,
         segments=tuple(order.segments),
-        spans_us=tuple((start, end) for start, end in order.spans_us),
+        spans_us=joined(order.spans_us, SILENCE_US),
         steps_back=order.steps_back,
         largest_step_s=order.largest_us / 1e6,
         sample=sample.frames(),
@@ -87,6 +88,17 @@ def read_frames(file: CaptureFile, reader: CaptureReader, on_bytes: Progress) ->
         yield frames
 
 
+def joined(spans_us: Iterable[Span], gap_us: int) -> tuple[Span, ...]:
+    """Sort spans and join those that overlap or lie at most `gap_us` apart."""
+    apart: list[Span] = []
+    for start, end in sorted(spans_us):
+        if apart and start - apart[-1][1] <= gap_us:
+            apart[-1] = apart[-1][0], max(apart[-1][1], end)
+        else:
+            apart.append((start, end))
+    return tuple(apart)
+
+
 class _Order:
     """Follows the times of a capture and cuts it where its clock was set back."""
 
@@ -97,7 +109,7 @@ class _Order:
         self._seen = 0
         self._previous_us: int | None = None
         self.segments: list[Segment] = []
-        self.spans_us: list[list[int]] = []
+        self.spans_us: list[Span] = []
         self.steps_back = 0
         self.largest_us = 0
 
@@ -131,7 +143,7 @@ class _Order:
                 next_step="put it in order with: reordercap IN OUT",
             )
         self.segments.append(Segment(first=self._seen, last=self._seen, start_us=time_us, end_us=time_us))
-        self.spans_us.append([time_us, time_us])
+        self.spans_us.append((time_us, time_us))
 
     def _extend(self, time_us: NDArray[np.int64]) -> None:
         open_ = self.segments[-1]
@@ -146,8 +158,7 @@ class _Order:
 
     def _listen(self, time_us: NDArray[np.int64]) -> None:
         newest_us = np.maximum.accumulate(time_us)
-        for i in np.flatnonzero(np.diff(newest_us) > SILENCE_US).tolist():
-            self.spans_us[-1][1] = int(newest_us[i])
-            self.spans_us.append([int(newest_us[i + 1])] * 2)
-
-        self.spans_us[-1][1] = int(newest_us[-1])
+        gaps = np.flatnonzero(np.diff(newest_us) > SILENCE_US)
+        starts = [self.spans_us.pop()[0], *newest_us[gaps + 1].tolist()]
+        ends = [*newest_us[gaps].tolist(), int(newest_us[-1])]
+        self.spans_us += zip(starts, ends, strict=True)
