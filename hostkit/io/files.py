@@ -5,7 +5,6 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from hostkit.errors import StorageError, UsageError
 
@@ -81,14 +80,14 @@ def _replaceable(path: Path) -> bool:
 
 def _stage(path: Path, content: bytes) -> Path:
     """Write `content` to disk under a temporary name in the directory of `path`."""
-    with NamedTemporaryFile(dir=path.resolve().parent, prefix=f".{path.name}.", delete=False) as file:
-        temporary = Path(file.name)
-        try:
+    temporary = path.resolve().with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)
-        except OSError:
-            temporary.unlink()
-            raise
+    except OSError as error:
+        if error.errno != errno.EEXIST:
+            temporary.unlink(missing_ok=True)
+        raise
     return temporary
