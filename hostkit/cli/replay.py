@@ -3,12 +3,13 @@
 import importlib
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from hostkit.cli import text
-from hostkit.cli.replay_text import footnote, headline, print_summary
+from hostkit.cli.replay_text import footnote, headline, print_comparison, print_summary
 from hostkit.config import load_site
 from hostkit.errors import UsageError
 from hostkit.hub.replay import ReplayResult, ReplaySettings
@@ -17,6 +18,9 @@ from hostkit.hub.report import report
 from hostkit.io.addresses import read_addresses
 from hostkit.io.files import check_directory, write_files
 from hostkit.io.tables import kpis_csv, series_csv, visits_csv, zones_csv
+from hostkit.model import Provenance
+from hostkit.sim.compare import Row, compare, read_summary
+from hostkit.sim.truth import Summary
 
 DAY_S = 86_400
 MIN_BIN_S = 60
@@ -132,15 +136,26 @@ def replay(
         raise UsageError("no capture", where="replay", next_step="name one: footfall replay monday.pcap")
     if csv_dir:
         check_directory(csv_dir)
+    summary = read_summary(truth) if truth else None
     with text.progress_bar("replay") as on_progress:
         result = run_replay(settings, on_progress)
     for line in result.warnings:
         text.remark(line)
+    compared = _compare(result, summary) if summary else None
     write_files(_tables(result, csv_dir) | _drawing(result, plot))
     if as_json:
-        text.emit(json.dumps(report(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    else:
-        print_summary(result)
+        against = {} if compared is None else {"truth": [asdict(row) for row in compared]}
+        text.emit(json.dumps(report(result) | against, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        return
+    print_summary(result)
+    if compared is not None:
+        print_comparison(compared)
+
+
+def _compare(result: ReplayResult, summary: Summary) -> tuple[Row, ...]:
+    if result.provenance is not Provenance.SIMULATED:
+        raise UsageError("recorded captures have no such truth", where="--truth", next_step="give simulated captures")
+    return compare(result.kpis, summary)
 
 
 def _tables(result: ReplayResult, directory: Path | None) -> dict[Path, bytes]:

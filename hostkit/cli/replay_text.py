@@ -1,5 +1,6 @@
 """The readable summary of a replay. Prints what the result holds."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -8,9 +9,8 @@ from hostkit.contract import kpi_dictionary
 from hostkit.core.kpi import Kpi
 from hostkit.hub.replay import ReplayedCapture, ReplayResult
 from hostkit.hub.report import visits_of
-from hostkit.model import Estimate, VisitClass
-
-PARTS_SHOWN = 12  # of a figure that is split by zone or hour; --json and --csv hold all
+from hostkit.model import VisitClass
+from hostkit.sim.compare import Row
 
 
 def headline(result: ReplayResult) -> str:
@@ -40,10 +40,33 @@ def print_summary(result: ReplayResult) -> None:
     """Print the headline, the counts, the figures with their intervals, and the clocks."""
     emit(headline(result) + "\n")
     emit(_heard(result) + "\n\n")
-    table(("figure", "value", "90 % interval", "note"), [*_counts(result), *map(_kpi_row, _shown(result.kpis))])
+    whole = [_kpi_row(kpi) for kpi in result.kpis if kpi.of is None]
+    table(("figure", "value", "90 % interval", "note"), [*_counts(result), *whole])
+    _zones(result.kpis)
     clocks = [_clock(capture) for capture in result.captures if capture.clock.common_frames]
     if clocks:
         emit("\n" + "\n".join(clocks) + "\n")
+
+
+def print_comparison(rows: Sequence[Row]) -> None:
+    """Print measured figures beside the truth of the simulation, and how many intervals hold it."""
+    emit("\nagainst the truth of the simulation\n")
+    table(("figure", "measured", "90 % interval", "truth", "error", ""), [_comparison(row) for row in rows])
+    judged = [row.covered for row in rows if row.covered is not None]
+    emit(f"{sum(judged)} of {len(judged)} intervals hold the truth (90 % should)\n")
+
+
+def _comparison(row: Row) -> tuple[str, ...]:
+    unit = kpi_dictionary()[row.id].unit
+    interval = "–" if row.low is None else f"{_written(row.low, unit)} to {_written(row.high, unit)}"
+    held = {True: "", False: "outside", None: "undefined"}[row.covered]
+    return (_name(row.id, row.of), _written(row.measured, unit), interval, _written(row.truth, unit), _error(row), held)
+
+
+def _error(row: Row) -> str:
+    if row.error is None:
+        return "–"
+    return f"{100 * row.error:+.0f} %" if row.relative else f"{row.error:+.2f}"
 
 
 def _heard(result: ReplayResult) -> str:
@@ -68,24 +91,41 @@ def _counts(result: ReplayResult) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _shown(kpis: tuple[Kpi, ...]) -> list[Kpi]:
-    whole = [kpi for kpi in kpis if kpi.of is None]
-    return whole + [kpi for kpi in kpis if kpi.of is not None and not kpi.id.endswith("_by_hour")][:PARTS_SHOWN]
+def _zones(kpis: Sequence[Kpi]) -> None:
+    """Print the figures that are split by zone, a zone a line."""
+    split = [kpi for kpi in kpis if kpi.of is not None and kpi.id.startswith("zone_")]
+    ids, zones = dict.fromkeys(kpi.id for kpi in split), dict.fromkeys(kpi.of or "" for kpi in split)
+    if not zones:
+        return
+    by_both = {(kpi.id, kpi.of): _figure(kpi) for kpi in split}
+    emit("\n")
+    table(
+        ("zone", *(_name(id_, None) for id_ in ids), ""),
+        [(zone, *(by_both.get((id_, zone), "") for id_ in ids), "") for zone in zones],
+    )
+
+
+def _figure(kpi: Kpi) -> str:
+    """A value with its interval, for a cell."""
+    unit, value = kpi_dictionary()[kpi.id].unit, kpi.value
+    if value.value is None:
+        return "–"
+    return f"{_written(value.value, unit)} ({_written(value.low, unit)} to {_written(value.high, unit)})"
 
 
 def _kpi_row(kpi: Kpi) -> tuple[str, str, str, str]:
-    definition = kpi_dictionary()[kpi.id]
-    name = definition.name_en + (f", {kpi.of}" if kpi.of else "")
-    return (name, *_figure(kpi.value, definition.unit), definition.unit)
+    unit, value = kpi_dictionary()[kpi.id].unit, kpi.value
+    interval = f"{_written(value.low, unit)} to {_written(value.high, unit)}"
+    note = value.reason or "undefined" if value.value is None else "" if unit == "s" else unit
+    return (_name(kpi.id, kpi.of), _written(value.value, unit), "" if value.value is None else interval, note)
 
 
-def _figure(value: Estimate, unit: str) -> tuple[str, str]:
-    if value.value is None:
-        return "–", value.reason or "undefined"
-    if unit == "s":
-        return duration(value.value), f"{duration(value.low)} to {duration(value.high)}"
-    digits = 2 if unit == "ratio" else 0
-    return number(value.value, digits), between(value, digits)
+def _name(id_: str, of: str | None) -> str:
+    return kpi_dictionary()[id_].name_en + (f", {of}" if of else "")
+
+
+def _written(value: float | None, unit: str) -> str:
+    return duration(value) if unit == "s" else number(value, 2 if unit == "ratio" else 0)
 
 
 def _clock(capture: ReplayedCapture) -> str:

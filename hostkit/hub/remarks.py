@@ -1,6 +1,6 @@
 """What a reader of the result must know about its captures, each one line `where: what; next step`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from hostkit.core.clock import ClockFit
@@ -9,12 +9,15 @@ from hostkit.hub.survey import Survey
 
 
 def remarks(
-    surveys: Sequence[Survey], names: Mapping[Path, str], fits: Mapping[Path, ClockFit], given: Mapping[Path, str]
+    surveys: Sequence[Survey], names: Mapping[Path, str], fits: Mapping[Path, ClockFit], told: Set[Path]
 ) -> Iterator[str]:
-    """Give a line for every capture that was not used as it stands, in the order of the captures."""
+    """Give a line for every capture that was not used as it stands, in the order of the captures.
+
+    `told` are the captures whose probe the caller or the site named; the names of the others were guessed.
+    """
     for survey in surveys:
         yield from _of_capture(survey)
-    yield from _of_naming(surveys, names, given)
+    yield from _of_naming(surveys, names, told)
     for path, fit in fits.items():
         if fit.reason is not None:
             yield f"{path}: clock not corrected: {fit.reason}; figures that join probes are less sure"
@@ -33,8 +36,8 @@ def _of_capture(survey: Survey) -> Iterator[str]:
         yield f"{survey.path}: no probe request among {survey.counts.packets} packets; it was left out"
 
 
-def _of_naming(surveys: Sequence[Survey], names: Mapping[Path, str], given: Mapping[Path, str]) -> Iterator[str]:
-    guessed = sorted({names[survey.path] for survey in surveys if survey.path in names and survey.path not in given})
+def _of_naming(surveys: Sequence[Survey], names: Mapping[Path, str], told: Set[Path]) -> Iterator[str]:
+    guessed = sorted({names[survey.path] for survey in surveys if survey.path in names and survey.path not in told})
     if len(guessed) > 1:
         yield (
             f"{len(guessed)} probes: captures overlap in time, so they were taken as {', '.join(guessed)}; "

@@ -269,4 +269,5 @@ def _remarks(surveys: Sequence[Survey], plan: _Plan, settings: ReplaySettings) -
     paths = [survey_.path for survey_ in plan.surveys]
     names = dict(zip(paths, plan.names, strict=True))
     fits = dict(zip(paths, plan.fits, strict=True))
-    return remarks(surveys, names, fits, {path: probe for path, probe in settings.captures if probe})
+    told = {path for path, probe in settings.captures if probe or settings.site}
+    return remarks(surveys, names, fits, told)
