@@ -189,6 +189,10 @@ def test_captures_of_one_probe_are_never_compared():
     fits = align([sampled(sent), sampled(sent), sampled(sent[:5])], [0, 0, 1])
     assert fits[1] == ClockFit()
     assert fits[2].reason is not None
+    half = len(sent) // 2
+    fits = align([sampled(sent[:half]), sampled(sent), sampled(sent[half:])], [0, 1, 1])
+    assert fits[1].reason is None
+    assert fits[2].reason is not None
 
 
 def test_empty_captures_are_refused_not_fitted():

@@ -76,11 +76,12 @@ def test_a_clock_that_keeps_jumping_is_refused_with_the_remedy(tmp_path: Path) -
     assert len(look(tmp_path, ticking(*times[:-2])).segments) == MAX_SEGMENTS
 
 
-def test_chunks_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [1, 7])
+def test_chunks_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     packets = overhear(crowd(1, phones=10, minutes=20))
     packets = packets[200:] + packets[:200] + shifted(packets[:50], 7200)
     whole = look(tmp_path, packets)
-    monkeypatch.setattr("hostkit.hub.survey.CHUNK_FRAMES", 7)
+    monkeypatch.setattr("hostkit.hub.survey.CHUNK_FRAMES", size)
     parts = look(tmp_path, packets)
     assert parts.segments == whole.segments
     assert parts.spans_us == whole.spans_us
