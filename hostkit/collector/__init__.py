@@ -1,0 +1,1 @@
+"""The cloud side: visits in, figures out. Ingest, rollups, HTTP API and page."""
