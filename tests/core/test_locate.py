@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hostkit.core._locate import MAX_ROBUST_LINKS
 from hostkit.core.locate import MAX_CELLS, Fixes, Locator
 from hostkit.core.ranging import expected_rssi
 from hostkit.errors import ConfigError, UsageError
@@ -212,6 +213,36 @@ def test_64_probes_and_no_bursts() -> None:
         assert np.isfinite(columns(it.fixes(np.full((2, 64), -70.0)))).all()
         assert np.isfinite(columns(it.fixes(np.full((2, 64), np.nan), np.ones(64)))).all()
         assert it.fixes(np.empty((0, 64))).p_zone.shape == (0, 2)
+
+
+def test_silence_of_many_probes_equals_the_slow_twin() -> None:
+    """64 factors as small as 0.01: their product is no float32."""
+    probes = np.column_stack((np.random.default_rng(3).uniform((0, 0), (12, 9), (64, 2)), np.full(64, 2.5)))
+    floors, heard_p = np.full(64, -95.0), np.full(64, 0.5)
+    heard_p[:40] = 1.0
+    it = Locator(probes, floor(), (), MODEL, offsets_db=np.zeros(64), floors_dbm=floors)
+    rssi = np.full(64, np.nan)
+    want = grid_posterior(it, rssi, heard_p, floors_dbm=floors, sigma_db=4.0, power_sigma_db=5.0)
+    found = it.posterior(rssi[None], heard_p)[0]
+    np.testing.assert_allclose(found, want, rtol=0.1, atol=1e-4)
+
+
+def test_robust_uses_the_loudest_links_and_takes_the_rest_for_unknown() -> None:
+    rng = np.random.default_rng(4)
+    probes = np.column_stack(
+        (rng.uniform((0, 0), (12, 9), (MAX_ROBUST_LINKS + 6, 2)), np.full(MAX_ROBUST_LINKS + 6, 2.5))
+    )
+    rssi = rng.uniform(-70, -50, (10, len(probes)))
+    rssi[:, ::4] = -90.0 - np.arange(len(rssi[0, ::4]))
+    loudest = np.argsort(-rssi[0])[:MAX_ROBUST_LINKS]
+    rssi[1:] = rssi[0] + rng.uniform(-0.01, 0.01, (9, 1))
+    both = [
+        Locator(
+            probes[k], floor(), ZONES, MODEL, offsets_db=np.zeros(len(k)), floors_dbm=np.full(len(k), -99), robust=True
+        ).fixes(rssi[:, k])
+        for k in (np.arange(len(probes)), loudest)
+    ]
+    np.testing.assert_allclose(columns(both[0]), columns(both[1]), atol=1e-3)
 
 
 def test_views_and_other_dtypes_are_the_same_numbers() -> None:
