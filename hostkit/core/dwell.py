@@ -184,13 +184,12 @@ def _overlap(sample: _Sample, edges: NDArray[np.float64]) -> NDArray[np.float64]
 
 def _maximise(share: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """EM for the cell probabilities (B, J) of B weightings (B, R) at once (Turnbull 1976; Dempster et al. 1977)."""
-    total: NDArray[np.float64] = np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
     p = np.full((len(weight), share.shape[1]), 1.0 / share.shape[1])
     block = max(ONE_CORE_WORK // share.size, 1)
     for first in range(0, len(p), block):
         rows = slice(first, first + block)
         for _ in range(ITERATIONS):
-            p[rows] *= (weight[rows] / np.maximum(p[rows] @ share.T, 1e-300)) @ share / total[rows]
+            p[rows] *= (weight[rows] / np.maximum(p[rows] @ share.T, 1e-300)) @ share
     p /= np.maximum(p.sum(axis=1, keepdims=True), 1e-300)
     return p
 

@@ -309,6 +309,8 @@ def test_bounds_of_stays_are_open_where_a_neighbour_is_unknown() -> None:
     assert (lo.tolist(), hi.tolist()) == ([200.0], [400.0])
     lo, hi = dwell_bounds(run(still([0, 200], [0, 0])))
     assert (lo.tolist(), hi.tolist()) == ([200.0], [np.inf])
+    lo, hi = dwell_bounds(run(still([0, 200, 300, 400], [0, 0, 50, 50])))
+    assert (lo.tolist(), hi.tolist()) == ([200.0], [np.inf])  # nothing before, though something after
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1), st.floats(0, 1e5), st.floats(0, 1))

@@ -79,6 +79,10 @@ def test_silence_of_three_median_intervals_ends_a_visit() -> None:
     assert track([*times, 110 + 29, 110 + 39], [0.9] * 14) == [(0, 149)]
 
 
+def test_the_interval_found_never_overshoots_what_was_seen() -> None:
+    assert track([0.0, 7.0, 17.0, 47.5, 57.5], [0.9] * 5) == [(0, 17), (47.5, 57.5)]
+
+
 def test_silence_is_capped() -> None:
     times = [200.0 * i for i in range(6)]
     assert track([*times, 1401.0, 1500.0], [0.9] * 8, silence_s=400) == [(0, 1000), (1401, 1500)]
