@@ -145,7 +145,7 @@ def replay(
     write_files(_tables(result, csv_dir) | _drawing(result, plot))
     if as_json:
         against = {} if compared is None else {"truth": [asdict(row) for row in compared]}
-        text.emit(json.dumps(report(result) | against, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        text.emit(json.dumps(report(result) | against, indent=2, allow_nan=False) + "\n")
         return
     print_summary(result)
     if compared is not None:

@@ -19,9 +19,13 @@ LONG_INPUT_BYTES = 50_000_000  # read in about a second
 
 
 def emit(text: str) -> None:
-    """Write to standard output and see that it arrives: StorageError on a full disk, a quiet end on a closed pipe."""
+    """Write to standard output and see that it arrives: StorageError on a full disk, a quiet end on a closed pipe.
+
+    Characters the output's encoding lacks become `?`.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        sys.stdout.write(text)
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more as it ends
@@ -31,8 +35,8 @@ def emit(text: str) -> None:
 
 
 def remark(line: str) -> None:
-    """Print one line `where: what; next step` about the input to standard error."""
-    click.echo(f"footfall: {line}", err=True)
+    """Print one line `where: what; next step` about the input to standard error; a path cannot break the line."""
+    click.echo(f"footfall: {''.join(c if c.isprintable() else '?' for c in line)}", err=True)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -24,9 +24,9 @@ from hostkit.io.capture import capture_size
 from hostkit.model import Coverage, Probe, Provenance, Site, Visit
 
 SIMULATOR = "footfall simulate"
-SAMPLE_FRAMES = 2_000_000  # over all captures, 20 bytes each: what the memory promise has room for
+SAMPLE_FRAMES = 1_000_000  # over all captures: 20 MB, and four times that while clocks are fitted
 SLICE_US = 600_000_000  # the pipeline moves on in such steps of event time, so that chunks of a file do not show
-MAX_SLICE_ROWS = 1_000_000
+MAX_SLICE_ROWS = 250_000
 
 OnProgress = Callable[[int, int], None]
 

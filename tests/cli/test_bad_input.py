@@ -187,6 +187,14 @@ def test_a_site_that_does_not_know_the_probe(tmp_path: Path) -> None:
     refused(footfall("replay", "--site", tmp_path / "none.toml", capture), CONFIG, r"none\.toml: .*; ")
 
 
+def test_a_truth_that_is_none(tmp_path: Path) -> None:
+    capture = save(tmp_path / "a.pcap", STREET)
+    wrong = tmp_path / "summary.json"
+    wrong.write_text('{"people": 3}')
+    refused(footfall("replay", "--truth", wrong, capture), INPUT, r"summary\.json: .*; give truth/summary\.json")
+    refused(footfall("replay", "--truth", tmp_path / "none", capture), INPUT, r"none: .*; give truth/summary\.json")
+
+
 # ---- disks ----
 
 

@@ -13,7 +13,7 @@ import pytest
 from hostkit.cli import text
 from hostkit.cli.main import cli
 from tests.builders import ADDRESS, pcapng
-from tests.cli.command import COMMAND, ONE_LINE, ROOT, footfall
+from tests.cli.command import COMMAND, ONE_LINE, ROOT, footfall, refused
 from tests.crowd import crowd, overhear, save
 
 KEYS = {
@@ -148,6 +148,62 @@ def test_help_shows_examples_exit_codes_and_every_option() -> None:
     for parameter in command.params:
         if parameter.param_type_name == "option":
             assert getattr(parameter, "help", None), parameter.name
+
+
+def test_an_output_without_unicode_is_served_too(capture: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "b\udcff\n\x1b[31m中.pcap"
+    odd.write_bytes(capture.read_bytes()[:-10])
+    done = footfall("replay", odd, PYTHONIOENCODING="ascii:strict")
+    assert done.returncode == 0
+    assert "90 % interval" in done.stdout
+    assert ONE_LINE.fullmatch(done.stderr)
+    assert "\x1b" not in done.stderr
+    found = json.loads(footfall("replay", "--json", odd, PYTHONIOENCODING="ascii:strict").stdout)
+    assert found["probes"][0]["capture"] == str(odd)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sim") / "shop"
+    done = footfall("simulate", "--people", "30", "--hours", "1", "--seed", "3", "--out", out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_recorded_captures_have_no_truth_to_compare_with(shop: Path, capture: Path) -> None:
+    done = footfall("replay", "--truth", shop / "truth" / "summary.json", capture)
+    refused(done, 2, "--truth: recorded captures have no such truth; give simulated captures")
+
+
+def test_a_simulated_shop_is_compared_with_its_truth(shop: Path) -> None:
+    captures = sorted(shop.glob("*.pcapng"))
+    options = ("--site", shop / "site.toml", "--fixed", shop / "fixed-devices.txt")
+    summary = shop / "truth" / "summary.json"
+    done = footfall("replay", *options, "--truth", summary, *captures)
+    assert done.stderr == ""
+    assert "against the truth of the simulation" in done.stdout
+    assert "intervals hold the truth" in done.stdout
+    found = json.loads(footfall("replay", "--json", *options, "--truth", summary, *captures).stdout)
+    truth = json.loads(summary.read_text())
+    rows = {row["id"]: row for row in found["truth"] if row["of"] is None}
+    assert rows["footfall"]["truth"] == truth["kpis"]["footfall"]
+    measured = {kpi["id"]: kpi["value"] for kpi in found["kpis"] if kpi["of"] is None}
+    assert rows["footfall"]["measured"] == pytest.approx(measured["footfall"], abs=1e-4)
+    assert found["fixed"] >= truth["fixed_devices"] // 2
+
+
+def test_clocks_of_a_simulated_shop_are_found(shop: Path) -> None:
+    """Offset and drift of every probe against the first, as the simulation set them."""
+    found = json.loads(footfall("replay", "--json", *sorted(shop.glob("*.pcapng"))).stdout)
+    with (shop / "truth" / "clocks.csv").open() as file:
+        truth = {row["probe"]: row for row in csv.DictReader(file)}
+    first = truth["probe-1"]
+    for probe in found["probes"][1:]:
+        clock, true = probe["clock"], truth[probe["probe"]]
+        drift_ppm = float(true["drift_ppm"]) - float(first["drift_ppm"])
+        assert clock["drift_s_per_day"] == pytest.approx(drift_ppm * 0.0864, abs=0.05)
+        offset_s = float(true["offset_s"]) - float(first["offset_s"])
+        assert clock["offset_s"] == pytest.approx(offset_s, abs=abs(drift_ppm) * 1e-6 * 3600 + 0.001)
 
 
 class _Terminal(io.StringIO):
