@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ["PATH"] = os.environ.get("PATH", os.defpath) + os.pathsep + "/usr/sbin"  # Debian keeps mosquitto there
 CI = os.environ.get("CI") == "true"
 DATA = Path(os.environ.get("FOOTFALL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
