@@ -188,6 +188,12 @@ def test_plain_to_another_machine_is_refused(url: str) -> None:
     ],
 )
 def test_what_is_no_broker_address(url: str) -> None:
+    with pytest.raises(UsageError, match="write mqtt://127"):
+        parse_url(url)
+
+
+@pytest.mark.parametrize("url", ["mqtts://user:secret@h", "mqtt://127.0.0.1/topic", "mqtt://127.0.0.1?ca=x"])
+def test_what_an_address_may_not_hold(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_url(url)
     assert "secret" not in str(caught.value)
