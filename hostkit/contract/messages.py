@@ -114,6 +114,7 @@ class Health(Closed, frozen=True):
     clock: Clock
     outbox_depth: Count | None = None
     outbox_oldest_s: Seconds | None = None
+    outbox_gone: Ack | None = None  # what the outbox no longer holds: acked, or dropped at its cap
     memory: Memory | None = None
     disk_free_bytes: Count | None = None
 

@@ -148,6 +148,7 @@ BODIES = {
         clock=clocks,
         outbox_depth=st.none() | counts,
         outbox_oldest_s=st.none() | seconds,
+        outbox_gone=st.none() | acks,
         memory=st.none() | built(m.Memory, free_bytes=counts, largest_block_bytes=counts),
         disk_free_bytes=st.none() | counts,
     ),
