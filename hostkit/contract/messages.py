@@ -42,7 +42,8 @@ class Closed(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Message(Struct, Generic[T], frozen=True, kw_only=True):
     """CloudEvents 1.0 envelope, structured JSON. (`source`, `boot`, `seq`) names a message once and for ever.
 
-    `boot` names the outbox database (hub, collector) or is the boot counter (probe); `seq` never falls within it.
+    `boot` names the outbox database (hub's `visits`, collector) or is the boot counter (probe); what a hub does not keep
+    until it is acked (`live`, `health`, ...) has a `boot` of the process. `seq` never falls within a `boot`.
     """
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$(?!\n)", description="<boot>-<seq>")]
@@ -325,7 +326,13 @@ class Replay(Closed, frozen=True, tag="replay", tag_field="verb"):
     to_s: EpochS = field(name="to")
 
 
-Command = GiveKeys | AskKeys | Describe | Replay
+class Flush(Closed, frozen=True, tag="flush", tag_field="verb"):
+    """To a hub at the end of a demo or replay: take what has arrived, close open visits, put them into the outbox."""
+
+    id: Id
+
+
+Command = GiveKeys | AskKeys | Describe | Replay | Flush
 
 
 class Element(Closed, frozen=True):

@@ -189,6 +189,7 @@ BODIES = {
         built(m.AskKeys, id=ids),
         built(m.Describe, id=ids, fingerprints=tuples_of(u32, least=1)),
         built(m.Replay, id=ids, from_s=epochs, to_s=epochs),
+        built(m.Flush, id=ids),
     ),
     "rsp": built(
         m.Response,
