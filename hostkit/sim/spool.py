@@ -1,0 +1,65 @@
+"""What a probe keeps until its hub has acknowledged it. Bounded: the oldest goes first, counted. No file, no network."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+WINDOW = 8  # batches sent and not yet acknowledged
+CAPACITY = 512  # about 512 KiB, an hour and a half of 10 s batches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spooled:
+    """A batch as it was packed; it is sent again as the same bytes."""
+
+    seq: int
+    data: bytes
+    records: int
+
+
+class Spool:
+    """Unacknowledged batches in order of `seq`; the first WINDOW of them may be on their way."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._waiting: deque[Spooled] = deque()
+        self._sent_upto = 0
+        self.dropped_batches = 0
+        self.dropped_records = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def full_window(self) -> bool:
+        """Tell whether as much is unacknowledged as may be on its way."""
+        return len(self._waiting) >= WINDOW
+
+    def push(self, batch: Spooled) -> None:
+        """Keep `batch`; if there is no room the oldest is lost and counted."""
+        if len(self._waiting) == self._capacity:
+            lost = self._waiting.popleft()
+            self.dropped_batches += 1
+            self.dropped_records += lost.records
+        self._waiting.append(batch)
+
+    def acknowledge(self, upto: int) -> int:
+        """Forget everything up to and including `upto`; give how many batches that were."""
+        before = len(self._waiting)
+        while self._waiting and self._waiting[0].seq <= upto:
+            self._waiting.popleft()
+        return before - len(self._waiting)
+
+    def to_send(self) -> Iterator[Spooled]:
+        """Give what may be sent and has not been since `send_again`; call `sent` for each that went."""
+        for batch in list(self._waiting)[:WINDOW]:
+            if batch.seq > self._sent_upto:
+                yield batch
+
+    def sent(self, batch: Spooled) -> None:
+        """Take note that `batch` is on its way."""
+        self._sent_upto = batch.seq
+
+    def send_again(self) -> None:
+        """Send everything again: the connection is a new one."""
+        self._sent_upto = 0
