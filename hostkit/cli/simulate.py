@@ -10,7 +10,9 @@ import click
 from hostkit.cli import text
 from hostkit.config import load_site
 from hostkit.sim.export import Written, check_target, export
+from hostkit.sim.live import play
 from hostkit.sim.plan import MAX_PROBES, default_site
+from hostkit.sim.player import MAX_SPEED, Played
 from hostkit.sim.world import MAX_HOURS, MAX_PEOPLE, MIN_HOURS, SimSettings
 from hostkit.sim.world import simulate as run_world
 
@@ -21,11 +23,20 @@ _EXAMPLE = """
 Example:
   footfall simulate --people 200 --hours 8 --out shop
   footfall replay --site shop/site.toml --probe probe-1=shop/probe-1.pcapng
+  footfall simulate --site site.toml --mqtt mqtt://127.0.0.1:1883 --speed 60
 """
 
 
 @click.command(epilog=_EXAMPLE)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; must not exist yet.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to write; must not exist yet.")
+@click.option(
+    "--mqtt", metavar="URL", help="Play the probes to the hub at this broker; --out then holds what was played."
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(0, MAX_SPEED, min_open=True),
+    help="With --mqtt: times real time.  [default: 1]",
+)
 @click.option("--force", is_flag=True, help="Replace an earlier simulation in --out.")
 @click.option(
     "--people",
@@ -68,7 +79,9 @@ Example:
 @click.option("--json", "as_json", is_flag=True, help="Print the truth as one JSON object.")
 def simulate(
     *,
-    out: Path,
+    out: Path | None,
+    mqtt: str | None,
+    speed: float | None,
     force: bool,
     people: int,
     hours: float,
@@ -82,10 +95,15 @@ def simulate(
     transmissions: bool,
     as_json: bool,
 ) -> None:
-    """Simulate a shop full of phones: captures and batches of its probes, sales, and the truth to check against."""
+    """Simulate a shop full of phones: captures and batches of its probes, sales, and the truth to check against.
+
+    With --mqtt the probes speak to a running hub as real ones do, until the end or Ctrl-C.
+    """
     if site_file and probes:
         raise click.UsageError("--probes changes the default shop; with --site, edit the probes in that file")
-    check_target(out, force=force)
+    _check_targets(out, mqtt, speed)
+    if out:
+        check_target(out, force=force)
     settings = SimSettings(
         site=load_site(site_file) if site_file else default_site(probes or len(_DEFAULTS.site.probes)),
         people=people,
@@ -98,11 +116,33 @@ def simulate(
     )
     with text.progress_bar("phones", long=_LONG_PHONES) as on_progress:
         simulation = run_world(settings, on_progress)
-    written = export(simulation, out, force=force, transmissions=transmissions)
+    played = None
+    if mqtt:
+        simulation, played = play(simulation, mqtt, speed=speed or 1.0, say=text.remark)
+    written = export(simulation, out, force=force, transmissions=transmissions) if out else None
     if as_json:
-        text.emit(json.dumps(asdict(written.summary)) + "\n")
-    else:
+        parts = {"played": asdict(played)} if played else {}
+        text.emit(json.dumps((asdict(written.summary) if written else {}) | parts) + "\n")
+        return
+    if played:
+        _print_played(played)
+    if written and out:
         _print(written, out)
+
+
+def _check_targets(out: Path | None, mqtt: str | None, speed: float | None) -> None:
+    if not out and not mqtt:
+        raise click.UsageError("say where it goes: --out DIR, --mqtt URL or both")
+    if speed and not mqtt:
+        raise click.UsageError("--speed is for --mqtt: a folder is written as fast as it goes")
+
+
+def _print_played(played: Played) -> None:
+    text.emit(
+        f"Played {text.duration((played.until_us - played.from_us) / 1e6)} in {text.duration(played.wall_s)} "
+        f"({played.speed:.0f} times real time): {played.frames:,} frames in {played.batches:,} batches, "
+        f"{played.unacknowledged} of them not acknowledged, {played.dropped:,} frames lost.\n"
+    )
 
 
 def _print(written: Written, out: Path) -> None:

@@ -29,7 +29,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 class Child:
     """One process. Its output goes to `out` and `log`; start it from the main thread, whose death Linux reports."""
 
-    def __init__(self, name: str, argv: Sequence[str], folder: Path, *) -> None:
+    def __init__(self, name: str, argv: Sequence[str], folder: Path) -> None:
         self.name = name
         self.argv = tuple(argv)
         self.out = folder / f"{name}.out"

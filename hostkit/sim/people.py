@@ -1,6 +1,6 @@
 """Who comes near the shop and where each walks, second by second. Knows nothing of phones or radio."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -82,6 +82,14 @@ class Person:
         last = np.maximum.accumulate(np.where(moving, np.arange(len(steps)), 0))
         heading: NDArray[np.float64] = np.arctan2(steps[last, 1], steps[last, 0])
         return heading[np.clip(np.searchsorted(self.times_s, times_s, side="right") - 1, 0, len(steps) - 1)]
+
+    def until(self, to_s: float) -> "Person":
+        """Give the way as far as it was walked at `to_s`; of one not begun yet, its first step."""
+        if self.times_s[-1] <= to_s:
+            return self
+        times_s = np.append(self.times_s[self.times_s < to_s], max(to_s, float(self.times_s[0])))
+        paid = self.purchase_s is not None and self.purchase_s < to_s
+        return replace(self, times_s=times_s, xy_m=self.at(times_s), purchase_s=self.purchase_s if paid else None)
 
 
 class _Way:

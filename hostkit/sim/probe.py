@@ -105,6 +105,16 @@ class ProbeNode:
         return self.over or self._open is not None or self._key_at(self._heard_until_us) is not None
 
     @property
+    def kept(self) -> int:
+        """Give how many frames went into batches."""
+        return self._kept
+
+    @property
+    def dropped(self) -> int:
+        """Give how many frames were lost: no key, or no room in the spool."""
+        return self.no_key + self.spool.dropped_records
+
+    @property
     def due_us(self) -> int | None:
         """True time at which the open batch is full; None without one."""
         return self.source.true_us(self._open.to_us) if self._open else None
@@ -256,7 +266,6 @@ class ProbeNode:
         self._seq += 1
         self._kept += len(frames)
         span_ms = (to_us - heard.from_us) // 1000
-        dropped = self.spool.dropped_records + self.no_key
         return Batch(
             provenance=self.source.provenance,
             probe=self.source.probe,
@@ -269,7 +278,7 @@ class ProbeNode:
             sent_us=self._own_us(to_us),
             seen=(self._kept + self.no_key) % _U32,
             kept=self._kept % _U32,
-            dropped=dropped % _U32,
+            dropped=self.dropped % _U32,
             records=records_of(frames, heard.from_us),
             listened=_shortened(heard.listened, span_ms) if to_us < heard.to_us else heard.listened,
         )
@@ -289,7 +298,9 @@ def _shortened(listened: tuple[Listened, ...], span_ms: int) -> tuple[Listened, 
     """Share a shorter span among the channels as the whole was."""
     total = sum(entry.listened_ms for entry in listened) or 1
     return tuple(
-        Listened(radio=entry.radio, channel=entry.channel, listened_ms=entry.listened_ms * span_ms // max(total, span_ms))
+        Listened(
+            radio=entry.radio, channel=entry.channel, listened_ms=entry.listened_ms * span_ms // max(total, span_ms)
+        )
         for entry in listened
     )
 

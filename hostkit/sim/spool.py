@@ -1,4 +1,4 @@
-"""What a probe keeps until its hub has acknowledged it. Bounded: the oldest goes first, counted. No file, no network."""
+"""What a probe keeps until its hub acknowledged it. Bounded: the oldest goes first, counted. No file, no network."""
 
 from collections import deque
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The simulated shop as a whole: settings in; people, phones, frames in the air and frames heard out. No files."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -68,8 +68,22 @@ class Simulation:
 
     @property
     def visitors(self) -> tuple[Person, ...]:
-        """Everybody but staff."""
-        return tuple(person for person in self.people if person.kind is not PersonKind.STAFF)
+        """Everybody who came but staff."""
+        end_s = self.settings.duration_s
+        return tuple(one for one in self.people if one.kind is not PersonKind.STAFF and one.times_s[0] <= end_s)
+
+    def until(self, to_s: float) -> "Simulation":
+        """Give the world as it was `to_s` after its start: nothing later has happened. At most its whole length."""
+        if to_s >= self.settings.duration_s:
+            return self
+        frames, heard = (np.searchsorted(rows["time_s"], to_s) for rows in (self.emissions, self.receptions))
+        return replace(
+            self,
+            settings=replace(self.settings, hours=to_s / 3600.0),
+            people=tuple(person.until(to_s) for person in self.people),
+            emissions=self.emissions[:frames],
+            receptions=self.receptions[:heard],
+        )
 
     def between(self, from_s: float, to_s: float) -> NDArray[np.void]:
         """Give the receptions within [from_s, to_s) since the start, in time order."""

@@ -1,0 +1,63 @@
+"""The simulated shop as probes hear it, one source a probe. Only what its own radio heard, on its own clock."""
+
+import numpy as np
+
+from hostkit.core.wire import Listened
+from hostkit.model import Provenance, Radio
+from hostkit.sim.probe import Heard
+from hostkit.sim.world import Simulation
+
+
+class SimulatedAir:
+    """What probe `index` of a simulation hears; a `Source`."""
+
+    provenance = Provenance.SIMULATED
+    hardware = "simulated"
+
+    def __init__(self, simulation: Simulation, index: int) -> None:
+        self._simulation = simulation
+        self._ear = simulation.ears[index]
+        self._heard = simulation.receptions[simulation.receptions["probe"] == index]
+        self._local_us = simulation.heard_us(self._heard)
+        self._next = 0
+        self.probe = self._ear.probe.id
+        self.start_us = self._shown_us(0.0)
+        self._end_us = self._shown_us(simulation.settings.duration_s)
+
+    def true_us(self, local_us: int) -> int:
+        """Give the true time at which the probe's clock shows `local_us`."""
+        return self._simulation.settings.start_us + round(self._since_start_s(local_us) * 1e6)
+
+    def listen(self, from_us: int, to_us: int, most: int, key: bytes) -> Heard | None:
+        """Hear on; see `Source`."""
+        if from_us >= self._end_us:
+            return None
+        low = self._next
+        until_us = min(to_us, self._end_us)
+        high = int(np.searchsorted(self._local_us, until_us))
+        if high - low > most:
+            high = low + most
+            until_us = max(int(self._local_us[high]), from_us + 1)
+            high = int(np.searchsorted(self._local_us, until_us))  # frames of one microsecond stay together
+        self._next = high
+        return Heard(
+            from_us=from_us,
+            to_us=until_us,
+            frames=self._simulation.parsed(self._heard[low:high], key),
+            listened=self._listened(from_us, until_us),
+        )
+
+    def _listened(self, from_us: int, to_us: int) -> tuple[Listened, ...]:
+        span_ms = (to_us - from_us) // 1000
+        listened_ms = self._ear.listened_ms(self._since_start_s(from_us), self._since_start_s(to_us))
+        return tuple(
+            Listened(radio=Radio.WIFI, channel=channel, listened_ms=min(channel_ms, span_ms))
+            for channel, channel_ms in listened_ms.items()
+        )
+
+    def _shown_us(self, time_s: float) -> int:
+        return self._simulation.settings.start_us + round(float(self._ear.clock_s(np.array([time_s]))[0]) * 1e6)
+
+    def _since_start_s(self, local_us: int) -> float:
+        shown_s = (local_us - self._simulation.settings.start_us) / 1e6
+        return (shown_s - self._ear.clock_offset_s) / (1.0 + self._ear.clock_drift)
