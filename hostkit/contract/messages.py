@@ -42,8 +42,8 @@ class Closed(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Message(Struct, Generic[T], frozen=True, kw_only=True):
     """CloudEvents 1.0 envelope, structured JSON. (`source`, `boot`, `seq`) names a message once and for ever.
 
-    `boot` names the outbox database (hub's `visits`, collector) or is the boot counter (probe); what a hub does not keep
-    until it is acked (`live`, `health`, ...) has a `boot` of the process. `seq` never falls within a `boot`.
+    `boot` names the outbox database (hub's `visits`, collector) or is the boot counter (probe); what a hub does not
+    keep until it is acked (`live`, `health`, ...) has a `boot` of the process. `seq` never falls within a `boot`.
     """
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,64}$(?!\n)", description="<boot>-<seq>")]

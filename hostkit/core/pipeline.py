@@ -94,6 +94,14 @@ class Pipeline:
             self._end_life(EndReason.FLUSH)
         return self._take()
 
+    def open_visits(self) -> tuple[Visit, ...]:
+        """The visits that are still open, as they would end if nothing more were heard; changes nothing."""
+        return self._cutter.open_visits()
+
+    def open_bursts(self) -> NDArray[np.void]:
+        """The bursts of open visits, without device keys: what `close_open` makes visits of."""
+        return self._cutter.open_bursts()
+
     def totals(self) -> Totals:
         """Sum up all lives so far, the running one included."""
         lives = [*self._past, *([self._life.totals()] if self._life else [])]
@@ -143,6 +151,17 @@ class Pipeline:
         events = Events(visits=tuple(self._visits), bins=tuple(self._bins))
         self._visits, self._bins = [], []
         return events
+
+
+def close_open(site: Site, bursts: bytes, visit_prefix: str) -> tuple[Visit, ...]:
+    """Make visits of the bytes of `open_bursts`, ended by a restart that lost the key.
+
+    ValueError for bytes that are not of this site.
+    """
+    places = PlaceModel(site)
+    cutter = VisitCutter(site, places, visit_prefix)
+    cutter.add(np.frombuffer(bursts, places.dtype))
+    return cutter.flush(EndReason.RESTART)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

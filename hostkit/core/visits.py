@@ -79,6 +79,17 @@ class VisitCutter:
         self._left_s.clear()
         return visits
 
+    def open_bursts(self) -> NDArray[np.void]:
+        """The bursts of open visits (M,): what `add` needs to go on from here. They carry no device key."""
+        return self._rows
+
+    def open_visits(self) -> tuple[Visit, ...]:
+        """Open visits as they would be if nothing more were heard. Changes nothing; their ids mean nothing."""
+        rows, made, left_s = self._rows, self._made, dict(self._left_s)
+        visits = self._cut(np.iinfo(np.int64).max, EndReason.SILENCE)
+        self._rows, self._made, self._left_s = rows, made, left_s
+        return visits
+
     def forget(self, tracks: NDArray[np.uint32]) -> None:
         """Drop the open bursts of devices that are not visitors (M,)."""
         self._rows = self._rows[~np.isin(self._rows["track"], tracks)]

@@ -1,0 +1,286 @@
+"""The hub's SQLite file: what must outlive a SIGKILL. Never sees a site key, a device key or a clear sighting.
+
+Nothing is durable before `commit`: rows for the collector, checkpoint, journal and what was taken from each probe
+become so together, and only then may anybody be told. WAL with synchronous=FULL: a commit is on the disk when it returns.
+The file is locked for one hub. `boot` names it for ever; `seq` is AUTOINCREMENT and never comes twice.
+A refusing disk raises StorageError and leaves the file as at the last commit; the caller must not go on.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hostkit.errors import StorageError
+
+VERSION = 1
+APPLICATION_ID = 0x46464F42  # "FFOB"
+MAX_ROWS = 100_000  # of up to 200 visits: years of a busy shop; beyond it the oldest go, and `gone` says so
+KEPT_BOOTS = 4  # per probe: a broker may deliver what an earlier boot sent
+_SCHEMA = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, at_s INTEGER NOT NULL, payload BLOB NOT NULL);
+CREATE TABLE taken(probe TEXT, boot INTEGER, upto INTEGER NOT NULL, PRIMARY KEY (probe, boot)) WITHOUT ROWID;
+CREATE TABLE life(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, key_id INTEGER NOT NULL,
+                  visits INTEGER NOT NULL, site TEXT NOT NULL, whole INTEGER NOT NULL);
+CREATE TABLE journal(n INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
+CREATE TABLE checkpoint(one INTEGER PRIMARY KEY CHECK (one = 1), bursts BLOB NOT NULL);
+CREATE TABLE visit(n INTEGER PRIMARY KEY, end_s REAL NOT NULL, data BLOB NOT NULL);
+CREATE TABLE bucket(start_s INTEGER PRIMARY KEY, rev INTEGER NOT NULL, payload BLOB NOT NULL, sent INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """One life of a site key: its journal begins with it, and `visits` of it are committed.
+
+    `site` is the configuration it began with, as site.toml. `whole` is False once the journal had to be given up.
+    """
+
+    id: str
+    key_id: int
+    site: str
+    visits: int = 0
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """A closed hour as it is published."""
+
+    start_s: int
+    rev: int
+    payload: bytes
+
+
+class Outbox:
+    """The open file. `capacity` bounds the rows that wait for the collector."""
+
+    def __init__(self, path: Path, *, capacity: int = MAX_ROWS) -> None:
+        self._path = path
+        self._capacity = capacity
+        with self._storing("cannot be opened"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level="IMMEDIATE", timeout=1.0)
+            path.chmod(0o600)
+            self._open()
+        self.boot = self._meta("boot")
+        self.gone = int(self._meta("gone"))
+        self.lost = int(self._meta("lost"))
+        self.depth, self.last = self._depth()
+
+    def commit(self) -> None:
+        """Make everything since the last commit durable, all or nothing."""
+        with self._storing("cannot be written"):
+            self._db.commit()
+
+    def close(self) -> None:
+        """Give up what was not committed and unlock the file."""
+        self._db.rollback()
+        self._db.close()
+
+    # -- rows for the collector --
+
+    def put(self, at_s: int, make: Callable[[int], bytes]) -> int:
+        """Append the payload that `make` gives for its `seq`; beyond the capacity the oldest row goes, counted."""
+        with self._storing("cannot be written"):
+            seq = self._db.execute("INSERT INTO outbox(at_s, payload) VALUES (?, x'')", (at_s,)).lastrowid or 0
+            self._db.execute("UPDATE outbox SET payload = ? WHERE seq = ?", (make(seq), seq))
+            self.depth += 1
+            self.last = seq
+            if self.depth > self._capacity:
+                self._forget(self._oldest(), lost=True)
+        return seq
+
+    def waiting(self, after: int, limit: int) -> tuple[tuple[int, bytes], ...]:
+        """Give up to `limit` rows (seq, payload) that come after seq `after`, oldest first."""
+        rows = self._db.execute("SELECT seq, payload FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
+        return tuple((int(seq), bytes(payload)) for seq, payload in rows)
+
+    def acknowledge(self, upto: int) -> None:
+        """Forget all rows up to and including `upto`: the collector has them."""
+        if upto > self.gone:
+            with self._storing("cannot be written"):
+                self._forget(min(upto, self.last), lost=False)
+
+    @property
+    def oldest_at_s(self) -> int | None:
+        """Time of the oldest row that waits."""
+        row = self._db.execute("SELECT at_s FROM outbox ORDER BY seq LIMIT 1").fetchone()
+        return int(row[0]) if row else None
+
+    # -- what was taken from probes --
+
+    def taken(self) -> dict[tuple[str, int], int]:
+        """Give the last batch taken, by probe and boot."""
+        rows = self._db.execute("SELECT probe, boot, upto FROM taken")
+        return {(str(probe), int(boot)): int(upto) for probe, boot, upto in rows}
+
+    def set_taken(self, probe: str, boot: int, upto: int) -> None:
+        """Note that everything of this boot up to `upto` is in the journal; forgets boots long gone."""
+        with self._storing("cannot be written"):
+            self._db.execute("INSERT OR REPLACE INTO taken VALUES (?, ?, ?)", (probe, boot, upto))
+            self._db.execute(
+                "DELETE FROM taken WHERE probe = ? AND boot NOT IN "
+                "(SELECT boot FROM taken WHERE probe = ? ORDER BY boot = ? DESC, boot DESC LIMIT ?)",
+                (probe, probe, boot, KEPT_BOOTS),
+            )
+
+    # -- the life of the key --
+
+    def life(self) -> Life | None:
+        """Give the life that was running when the file was last written."""
+        row = self._db.execute("SELECT id, key_id, visits, site, whole FROM life").fetchone()
+        return Life(id=row[0], key_id=row[1], visits=row[2], site=row[3], whole=bool(row[4])) if row else None
+
+    def begin_life(self, life: Life) -> None:
+        """Replace the running life; its journal and checkpoint go."""
+        with self._storing("cannot be written"):
+            self._db.execute("DELETE FROM journal")
+            self._db.execute("DELETE FROM checkpoint")
+            values = (life.id, life.key_id, life.visits, life.site, life.whole)
+            self._db.execute("INSERT OR REPLACE INTO life VALUES (1, ?, ?, ?, ?, ?)", values)
+
+    def give_up_journal(self) -> None:
+        """Drop the journal, which became too long: after a restart the life cannot be continued."""
+        with self._storing("cannot be written"):
+            self._db.execute("DELETE FROM journal")
+            self._db.execute("UPDATE life SET whole = 0")
+
+    def journal(self, sealed: bytes) -> None:
+        """Append one sealed entry."""
+        with self._storing("cannot be written"):
+            self._db.execute("INSERT INTO journal(sealed) VALUES (?)", (sealed,))
+
+    def journal_entries(self) -> Iterator[bytes]:
+        """Give all sealed entries in order."""
+        for (sealed,) in self._db.execute("SELECT sealed FROM journal ORDER BY n"):
+            yield bytes(sealed)
+
+    def set_checkpoint(self, bursts: bytes) -> None:
+        """Replace the bursts of open visits; they carry track numbers, no keys."""
+        with self._storing("cannot be written"):
+            self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?)", (bursts,))
+
+    def checkpoint(self) -> bytes:
+        """Give the bursts of the visits that were open; empty if none were."""
+        row = self._db.execute("SELECT bursts FROM checkpoint").fetchone()
+        return bytes(row[0]) if row else b""
+
+    # -- closed visits and hours, for the hub's own figures --
+
+    def add_visits(self, visits: Sequence[tuple[float, bytes]], of_life: int) -> None:
+        """Keep encoded visits (end time in s, data); the running life then has `of_life` committed ones."""
+        with self._storing("cannot be written"):
+            self._db.executemany("INSERT INTO visit(end_s, data) VALUES (?, ?)", visits)
+            self._db.execute("UPDATE life SET visits = ?", (of_life,))
+
+    def visits(self) -> tuple[bytes, ...]:
+        """Give the encoded visits that are kept, in the order they were added."""
+        return tuple(bytes(data) for (data,) in self._db.execute("SELECT data FROM visit ORDER BY n"))
+
+    def forget_before(self, visits_s: float, buckets_s: float) -> None:
+        """Drop visits that ended and hours that began before these times."""
+        with self._storing("cannot be written"):
+            self._db.execute("DELETE FROM visit WHERE end_s < ?", (visits_s,))
+            self._db.execute("DELETE FROM bucket WHERE start_s < ?", (buckets_s,))
+
+    def set_bucket(self, bucket: Bucket) -> None:
+        """Keep the newest `rev` of an hour, as not yet sent."""
+        with self._storing("cannot be written"):
+            values = (bucket.start_s, bucket.rev, bucket.payload)
+            self._db.execute("INSERT OR REPLACE INTO bucket VALUES (?, ?, ?, 0)", values)
+
+    def bucket_rev(self, start_s: int) -> int:
+        """Give the `rev` of the hour that is kept, 0 if none."""
+        row = self._db.execute("SELECT rev FROM bucket WHERE start_s = ?", (start_s,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def buckets_to_send(self, limit: int) -> tuple[Bucket, ...]:
+        """Give the oldest hours that were not sent."""
+        return self._buckets("sent = 0 ORDER BY start_s LIMIT ?", limit)
+
+    def buckets_sent(self, buckets: tuple[Bucket, ...]) -> None:
+        """Note that the broker confirmed these."""
+        with self._storing("cannot be written"):
+            rows = [(bucket.start_s, bucket.rev) for bucket in buckets]
+            self._db.executemany("UPDATE bucket SET sent = 1 WHERE start_s = ? AND rev = ?", rows)
+
+    def send_again(self, from_s: int, to_s: int) -> int:
+        """Mark the hours that begin in [from_s, to_s) as not sent; give how many."""
+        with self._storing("cannot be written"):
+            found = self._db.execute("UPDATE bucket SET sent = 0 WHERE start_s >= ? AND start_s < ?", (from_s, to_s))
+        return found.rowcount
+
+    # -- single words --
+
+    def word(self, name: str) -> str | None:
+        """Give a named word, None if it was never set."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else None
+
+    def set_word(self, name: str, value: str) -> None:
+        """Keep a named word."""
+        with self._storing("cannot be written"):
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def _meta(self, name: str) -> str:
+        word = self.word(name)
+        if word is None:
+            raise self._refusal("is damaged")
+        return word
+
+    def _buckets(self, condition: str, *values: int) -> tuple[Bucket, ...]:
+        rows = self._db.execute(f"SELECT start_s, rev, payload FROM bucket WHERE {condition}", values)
+        return tuple(Bucket(start_s=start, rev=rev, payload=bytes(payload)) for start, rev, payload in rows)
+
+    def _open(self) -> None:
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        (application,) = self._db.execute("PRAGMA application_id").fetchone()
+        if (version, application) == (VERSION, APPLICATION_ID):
+            self._db.execute("BEGIN EXCLUSIVE")  # locks out a second hub now, not at the first write
+            self._db.commit()
+            return
+        if version or application or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+            raise self._refusal("is another program's database or a newer release's")
+        self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA}")
+        boot = secrets.token_hex(8)  # of the database, not of a run of the hub
+        self._db.executemany("INSERT INTO meta VALUES (?, ?)", [("boot", boot), ("gone", "0"), ("lost", "0")])
+        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
+        self._db.commit()
+
+    def _depth(self) -> tuple[int, int]:
+        depth, last = self._db.execute("SELECT count(*), max(seq) FROM outbox").fetchone()
+        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+        return int(depth), max(int(last or 0), int(row[0]) if row else 0)
+
+    def _oldest(self) -> int:
+        (seq,) = self._db.execute("SELECT min(seq) FROM outbox").fetchone()
+        return int(seq)
+
+    def _forget(self, upto: int, *, lost: bool) -> None:
+        count = self._db.execute("DELETE FROM outbox WHERE seq <= ?", (upto,)).rowcount
+        self.depth -= count
+        self.gone = max(self.gone, upto)
+        self._db.execute("UPDATE meta SET value = ? WHERE name = 'gone'", (str(self.gone),))
+        if lost:
+            self.lost += count
+            self._db.execute("UPDATE meta SET value = ? WHERE name = 'lost'", (str(self.lost),))
+
+    @contextmanager
+    def _storing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise self._refusal(f"{what} ({error})") from error
+
+    def _refusal(self, what: str) -> StorageError:
+        step = "free some space and check that no other hub uses this folder, then start again; nothing acked is lost"
+        return StorageError(what, where=str(self._path), next_step=step)
