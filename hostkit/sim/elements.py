@@ -52,6 +52,11 @@ def ht(info: int, *, streams: int, ampdu: int = 0x17) -> bytes:
     return element(45, struct.pack("<HB", info, ampdu) + mcs + bytes(2 + 4 + 1))
 
 
+def with_ampdu(ht_element: bytes, ampdu: int) -> bytes:
+    """HT Capabilities with other A-MPDU parameters."""
+    return ht_element[:4] + bytes((ampdu,)) + ht_element[5:]
+
+
 def vht(info: int, *, streams: int) -> bytes:
     """VHT Capabilities with MCS 0–9 on each of `streams`."""
     mcs = 0xFFFF << (2 * streams) & 0xFFFF | int("10" * streams, 2)

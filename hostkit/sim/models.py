@@ -12,6 +12,11 @@ from hostkit.sim import elements as el
 ALL_CHANNELS = tuple(range(1, 14))
 US_CHANNELS = tuple(range(1, 12))
 OUT_OF_ORDER = (1, 6, 11, 13, 2, 7, 12, 3, 8, 4, 9, 5, 10)  # most phones sweep upwards, an iPhone 11 does not
+# A-MPDU parameters of a model's releases, commonest first: what tells releases apart in practice is bits like these.
+AMPDU = (0x17, 0x1B, 0x13, 0x03, 0x16, 0x1A, 0x0F, 0x07, 0x12, 0x02, 0x0B, 0x1F)
+# Share of a model's phones on its commonest release, and of the rest on the next: with it an hour of a simulated
+# street has as many element classes and as large a largest one as one of the recorded room (brno-lab).
+BUILD_SHARE = 0.3
 FILS_TIMES_TU = (8, 20, 22, 28)  # values seen to change between frames of one address
 
 
@@ -41,12 +46,15 @@ class ElementSet:
     ht: bytes
     tail: tuple[bytes | Varying, ...]
 
-    def body(self, *, ssid: bytes, channel: int, volatile: int, uuid: bytes, minimal: bool) -> bytes:
-        """Assemble the elements of one frame. `volatile` picks the varying bytes, `minimal` stops after the rates."""
+    def body(self, *, ssid: bytes, channel: int, volatile: int, uuid: bytes, build: int, minimal: bool) -> bytes:
+        """Assemble the elements of one frame.
+
+        `volatile` picks the varying bytes, `build` the chip and system release, `minimal` stops after the rates.
+        """
         head = el.ssid(ssid) + el.rates(mixed=self.mixed_rates) + el.extended_rates(mixed=self.mixed_rates)
         if minimal:
             return head
-        pieces = [head, el.channel(channel) if self.ds else b"", self.ht]
+        pieces = [head, el.channel(channel) if self.ds else b"", el.with_ampdu(self.ht, AMPDU[build]) if self.ht else b""]
         for part in self.tail:
             match part:
                 case Varying.FILS:

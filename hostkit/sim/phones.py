@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.sim.models import FIXED_MODELS, MODELS, Addressing, PhoneModel, Varying
+from hostkit.sim.models import AMPDU, BUILD_SHARE, FIXED_MODELS, MODELS, Addressing, PhoneModel, Varying
 from hostkit.sim.people import Person, PersonKind
 from hostkit.sim.plan import Points
 
@@ -52,6 +52,7 @@ class Phone:
     place_m: tuple[float, float] | None
     model: PhoneModel
     variant: int
+    build: int
     switched_on: bool
     associated: bool
     address: int
@@ -165,6 +166,7 @@ def _phone(
         place_m=place_m,
         model=model,
         variant=int(rng.integers(len(model.variants))),
+        build=min(int(rng.geometric(BUILD_SHARE)), len(AMPDU)) - 1,
         switched_on=switched_on,
         associated=associated,
         address=int(_addresses(1, rng, randomised=randomised)[0]),
@@ -270,7 +272,14 @@ def _bodies(
     elements = phone.model.variants[phone.variant]
     numbers = [
         bodies.number(
-            elements.body(ssid=ssids[which], channel=channel, volatile=value, uuid=phone.uuid, minimal=bool(short))
+            elements.body(
+                ssid=ssids[which],
+                channel=channel,
+                volatile=value,
+                uuid=phone.uuid,
+                build=phone.build,
+                minimal=bool(short),
+            )
         )
         for channel, which, value, short in codes.T.tolist()
     ]
