@@ -56,32 +56,40 @@ class BinCounter:
         for number, rows in self._by_bin(bursts, "first_us"):
             self._open.setdefault(number, _Open()).bursts.append(rows)
 
-    def close(self, until_us: int, fixed: NDArray[np.uint32]) -> list[CountBin]:
-        """Give the bins that ended by `until_us`, without the tracks of fixed devices (F,)."""
-        done = sorted(n for n in self._open if (n + 1) * self._bin_us <= until_us)
-        return [self._count(n, (n + 1) * self._bin_us, fixed) for n in done]
+    def due(self, until_us: int) -> bool:
+        """Tell whether a bin ended by `until_us`."""
+        return any((number + 1) * self._bin_us <= until_us for number in self._open)
 
-    def finish(self, end_us: int, fixed: NDArray[np.uint32]) -> list[CountBin]:
+    def close(self, until_us: int, first_us: NDArray[np.int64], fixed: NDArray[np.uint32]) -> list[CountBin]:
+        """Give the bins that ended by `until_us`, without the tracks of fixed devices (F,).
+
+        `first_us` (tracks,): when each track was first heard.
+        """
+        done = sorted(n for n in self._open if (n + 1) * self._bin_us <= until_us)
+        return [self._count(n, (n + 1) * self._bin_us, first_us, fixed) for n in done]
+
+    def finish(self, end_us: int, first_us: NDArray[np.int64], fixed: NDArray[np.uint32]) -> list[CountBin]:
         """Give all bins; the last one was observed only until `end_us`."""
-        return [self._count(n, min((n + 1) * self._bin_us, end_us), fixed) for n in sorted(self._open)]
+        return [self._count(n, min((n + 1) * self._bin_us, end_us), first_us, fixed) for n in sorted(self._open)]
 
     def _by_bin(self, rows: NDArray[np.void], column: str) -> list[tuple[int, NDArray[np.void]]]:
         numbers = rows[column] // self._bin_us
         cuts = np.flatnonzero(np.diff(numbers)) + 1
         return [(int(part[column][0] // self._bin_us), part) for part in np.split(rows, cuts) if len(part)]
 
-    def _count(self, number: int, observed_until_us: int, fixed: NDArray[np.uint32]) -> CountBin:
+    def _count(
+        self, number: int, observed_until_us: int, first_us: NDArray[np.int64], fixed: NDArray[np.uint32]
+    ) -> CountBin:
         bin_ = self._open.pop(number)
         start_us = number * self._bin_us
         observed_us = observed_until_us - max(start_us, self._begin_us)
         rows = np.concatenate(bin_.bursts) if bin_.bursts else np.empty(0, BURST)
         rows = rows[~np.isin(rows["track"], fixed)]
-        tracks, presence_s = _presence(rows)
         return CountBin(
             start_s=start_us / 1e6,
             end_s=(start_us + self._bin_us) / 1e6,
             devices=devices_in_window(
-                tracks=tracks, bursts=len(rows), presence_s=presence_s, window_s=observed_us / 1e6
+                spans_s=_spans_s(rows, first_us, start_us), bursts=len(rows), window_s=observed_us / 1e6
             ),
             addresses=len(np.unique(np.concatenate(bin_.keys))) if bin_.keys else 0,
             frames=bin_.frames,
@@ -94,12 +102,14 @@ class BinCounter:
         )
 
 
-def _presence(rows: NDArray[np.void]) -> tuple[int, float]:
-    """Tracks among burst rows (M,) and their mean time from first to last frame, in seconds."""
-    if not len(rows):
-        return 0, 0.0
+def _spans_s(rows: NDArray[np.void], first_us: NDArray[np.int64], start_us: int) -> NDArray[np.float64]:
+    """From when to when each track among burst rows (M,) was there, within a bin that began at `start_us`, in seconds.
+
+    A track known from before (`first_us` by track) was there from the start.
+    """
     rows = rows[np.argsort(rows["track"], kind="stable")]
     starts = np.flatnonzero(np.diff(rows["track"].astype(np.int64), prepend=-1))
-    first = np.minimum.reduceat(rows["first_us"], starts)
-    last = np.maximum.reduceat(rows["last_us"], starts)
-    return len(starts), float(np.mean(last - first)) / 1e6
+    if not len(starts):
+        return np.empty(0)
+    first = np.maximum(first_us[rows["track"][starts]], start_us)
+    return np.asarray((np.maximum.reduceat(rows["last_us"], starts) - first) / 1e6, np.float64)

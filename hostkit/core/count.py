@@ -3,10 +3,12 @@
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hostkit.core.heard import MEDIAN_INTERVAL_S, p_heard
 from hostkit.model import Estimate, PeoplePerDevice
 
+METHOD = "tracks + rate"
 Z90 = 1.6449  # two-sided 90 % of a normal
 
 # Relative error that association leaves in a track count (phones split and merged), as a log standard deviation:
@@ -16,23 +18,27 @@ TRACK_LOG_SD = 0.25
 RATE_LOG_SD = 0.5
 
 
-def devices_in_window(*, tracks: int, bursts: int, presence_s: float, window_s: float) -> Estimate:
+def devices_in_window(*, spans_s: NDArray[np.float64], bursts: int, window_s: float) -> Estimate:
     """Fuse the track count with the rate count of one window of `window_s`.
 
-    `tracks` were heard with `bursts` bursts in all; `presence_s` is their mean observed presence inside the window.
-    Tracks are divided by P(heard); the rate count is bursts / (rate x presence). Both are combined in the log domain,
-    weighted by precision. With nothing heard the upper end is the rule of three.
+    `spans_s` (T,): from when to when each track was seen in the window; `bursts`: of all tracks. A device was present
+    for its span and about one burst interval more; tracks are weighted by 1 / P(heard) in that time, the rate count is
+    bursts / (rate x mean presence). Both are combined in the log domain by precision. With nothing heard the upper
+    end is the rule of three.
     """
-    if tracks == 0:
-        return Estimate(value=0.0, low=0.0, high=3.0 / _p_heard(window_s), method="tracks+rate")
-    present_s = min(window_s, presence_s + MEDIAN_INTERVAL_S)
-    by_track = math.log(tracks / _p_heard(present_s))
-    by_rate = math.log(bursts * MEDIAN_INTERVAL_S / present_s)
-    track_precision = 1 / (TRACK_LOG_SD**2 + 0.25 / tracks)
+    if not len(spans_s):
+        high = 3.0 / p_heard(np.array([max(window_s, 1.0)])).item()
+        return Estimate(value=0.0, low=0.0, high=high, method=METHOD)
+    presence_s = np.minimum(spans_s + MEDIAN_INTERVAL_S, max(window_s, 1.0))
+    weights = 1 / p_heard(presence_s)
+    by_track = float(weights.sum())
+    by_rate = bursts * MEDIAN_INTERVAL_S / float(presence_s.mean())
+    unheard = float((weights * (weights - 1)).sum()) / by_track**2
+    track_precision = 1 / (TRACK_LOG_SD**2 + unheard)
     rate_precision = 1 / (RATE_LOG_SD**2 + 1 / bursts)
     precision = track_precision + rate_precision
-    centre = (by_track * track_precision + by_rate * rate_precision) / precision
-    return log_normal(math.exp(centre), 1 / math.sqrt(precision), method="tracks+rate")
+    centre = (math.log(by_track) * track_precision + math.log(by_rate) * rate_precision) / precision
+    return log_normal(math.exp(centre), 1 / math.sqrt(precision), method=METHOD)
 
 
 def people(devices: Estimate, kappa: PeoplePerDevice) -> Estimate:
@@ -58,7 +64,3 @@ def log_normal(value: float, log_sd: float, *, method: str) -> Estimate:
 def undefined(reason: str, *, method: str) -> Estimate:
     """A figure that has no value, and why."""
     return Estimate(value=None, low=None, high=None, method=method, reason=reason)
-
-
-def _p_heard(duration_s: float) -> float:
-    return p_heard(np.array([duration_s])).item()

@@ -14,9 +14,15 @@ from hostkit.core.calendar import local_hour
 from hostkit.core.count import TRACK_LOG_SD, Z90, log_normal, people, undefined
 from hostkit.core.dwell import dwell_summary
 from hostkit.core.heard import p_heard
-from hostkit.model import Coverage, Estimate, Site, Visit
+from hostkit.model import Coverage, Estimate, Site, Visit, Zone, ZoneKind
 
 DEFINITION_VERSION = 1
+# Bias of shares in log odds that no count of visits removes, as a standard deviation, from simulated shops whose probes
+# are not calibrated: of telling entrants, and of telling zones apart (tests/accuracy/test_shop.py).
+CLASS_LOGIT_SD = 0.3
+MAP_LOGIT_SD = 0.6
+# Expected time that counts as having been in a zone.
+ZONE_VISIT_S = 30.0
 METHOD = "sum of P(class) / P(heard)"
 
 
@@ -44,7 +50,7 @@ class _Columns:
     entered: NDArray[np.float64]
     passed: NDArray[np.float64]
     first: NDArray[np.bool_]
-    zones: NDArray[np.int64]
+    zone_s: NDArray[np.float64]  # (V, zones of the shop): expected time
 
 
 def compute(
@@ -61,13 +67,14 @@ def compute(
         *_dwell(columns, coverage),
         *_shares(columns, site, coverage),
         *_arrivals(columns, site, coverage),
-        *_zones(begun, site, coverage),
+        *_zones(columns, site, coverage),
     ]
     return tuple(kpis)
 
 
 def _columns(visits: Sequence[Visit], site: Site) -> _Columns:
     lo_s, mid_s, hi_s = (np.array([getattr(v.dwell_s, part) for v in visits], float) for part in ("lo", "mid", "hi"))
+    zones = _zones_inside(site)
     p = np.array([v.p_entrant for v in visits], float)
     return _Columns(
         start_s=np.array([_middle(v.start_s.lo, v.start_s.hi) for v in visits], float),
@@ -80,18 +87,21 @@ def _columns(visits: Sequence[Visit], site: Site) -> _Columns:
         entered=p / p_heard(np.maximum(hi_s, site.thresholds.passage_s)),
         passed=(1 - p) / p_heard(np.maximum(lo_s, site.thresholds.passage_s)),
         first=np.array([not v.reentry for v in visits], bool),
-        zones=np.array([len({stay.zone for stay in v.zones}) for v in visits], np.int64),
+        zone_s=np.array([[_time_s(v, zone.id) for zone in zones] for v in visits], float).reshape(
+            len(visits), len(zones)
+        ),
     )
 
 
 def _flows(c: _Columns, site: Site, coverage: Coverage) -> list[Kpi]:
+    either = c.entered + c.passed
     return [
         _counted("passersby", c.passed, c.p, site, coverage),
         _counted("footfall", c.entered, c.p, site, coverage),
         _counted("visitors", c.entered[c.first], c.p[c.first], site, coverage),
         Kpi(
             id="capture_rate",
-            value=_share(c.entered + c.passed, c.entered / (c.entered + c.passed), "nobody was heard"),
+            value=_share(either, c.entered / either, "nobody was heard", logit_sd=CLASS_LOGIT_SD),
             coverage=coverage,
         ),
     ]
@@ -133,9 +143,9 @@ def _shares(c: _Columns, site: Site, coverage: Coverage) -> list[Kpi]:
     """Shares of entrants, by the probability that the true dwell, uniform in [lo, hi], passes the threshold."""
     bounced = np.clip((site.thresholds.bounce_s - c.lo_s) / np.maximum(c.hi_s - c.lo_s, 1e-9), 0, 1)
     long = 1 - np.clip((site.thresholds.deep_s - c.lo_s) / np.maximum(c.hi_s - c.lo_s, 1e-9), 0, 1)
-    deep = np.where(c.zones >= site.thresholds.deep_zones, 1.0, long)
+    deep = np.where((c.zone_s >= ZONE_VISIT_S).sum(axis=1) >= site.thresholds.deep_zones, 1.0, long)
     return [
-        Kpi(id=id_, value=_share(c.entered, hit, "nobody entered"), coverage=coverage)
+        Kpi(id=id_, value=_share(c.entered, hit, "nobody entered", logit_sd=CLASS_LOGIT_SD), coverage=coverage)
         for id_, hit in (("bounce_rate", bounced), ("deep_visit_rate", deep))
     ]
 
@@ -148,48 +158,53 @@ def _arrivals(c: _Columns, site: Site, coverage: Coverage) -> list[Kpi]:
     ]
 
 
-def _zones(visits: Sequence[Visit], site: Site, coverage: Coverage) -> list[Kpi]:
-    """Per zone: visits that stayed there, mean stay (s) and its share of the time in all zones of the shop."""
-    kpis: list[Kpi] = []
-    time_s = {zone.id: _zone_times(visits, zone.id) for zone in site.zones}
-    all_s = np.sum(list(time_s.values()), axis=0) if time_s else np.empty(0)
-    for zone in site.zones:
-        times = time_s[zone.id]
-        stayed = times > 0
-        p = np.array([v.p_entrant for v in visits])
-        kpis.append(_counted("zone_visits", p[stayed], p[stayed], site, coverage, of=zone.id))
-        kpis.append(Kpi(id="zone_dwell", value=_mean(times[stayed]), coverage=coverage, of=zone.id))
-        share = _share(
-            p * all_s, np.divide(times, all_s, out=np.zeros(len(times)), where=all_s > 0), "no zone was visited"
+def _zones(c: _Columns, site: Site, coverage: Coverage) -> list[Kpi]:
+    """Per zone of the shop, its share of the entrants' time in all those zones.
+
+    Visits and stays per zone are not given: a phone heard once a minute does not tell stays of minutes apart.
+    """
+    all_s = c.zone_s.sum(axis=1)
+    part = np.divide(c.zone_s, all_s[:, None], out=np.zeros_like(c.zone_s), where=all_s[:, None] > 0)
+    zones = [zone.id for zone in _zones_inside(site)]
+    return [
+        Kpi(
+            id="zone_share",
+            value=_share(c.p * all_s, part[:, i], "no zone was visited", logit_sd=MAP_LOGIT_SD),
+            coverage=coverage,
+            of=zone,
         )
-        kpis.append(Kpi(id="zone_share", value=share, coverage=coverage, of=zone.id))
-    return kpis
+        for i, zone in enumerate(zones)
+    ]
 
 
-def _zone_times(visits: Sequence[Visit], zone: str) -> NDArray[np.float64]:
-    return np.array([sum(stay.leave_s - stay.enter_s for stay in v.zones if stay.zone == zone) for v in visits], float)
+def _zones_inside(site: Site) -> list[Zone]:
+    return [zone for zone in site.zones if zone.kind not in (ZoneKind.STREET, ZoneKind.STAFF)]
 
 
-def _share(weight: NDArray[np.float64], hit: NDArray[np.float64], reason: str) -> Estimate:
-    """Weighted mean of hits (V,) in [0, 1] with Wilson's interval at the effective sample size."""
+def _time_s(visit: Visit, zone: str) -> float:
+    """Expected time of a visit in a zone."""
+    return sum(stay.p * (stay.leave_s - stay.enter_s) for stay in visit.zones if stay.zone == zone)
+
+
+def _share(weight: NDArray[np.float64], hit: NDArray[np.float64], reason: str, *, logit_sd: float = 0.0) -> Estimate:
+    """Weighted mean of hits (V,) in [0, 1]: Wilson's interval at the effective sample size, and `logit_sd` of bias."""
     method = "weighted share, Wilson"
     total = float(weight.sum())
     if total <= 0:
         return undefined(reason, method=method)
-    share = float((weight * hit).sum()) / total
+    share = min(1.0, float((weight * hit).sum()) / total)
     n = total**2 / float((weight**2).sum())
     centre = (share + Z90**2 / (2 * n)) / (1 + Z90**2 / n)
     half = Z90 / (1 + Z90**2 / n) * math.sqrt(share * (1 - share) / n + Z90**2 / (4 * n * n))
-    return Estimate(value=share, low=max(0.0, centre - half), high=min(1.0, centre + half), method=method)
+    low, high = (_shifted(centre + side * half, side * Z90 * logit_sd) for side in (-1, 1))
+    return Estimate(value=share, low=min(low, share), high=max(high, share), method=method)
 
 
-def _mean(values: NDArray[np.float64]) -> Estimate:
-    method = "mean, normal interval"
-    if len(values) < 2:
-        return undefined("fewer than two stays", method=method)
-    half = Z90 * float(values.std(ddof=1)) / math.sqrt(len(values))
-    mean = float(values.mean())
-    return Estimate(value=mean, low=max(0.0, mean - half), high=mean + half, method=method)
+def _shifted(share: float, logit: float) -> float:
+    """A share whose log odds are moved by `logit`."""
+    if not 0 < share < 1:
+        return min(max(share, 0.0), 1.0)
+    return 1 / (1 + math.exp(-math.log(share / (1 - share)) - logit))
 
 
 def _middle(lo: float, hi: float) -> float:

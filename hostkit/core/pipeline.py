@@ -85,7 +85,7 @@ class Pipeline:
             life = self._life_at(now_us)
             self._place(life.advance(now_us))
             self._visits += self._cutter.close(now_us)
-            self._bins += life.bins.close(now_us - BIN_LAG_US, life.fixed)
+            self._bins += life.close_bins(now_us - BIN_LAG_US)
         return self._take()
 
     def finish(self) -> Events:
@@ -106,16 +106,14 @@ class Pipeline:
         """Sum up all lives so far, the running one included."""
         lives = [*self._past, *([self._life.totals()] if self._life else [])]
         addresses = sum(life.addresses for life in lives)
-        tracks = sum(life.tracks for life in lives)
         return Totals(
             frames=sum(life.frames for life in lives),
             addresses=addresses,
             randomised_share=sum(life.randomised for life in lives) / addresses if addresses else None,
             devices=devices_in_window(
-                tracks=tracks,
+                spans_s=np.concatenate([np.empty(0), *(life.spans_s for life in lives)]),
                 bursts=sum(life.bursts for life in lives),
-                presence_s=sum(life.presence_s for life in lives) / tracks if tracks else 0.0,
-                window_s=sum(life.span_s for life in lives),
+                window_s=max((life.window_s for life in lives), default=0.0),
             ),
             fixed=max((life.fixed for life in lives), default=0),
             late=sum(life.late for life in lives),
@@ -135,7 +133,7 @@ class Pipeline:
         assert self._life is not None
         self._place(self._life.advance(self._life.end_us))
         self._visits += self._cutter.flush(reason)
-        self._bins += self._life.bins.finish(self._life.heard_us, self._life.fixed)
+        self._bins += self._life.finish_bins()
         self._past.append(self._life.totals())
         self._life = None
 
@@ -169,10 +167,9 @@ class _LifeTotals:
     frames: int
     addresses: int
     randomised: int
-    tracks: int
     bursts: int
-    presence_s: float
-    span_s: float
+    spans_s: NDArray[np.float64]
+    window_s: float
     fixed: int
     late: int
     dropped: int
@@ -205,6 +202,14 @@ class _Life:
     def advance(self, now_us: int) -> Columns:
         return self.tracker.advance(now_us)
 
+    def close_bins(self, until_us: int) -> list[CountBin]:
+        if not self.bins.due(until_us):
+            return []
+        return self.bins.close(until_us, self.tracker.track_table()["first_us"], self.fixed)
+
+    def finish_bins(self) -> list[CountBin]:
+        return self.bins.finish(self.heard_us, self.tracker.track_table()["first_us"], self.fixed)
+
     def find_fixed(self) -> bool:
         """Once an hour, look for devices that are always there; tells whether it looked."""
         hour = self.heard_us // HOUR_US
@@ -223,10 +228,9 @@ class _Life:
             frames=self._frames,
             addresses=self.tracker.addresses + len(self._fixed_heard),
             randomised=self.tracker.randomised + sum(self._fixed_heard.values()),
-            tracks=len(table),
             bursts=int(table["bursts"].sum()),
-            presence_s=float((table["last_us"] - table["first_us"]).sum()) / 1e6,
-            span_s=(self.heard_us - self.begin_us) / 1e6,
+            spans_s=(table["last_us"] - table["first_us"]) / 1e6,
+            window_s=(self.heard_us - self.begin_us) / 1e6,
             fixed=len(self._fixed_heard) + len(self.fixed),
             late=self.tracker.late,
             dropped=self.tracker.dropped,

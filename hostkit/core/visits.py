@@ -19,6 +19,8 @@ INSIDE_P = 0.5
 # How long people stay inside or out, and in one zone, before a move becomes likely.
 INSIDE_STAY_S = 600.0
 ZONE_STAY_S = 240.0
+# Zones less likely than this are not named.
+ZONE_MIN_P = 0.05
 
 Indices = NDArray[np.intp]
 
@@ -162,26 +164,41 @@ class VisitCutter:
         )
 
     def _zone_stays(self, scans: _Scans, places: Places) -> list[tuple[ZoneStay, ...]]:
-        """Runs of scans whose likeliest zone is the same; a change lies midway between two scans."""
+        """Runs of scans that may be from a zone; a change lies midway between two scans. Stays may overlap.
+
+        The expected time in a zone is the sum of p (leave - enter): taking only the likeliest zone of each scan would
+        give all time to the zones where people stay longest.
+        """
         found: list[list[ZoneStay]] = [[] for _ in scans.starts]
         if not self._zones or not self._places.positions:
             return [()] * len(found)
         elsewhere = np.clip(1 - places.p_zone.sum(axis=1), 0, 1)
         posterior = np.column_stack([places.p_zone, elsewhere])
         p = smooth(posterior, self._places.zone_prior, scans.first_s, scans.visit, ZONE_STAY_S)
-        zone = np.argmax(p, axis=1)
-        runs = np.flatnonzero((np.diff(zone, prepend=-1) != 0) | (np.diff(scans.visit, prepend=-1) != 0))
-        stops = np.append(runs[1:], len(zone))
-        p_mean = np.add.reduceat(p.max(axis=1), runs) / (stops - runs)
-        middle_s = (scans.last_s[:-1] + scans.first_s[1:]) / 2
-        for run, stop, mean in zip(runs.tolist(), stops.tolist(), p_mean.tolist(), strict=True):
-            visit = int(scans.visit[run])
-            if zone[run] < len(self._zones):
-                enter_s = scans.first_s[run] if run == scans.starts[visit] else middle_s[run - 1]
-                leave_s = scans.last_s[stop - 1] if stop == scans.stops[visit] else middle_s[stop - 1]
-                stay = ZoneStay(zone=self._zones[zone[run]].id, enter_s=float(enter_s), leave_s=float(leave_s), p=mean)
-                found[visit].append(stay)
-        return [tuple(stays) for stays in found]
+        begins, ends = _edges_s(scans)
+        for number, zone in enumerate(self._zones):
+            inside = p[:, number] >= ZONE_MIN_P
+            edge = np.diff(inside, prepend=False, append=False)
+            cut = np.zeros(len(edge), bool)
+            cut[scans.starts] = True
+            runs = np.flatnonzero(inside & (edge[:-1] | cut[:-1]))
+            stops = np.flatnonzero(inside & (edge[1:] | cut[1:] | (np.arange(len(inside)) == len(inside) - 1)))
+            for run, stop in zip(runs.tolist(), stops.tolist(), strict=True):
+                weight = np.maximum(ends[run : stop + 1] - begins[run : stop + 1], 1e-3)
+                mean = float(np.average(p[run : stop + 1, number], weights=weight))
+                stay = ZoneStay(zone=zone.id, enter_s=float(begins[run]), leave_s=float(ends[stop]), p=mean)
+                found[int(scans.visit[run])].append(stay)
+        return [tuple(sorted(stays, key=lambda stay: (stay.enter_s, stay.zone))) for stays in found]
+
+
+def _edges_s(scans: _Scans) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The time each scan stands for (M,): midway to the one before and after, within its visit."""
+    begins, ends = scans.first_s.copy(), scans.last_s.copy()
+    middle_s = (scans.last_s[:-1] + scans.first_s[1:]) / 2
+    same = np.diff(scans.visit) == 0
+    begins[1:][same] = middle_s[same]
+    ends[:-1][same] = middle_s[same]
+    return begins, ends
 
 
 def _runs(rows: NDArray[np.void], gap_s: float) -> NDArray[np.bool_]:

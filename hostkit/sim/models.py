@@ -54,7 +54,11 @@ class ElementSet:
         head = el.ssid(ssid) + el.rates(mixed=self.mixed_rates) + el.extended_rates(mixed=self.mixed_rates)
         if minimal:
             return head
-        pieces = [head, el.channel(channel) if self.ds else b"", el.with_ampdu(self.ht, AMPDU[build]) if self.ht else b""]
+        pieces = [
+            head,
+            el.channel(channel) if self.ds else b"",
+            el.with_ampdu(self.ht, AMPDU[build]) if self.ht else b"",
+        ]
         for part in self.tail:
             match part:
                 case Varying.FILS:
