@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.errors import ConfigError
-from hostkit.model import Floor, OpeningHours, PathLoss, Probe, Site, Wall, Zone, ZoneKind
+from hostkit.model import Floor, OpeningHours, PathLoss, Probe, Site, Thresholds, Wall, Zone, ZoneKind
 
 Points = NDArray[np.float64]  # (n, 2) metres
 Point = tuple[float, float]
@@ -60,6 +60,8 @@ def default_site(probes: int = 4) -> Site:
             for index, mount in enumerate(mounts)
         ),
         path_loss=PathLoss(),
+        # 26 m of mapped street and about 15 m heard beyond each end, at 1.25 m/s.
+        thresholds=Thresholds(passage_s=45.0),
     )
 
 
