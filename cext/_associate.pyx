@@ -16,7 +16,7 @@ cimport cython
 from libc.math cimport NAN, exp, log
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 BURST = np.dtype(
     [
@@ -126,8 +126,7 @@ cdef void* grown(void* old, size_t count, size_t size) except NULL:
 cdef class Tracker:
     """Streaming association for one life of the site key.
 
-    `probes`: how many probes sightings may name. `gain_db` (probes, 256), by channel of the frame, is added to RSSI: a
-    frame heard from a neighbouring channel is weaker than the phone was. Default: none. `max_addresses` bounds memory;
+    `probes`: how many probes sightings may name. `max_addresses` bounds memory;
     frames of addresses beyond it are dropped and counted in `dropped`. Time never goes back: an earlier time is taken
     as the latest one seen and counted in `late`.
 
@@ -145,7 +144,6 @@ cdef class Tracker:
     cdef readonly uint32_t addresses, randomised, tracks
     cdef readonly uint32_t max_addresses
     cdef int64_t now_us
-    cdef float* gain
     cdef Address* table
     cdef uint32_t table_size
     cdef Open* opens
@@ -175,7 +173,6 @@ cdef class Tracker:
         int probes,
         *,
         uint32_t max_addresses=1 << 20,
-        const float[:, ::1] gain_db=None,
         uint32_t max_fingerprints=1 << 16,
         uint32_t max_variants=8,
         uint32_t max_candidates=4096,
@@ -206,13 +203,6 @@ cdef class Tracker:
             birth_prior, birth_weight, birth_limit, follow, trust_local_bit, max_fingerprints, max_variants, max_candidates,
         )
         self.now_us = -(<int64_t>1 << 62)
-        self.gain = <float*>calloc(probes * 256, sizeof(float))
-        if self.gain == NULL:
-            raise MemoryError
-        if gain_db is not None:
-            if gain_db.shape[0] != probes or gain_db.shape[1] != 256:
-                raise ValueError("gain_db must be (probes, 256)")
-            memcpy(self.gain, &gain_db[0, 0], probes * 256 * sizeof(float))
         self.table_size = 1024
         self.table = <Address*>calloc(self.table_size, sizeof(Address))
         self.fingerprint_table_size = 256
@@ -223,7 +213,6 @@ cdef class Tracker:
         memset(self.fingerprint_table, 0xFF, self.fingerprint_table_size * sizeof(int32_t))
 
     def __dealloc__(self):
-        free(self.gain)
         free(self.table)
         free(self.opens)
         free(self.open_rssi)
@@ -261,7 +250,7 @@ cdef class Tracker:
     def feed(self, const Sighting[::1] sightings):
         """Take time-ordered sightings (N,); return `(bursts (M,), rssi_dbm (M, probes), frames (M, probes))`.
 
-        `rssi_dbm` is that of the loudest frame after `gain_db`, NaN where a probe heard none. ValueError for a probe
+        `rssi_dbm` is that of the loudest frame, NaN where a probe heard none. ValueError for a probe
         index out of range, before anything is taken.
         """
         cdef Py_ssize_t i
@@ -303,17 +292,15 @@ cdef class Tracker:
 
     cdef void add(self, int32_t i, const Sighting* s, uint32_t element_class) noexcept:
         cdef Open* o = &self.opens[i]
-        cdef float rssi
         cdef float* known
         o.element_class = self.join(element_class, o.element_class)
         o.last_us = self.now_us
         o.flags |= s.flags
         if o.frames < 65535:
             o.frames += 1
-            rssi = s.rssi_dbm + self.gain[s.probe * 256 + s.channel]
             known = &self.open_rssi[i * self.probes + s.probe]
-            if self.open_count[i * self.probes + s.probe] == 0 or rssi > known[0]:
-                known[0] = rssi
+            if self.open_count[i * self.probes + s.probe] == 0 or s.rssi_dbm > known[0]:
+                known[0] = s.rssi_dbm
             self.open_count[i * self.probes + s.probe] += 1
         self.append(i)
 

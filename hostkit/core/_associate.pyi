@@ -25,7 +25,6 @@ class Tracker:
         probes: int,
         *,
         max_addresses: int = ...,
-        gain_db: NDArray[np.float32] | None = ...,
         max_fingerprints: int = ...,
         max_variants: int = ...,
         max_candidates: int = ...,

@@ -9,7 +9,7 @@ from hostkit.core.associate import Columns, Tracker
 from hostkit.core.bins import BinCounter, CountBin
 from hostkit.core.calendar import next_rotation_us
 from hostkit.core.count import devices_in_window
-from hostkit.core.places import PlaceModel, bleed_gain_db
+from hostkit.core.places import PlaceModel
 from hostkit.core.visits import VisitCutter
 from hostkit.core.wire import Flag
 from hostkit.model import EndReason, Estimate, Site, Visit
@@ -181,7 +181,7 @@ class _Life:
     def __init__(self, site: Site, begin_us: int, end_us: int, bin_us: int, fixed_keys: NDArray[np.uint64]) -> None:
         self.end_us = end_us
         self.begin_us = self.heard_us = begin_us
-        self.tracker = Tracker(max(len(site.probes), 1), gain_db=bleed_gain_db(site))
+        self.tracker = Tracker(max(len(site.probes), 1))
         self.bins = BinCounter(bin_us=bin_us, begin_us=begin_us, probes_expected=len(site.probes))
         self.fixed: NDArray[np.uint32] = np.empty(0, np.uint32)
         self._fixed_keys = fixed_keys

@@ -15,15 +15,11 @@ from hostkit.model import Rings, Site
 
 MIN_ANCHORS = 3
 CELL_M = 1.0
-WIFI_24_CHANNELS = 14
 # Share of scans sent from inside a shop: few stay long, many pass quickly. Divides the map's prior.
 INSIDE_SHARE = 0.8
 # P(a frame on the right channel is decoded) as far as the map cannot explain it. With 1, silence says too much: in
 # simulated shops P(inside) had a log loss of 0.52 against 0.39 with this value.
 AUDIBLE_P = 0.3
-# Loss of a frame heard on a neighbouring 2.4 GHz channel, by distance in channels: medians over parked sniffers
-# that heard the same scans (derand recordings).
-BLEED_DB = (0.0, 1.0, 4.0, 14.0)
 # Bursts of one track with smaller gaps are one scan of the phone: addresses may change within it.
 SCAN_GAP_S = 3.0
 
@@ -106,16 +102,6 @@ def ring_inside(rssi_dbm: NDArray[np.float32], rings: Rings) -> NDArray[np.float
     """P(inside) from RSSI (dBm): logistic around the inner ring's edge, as wide as its hysteresis."""
     p: NDArray[np.float32] = 1 / (1 + np.exp((rings.inside_dbm - rssi_dbm) / rings.hysteresis_db))
     return p
-
-
-def bleed_gain_db(site: Site) -> NDArray[np.float32]:
-    """What to add to a frame's RSSI (probes, 256), by its true channel: the loss from the nearest one listened to."""
-    gain = np.zeros((max(len(site.probes), 1), 256), np.float32)
-    for row, probe in zip(gain, site.probes, strict=False):
-        for channel in range(1, WIFI_24_CHANNELS + 1):
-            apart = min((abs(channel - listened) for listened in probe.channels), default=0)
-            row[channel] = BLEED_DB[min(apart, len(BLEED_DB) - 1)]
-    return gain
 
 
 def _floor(site: Site, floor_id: str) -> _Floor | None:

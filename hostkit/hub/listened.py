@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from hostkit.core.bins import CountBin
 from hostkit.core.count import devices_in_window
 from hostkit.hub.survey import Span
@@ -62,7 +64,7 @@ def _silent(number: int, bin_s: int, coverage: Coverage) -> CountBin:
     return CountBin(
         start_s=number * bin_s,
         end_s=(number + 1) * bin_s,
-        devices=devices_in_window(tracks=0, bursts=0, presence_s=0.0, window_s=window_s),
+        devices=devices_in_window(spans_s=np.empty(0), bursts=0, window_s=window_s),
         addresses=0,
         frames=0,
         coverage=coverage,
