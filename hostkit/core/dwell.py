@@ -39,7 +39,7 @@ GRAIN_S = 1.0  # shortest interval taken; an exact duration is one within ± hal
 # Logistic P(entrant) in x = ln(midpoint / entrant_min_s) and z = 2 P(inside) - 1, fitted to the heard ones of 60,000
 # simulated people, four of five passing by (tests/accuracy/test_dwell.py fits them again and
 # checks these). They hold for midpoints with edges one mean interval beyond the first and last hearing.
-ENTRANT = (-3.54, 1.45, 3.59)  # 1, x, z
+ENTRANT = (-3.1, 0.9, 3.1)  # 1, x, z
 ENTRANT_BY_TIME = (-2.70, 4.84)  # 1, x: where P(inside) is not known
 HEARD_ENTRANT_SHARE = 1.0 / 3.0  # of those visits; passers-by are heard less often
 
