@@ -36,12 +36,9 @@ SEED = 20_030_217
 ONE_CORE_WORK = 1 << 18  # multiply-adds that BLAS does in one thread; waking more of them took ten times the CPU
 GRAIN_S = 1.0  # shortest interval taken; an exact duration is one within ± half of it
 
-# Logistic P(entrant) in x = ln(midpoint / entrant_min_s) and z = 2 P(inside) - 1, fitted to the heard ones of 60,000
-# simulated people, four of five passing by (tests/accuracy/test_dwell.py fits them again and
-# checks these). They hold for midpoints with edges one mean interval beyond the first and last hearing.
+# Logistic P(entrant) in x = ln(midpoint / entrant_min_s) and z = 2 P(inside) - 1, with the largest P(inside) of a
+# visit's scans, fitted to simulated shops, three of four people passing by (tests/accuracy/test_shop.py fits again).
 ENTRANT = (-3.1, 0.9, 3.1)  # 1, x, z
-ENTRANT_BY_TIME = (-2.70, 4.84)  # 1, x: where P(inside) is not known
-HEARD_ENTRANT_SHARE = 1.0 / 3.0  # of those visits; passers-by are heard less often
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +60,11 @@ class DwellSummary:
 
 
 def p_entrant(dwell_mid_s: ArrayLike, p_inside: ArrayLike, thresholds: Thresholds) -> NDArray[np.float64]:
-    """P(a stay (N,) is an entrant's): duration first, then P(inside). Where p_inside is NaN the duration decides.
-
-    Calibrated where one in five people enters; a NaN duration gives the share of entrants among the heard there.
-    """
-    mid = np.asarray(dwell_mid_s, np.float64)
-    x = np.log(np.clip(mid, GRAIN_S, None) / thresholds.entrant_min_s)
+    """P(a stay (N,) is an entrant's), from its duration and the P(inside) of the scan that was furthest in."""
+    x = np.log(np.clip(np.asarray(dwell_mid_s, np.float64), GRAIN_S, None) / thresholds.entrant_min_s)
     z = 2.0 * np.clip(np.asarray(p_inside, np.float64), 0.0, 1.0) - 1.0
-    both = ENTRANT[0] + ENTRANT[1] * x + ENTRANT[2] * z
-    logit = np.where(np.isnan(z), ENTRANT_BY_TIME[0] + ENTRANT_BY_TIME[1] * x, both)
-    p: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-np.clip(logit, -30.0, 30.0)))
-    return np.where(np.isnan(mid), HEARD_ENTRANT_SHARE, p)
+    logit = ENTRANT[0] + ENTRANT[1] * x + ENTRANT[2] * z
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -30.0, 30.0))), np.float64)
 
 
 def dwell_bounds(stays: NDArray[np.void]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

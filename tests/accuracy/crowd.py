@@ -85,7 +85,7 @@ def _excerpt(rows: NDArray[np.void], random: np.random.Generator, window_s: int)
 
 
 def _heard(rows: NDArray[np.void], random: np.random.Generator, *, moving: bool) -> NDArray[np.void]:
-    """Each transmission as four probes hear it: exponent 2.7, shadowing per burst 4 dB and per frame 2 dB, floor -92."""
+    """Each transmission as four probes hear it: exponent 2.7, shadowing per burst 4 and per frame 2 dB, floor -92."""
     time_s = rows["time_us"] / 1e6
     burst = np.cumsum(np.diff(time_s, prepend=-10.0) > 1.0)
     place = _places(time_s, random, moving=moving)
@@ -105,7 +105,7 @@ def _heard(rows: NDArray[np.void], random: np.random.Generator, *, moving: bool)
 
 
 def _places(time_s: NDArray[np.float64], random: np.random.Generator, *, moving: bool) -> NDArray[np.float64]:
-    """Positions (N, 2): one place, or a new place every 60 to 180 s, walked to in a straight line at 1 m/s or faster."""
+    """Positions (N, 2): one place, or a new place every 60 to 180 s, walked to in a straight line within 20 s."""
     if not moving:
         return np.tile(random.uniform((0, 0), ROOM_M), (len(time_s), 1))
     knots_s = np.cumsum(random.uniform(60, 180, WINDOW_S // 60 + 2)) - 60

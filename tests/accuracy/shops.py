@@ -36,9 +36,7 @@ class Shop:
 @cache
 def shop(seed: int) -> Shop:
     """Simulate and count one shop."""
-    settings = SimSettings(
-        site=default_site(4), people=PEOPLE, hours=HOURS, seed=seed, clock_error_s=0.0
-    )
+    settings = SimSettings(site=default_site(4), people=PEOPLE, hours=HOURS, seed=seed, clock_error_s=0.0)
     simulation = simulate(settings)
     heard = simulation.receptions
     frames = simulation.parsed(heard, KEY)

@@ -1,68 +1,13 @@
 """Dwell and entrants against truth, beside what one would do without them."""
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
-from hostkit.core import dwell
-from hostkit.core.dwell import Segmenter, dwell_summary, p_entrant
+from hostkit.core.dwell import Segmenter, dwell_summary
 from hostkit.model import Thresholds
-from tests.accuracy.visits import Heard, simulate
+from tests.accuracy.visits import simulate
 
 THRESHOLDS = Thresholds()
-
-
-def calibration_error(p: NDArray[np.float64], truth: NDArray[np.bool_], bins: int = 10) -> float:
-    """ECE: mean gap between promised and true share over equal bins of p."""
-    which = np.minimum((p * bins).astype(int), bins - 1)
-    gaps = [abs((p - truth)[which == b].mean()) * (which == b).mean() for b in range(bins) if (which == b).any()]
-    return float(sum(gaps))
-
-
-def f1(guess: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    return float(2 * (guess & truth).sum() / (guess.sum() + truth.sum()))
-
-
-def fit(features: NDArray[np.float64], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Maximum-likelihood logistic regression."""
-
-    def loss(b: NDArray[np.float64]) -> float:
-        return float((np.logaddexp(0, features @ b) - truth * (features @ b)).mean())
-
-    def slope(b: NDArray[np.float64]) -> NDArray[np.float64]:
-        return features.T @ (1 / (1 + np.exp(-features @ b)) - truth) / len(truth)
-
-    return minimize(loss, np.zeros(features.shape[1]), jac=slope).x
-
-
-@pytest.fixture(scope="module")
-def heard() -> Heard:
-    return simulate(12, 60_000)
-
-
-def test_the_shipped_constants_are_those_of_the_fit() -> None:
-    sample = simulate(11, 60_000)
-    x, z = np.log(np.clip(sample.mid_s, 1, None) / 60), 2 * sample.p_inside - 1
-    one = np.ones_like(x)
-    assert fit(np.column_stack((one, x, z)), sample.entrant) == pytest.approx(dwell.ENTRANT, abs=0.05)
-    assert fit(np.column_stack((one, x)), sample.entrant) == pytest.approx(dwell.ENTRANT_BY_TIME, abs=0.05)
-    assert sample.entrant.mean() == pytest.approx(dwell.HEARD_ENTRANT_SHARE, abs=0.02)
-
-
-def test_entrant_probability_is_calibrated_and_beats_one_feature_alone(heard: Heard) -> None:
-    p = p_entrant(heard.mid_s, heard.p_inside, THRESHOLDS)
-    by_time = p_entrant(heard.mid_s, np.full(len(p), np.nan), THRESHOLDS)
-    alone = {"time only": f1(by_time >= 0.5, heard.entrant), "inside only": f1(heard.p_inside >= 0.5, heard.entrant)}
-    alone["everyone"] = f1(np.ones(len(p), bool), heard.entrant)
-    ece, score = calibration_error(p, heard.entrant), f1(p >= 0.5, heard.entrant)
-    over = p.sum() / heard.entrant.sum() - 1
-    over_inside = (heard.p_inside >= 0.5).sum() / heard.entrant.sum() - 1
-    print(f"\nentrants: ECE {ece:.3f} (time only {calibration_error(by_time, heard.entrant):.3f})")
-    print(f"F1 {score:.3f}, {alone}; sum of p {over:+.1%}, P(inside) >= 0.5 {over_inside:+.1%}")
-    assert ece <= 0.03
-    assert score > max(alone.values()) + 0.01
-    assert abs(over) <= 0.03
 
 
 def test_dwell_of_heard_entrants_is_right_within_eight_per_cent() -> None:

@@ -320,12 +320,3 @@ def test_longer_and_further_in_is_likelier_an_entrant(mid: float, inside: float,
     p = p_entrant(both, np.array([inside, max(inside, further)]), Thresholds())
     assert p[0] <= p[1]
     assert ((p >= 0) & (p <= 1)).all()
-    by_time = p_entrant(both, np.array([np.nan, np.nan]), Thresholds())
-    assert by_time[0] <= by_time[1]
-
-
-def test_nothing_known_of_an_entrant_is_still_a_probability() -> None:
-    p = p_entrant([np.nan, np.nan, np.inf, -5.0], [0.9, np.nan, 2.0, -1.0], Thresholds())
-    assert p[0] == p[1] == pytest.approx(1 / 3)
-    assert p[2] > 0.99
-    assert p[3] < 0.01
