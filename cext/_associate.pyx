@@ -3,8 +3,9 @@
 
 A burst is a run of frames of one address with gaps under `burst_gap_s`. A closed burst of a known address goes to
 that address's track; of a new random address, to the likeliest track of its element class, or it starts a track
-where a new phone is likelier than all of them together. A track's weight is its share of the class (lately heard,
-changing addresses) times the likelihood ratio of the RSSI vector; the odds of a new phone are learnt per class. Bursts
+where a new phone is likelier than all of them together. A track's weight is the rate at which it takes new
+addresses, while it is likely still here, times the likelihood ratio of the RSSI vector; a new phone's is the rate at
+which phones of the class have come so far. Bursts
 close in the same order whatever the chunking, so chunked input equals whole input.
 
 Constants were chosen on one half of the labelled phones of tests/accuracy/crowd.py and scored on the other.
@@ -103,11 +104,9 @@ cdef struct Rules:
     double log_spread
     double independence
     double background_db2
-    double scan_s
-    double scan_bonus
-    double birth_prior
+    double change_s
+    double birth_s
     double birth_weight
-    double birth_limit
     double follow
     int trust_local_bit
     uint32_t max_fingerprints
@@ -157,7 +156,7 @@ cdef class Tracker:
     cdef uint32_t* class_parent
     cdef int32_t* class_head
     cdef float* class_births
-    cdef float* class_new
+    cdef int64_t* class_since_us
     cdef uint8_t* class_variants
     cdef int32_t other_class
     cdef uint32_t classes, classes_size
@@ -178,17 +177,15 @@ cdef class Tracker:
         uint32_t max_candidates=4096,
         double burst_gap_s=1.0,
         double burst_max_s=10.0,
-        double tau_s=300.0,
+        double tau_s=600.0,
         double horizon_s=600.0,
-        double link_scale_db=4.0,
-        double background_scale_db=9.0,
-        double independence=0.6,
-        double scan_s=3.0,
-        double scan_bonus=1.0,
-        double birth_prior=0.01,
-        double birth_weight=20.0,
-        double birth_limit=0.05,
-        double follow=0.4,
+        double link_scale_db=6.0,
+        double background_scale_db=11.0,
+        double independence=0.8,
+        double change_s=60.0,
+        double birth_s=1800.0,
+        double birth_weight=1.0,
+        double follow=0.5,
         bint trust_local_bit=True,
     ):
         if not 1 <= probes <= 64:
@@ -199,8 +196,8 @@ cdef class Tracker:
         self.max_addresses = max_addresses
         self.rules = Rules(
             burst_gap_s * 1e6, burst_max_s * 1e6, tau_s, horizon_s * 1e6, link_scale_db**2,
-            log(background_scale_db / link_scale_db), independence, background_scale_db**2, scan_s, scan_bonus,
-            birth_prior, birth_weight, birth_limit, follow, trust_local_bit, max_fingerprints, max_variants, max_candidates,
+            log(background_scale_db / link_scale_db), independence, background_scale_db**2,
+            change_s, birth_s, birth_weight, follow, trust_local_bit, max_fingerprints, max_variants, max_candidates,
         )
         self.now_us = -(<int64_t>1 << 62)
         self.table_size = 1024
@@ -223,7 +220,7 @@ cdef class Tracker:
         free(self.class_parent)
         free(self.class_head)
         free(self.class_births)
-        free(self.class_new)
+        free(self.class_since_us)
         free(self.class_variants)
         free(self.fingerprint_table)
         free(self.out)
@@ -408,7 +405,7 @@ cdef class Tracker:
         if self.rules.trust_local_bit and not o.flags & RANDOMISED:
             return NONE
         cdef uint32_t c = self.root(o.element_class)
-        cdef double best = -1e300, weights = 0, evidence = 0, prior, ratio
+        cdef double best = -1e300, evidence = 0, rate, ratio
         cdef int32_t winner = NONE, i = self.class_head[c], previous = NONE
         cdef uint32_t compared = 0
         while i >= 0:
@@ -419,32 +416,26 @@ cdef class Tracker:
                 self.crowded += 1
                 break
             compared += 1
-            prior = self.prior(o, i)
-            ratio = self.likelihood(o, rssi, i)
-            weights += exp(prior)
-            evidence += exp(prior + ratio)
-            if prior + ratio > best:
-                best, winner = prior + ratio, i
+            rate = self.rate_per_s(o, i)
+            ratio = rate * exp(self.likelihood(o, rssi, i))
+            evidence += ratio
+            if ratio > best:
+                best, winner = ratio, i
             previous = i
             i = self.track[i].next
-        cdef double birth = 1
-        if winner != NONE:
-            birth = (self.class_births[c] + self.rules.birth_weight * self.rules.birth_prior) / (
-                self.class_new[c] + self.rules.birth_weight
-            )
-            if birth > self.rules.birth_limit:
-                birth = self.rules.birth_limit
-            birth /= birth + (1 - birth) * evidence / weights
-        self.class_new[c] += 1
+        cdef double births_per_s = (self.class_births[c] + self.rules.birth_weight) / (
+            (o.first_us - self.class_since_us[c]) * 1e-6 + self.rules.birth_weight * self.rules.birth_s
+        )
+        cdef double birth = births_per_s / (births_per_s + evidence)
         self.class_births[c] += birth
         return NONE if birth > 0.5 else winner
 
-    cdef double prior(self, const Open* o, int32_t i) noexcept:
-        """Log weight of track `i` among its class before RSSI: how lately it was heard, how often it changes address."""
+    cdef double rate_per_s(self, const Open* o, int32_t i) noexcept:
+        """Rate at which track `i` takes new addresses: its own so far, while it is likely still here."""
         cdef Track* t = &self.track[i]
         cdef double dt = silence_s(o, t)
-        cdef double change = log((t.changes + 0.5) / (t.bursts + 0.5))
-        return change - dt / self.rules.tau_s + (self.rules.scan_bonus if dt < self.rules.scan_s else 0)
+        cdef double age_s = (t.last_us - t.first_us) * 1e-6 + self.rules.change_s
+        return (t.changes + 0.5) / age_s * exp(-dt / self.rules.tau_s)
 
     cdef double likelihood(self, const Open* o, const float* rssi, int32_t i) noexcept:
         """Log-likelihood ratio of the RSSI vector: from track `i` over from another phone of its class.
@@ -548,7 +539,8 @@ cdef class Tracker:
         self.class_parent[b] = a
         self.class_variants[a] += self.class_variants[b]
         self.class_births[a] += self.class_births[b]
-        self.class_new[a] += self.class_new[b]
+        if self.class_since_us[b] < self.class_since_us[a]:
+            self.class_since_us[a] = self.class_since_us[b]
         i = self.class_head[a]
         if i < 0:
             self.class_head[a] = self.class_head[b]
@@ -592,13 +584,14 @@ cdef class Tracker:
             self.class_parent = <uint32_t*>grown(self.class_parent, size, sizeof(uint32_t))
             self.class_head = <int32_t*>grown(self.class_head, size, sizeof(int32_t))
             self.class_births = <float*>grown(self.class_births, size, sizeof(float))
-            self.class_new = <float*>grown(self.class_new, size, sizeof(float))
+            self.class_since_us = <int64_t*>grown(self.class_since_us, size, sizeof(int64_t))
             self.class_variants = <uint8_t*>grown(self.class_variants, size, sizeof(uint8_t))
             self.classes_size = size
         self.class_fingerprint[self.classes] = fingerprint
         self.class_parent[self.classes] = self.classes
         self.class_head[self.classes] = NONE
-        self.class_births[self.classes] = self.class_new[self.classes] = 0
+        self.class_births[self.classes] = 0
+        self.class_since_us[self.classes] = self.now_us
         self.class_variants[self.classes] = 1
         self.classes += 1
         return self.classes - 1

@@ -24,17 +24,15 @@ class Rules:
     max_candidates: int = 4096
     burst_gap_s: float = 1.0
     burst_max_s: float = 10.0
-    tau_s: float = 300.0
+    tau_s: float = 600.0
     horizon_s: float = 600.0
-    link_scale_db: float = 4.0
-    background_scale_db: float = 9.0
-    independence: float = 0.6
-    scan_s: float = 3.0
-    scan_bonus: float = 1.0
-    birth_prior: float = 0.01
-    birth_weight: float = 20.0
-    birth_limit: float = 0.05
-    follow: float = 0.4
+    link_scale_db: float = 6.0
+    background_scale_db: float = 11.0
+    independence: float = 0.8
+    change_s: float = 60.0
+    birth_s: float = 1800.0
+    birth_weight: float = 1.0
+    follow: float = 0.5
     trust_local_bit: bool = True
 
 
@@ -42,7 +40,7 @@ class Rules:
 class _Class:
     fingerprints: int = 1
     births: np.float32 = ZERO
-    new: np.float32 = ZERO
+    since_us: int = 0
     tracks: list["_Track"] = field(default_factory=list)  # the one last listed first
     merged_into: "_Class | None" = None
 
@@ -158,7 +156,7 @@ class SlowTracker:
         return self.classes[fingerprint]
 
     def _new_class(self) -> _Class:
-        element_class = _Class()
+        element_class = _Class(since_us=self.now_us)
         self.order[id(element_class)] = next(self.numbers)
         return element_class
 
@@ -172,7 +170,7 @@ class SlowTracker:
         a, b = sorted((heard, known), key=lambda c: self.order[id(c)])
         a.fingerprints += b.fingerprints
         a.births += b.births
-        a.new += b.new
+        a.since_us = min(a.since_us, b.since_us)
         a.tracks += b.tracks
         b.merged_into = a
         return a
@@ -230,27 +228,20 @@ class SlowTracker:
             if len(scored) == self.rules.max_candidates:
                 self.crowded += 1
                 break
-            scored.append((self._prior(burst, track), self._ratio(burst, track), track))
-        birth, winner = 1.0, None
-        if scored:
-            winner = max(scored, key=lambda one: one[0] + one[1])[2]
-            weights = sum(math.exp(prior) for prior, _, _ in scored)
-            evidence = sum(math.exp(prior + ratio) for prior, ratio, _ in scored)
-            rules = self.rules
-            odds = (float(element_class.births) + rules.birth_weight * rules.birth_prior) / (
-                float(element_class.new) + rules.birth_weight
-            )
-            odds = min(odds, rules.birth_limit)
-            birth = odds / (odds + (1 - odds) * evidence / weights)
-        element_class.new += np.float32(1)
+            scored.append((self._rate_per_s(burst, track) * math.exp(self._ratio(burst, track)), track))
+        winner = max(scored, key=lambda one: one[0])[1] if scored else None
+        rules = self.rules
+        births_per_s = (float(element_class.births) + rules.birth_weight) / (
+            (burst.first_us - element_class.since_us) * 1e-6 + rules.birth_weight * rules.birth_s
+        )
+        birth = births_per_s / (births_per_s + sum(weight for weight, _ in scored))
         element_class.births = np.float32(float(element_class.births) + birth)
         return None if birth > 0.5 else winner
 
-    def _prior(self, burst: _Burst, track: _Track) -> float:
+    def _rate_per_s(self, burst: _Burst, track: _Track) -> float:
         silence_s = max((burst.first_us - track.last_us) * 1e-6, 0.0)
-        change = math.log((track.changes + 0.5) / (track.bursts + 0.5))
-        bonus = self.rules.scan_bonus if silence_s < self.rules.scan_s else 0.0
-        return change - silence_s / self.rules.tau_s + bonus
+        age_s = (track.last_us - track.first_us) * 1e-6 + self.rules.change_s
+        return (track.changes + 0.5) / age_s * math.exp(-silence_s / self.rules.tau_s)
 
     def _ratio(self, burst: _Burst, track: _Track) -> float:
         rules, ratio = self.rules, 0.0

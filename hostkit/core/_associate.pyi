@@ -35,11 +35,9 @@ class Tracker:
         link_scale_db: float = ...,
         background_scale_db: float = ...,
         independence: float = ...,
-        scan_s: float = ...,
-        scan_bonus: float = ...,
-        birth_prior: float = ...,
+        change_s: float = ...,
+        birth_s: float = ...,
         birth_weight: float = ...,
-        birth_limit: float = ...,
         follow: float = ...,
         trust_local_bit: bool = ...,
     ) -> None: ...
