@@ -182,7 +182,7 @@ cdef class Tracker:
         double link_scale_db=6.0,
         double background_scale_db=11.0,
         double independence=0.8,
-        double change_s=60.0,
+        double change_s=200.0,
         double birth_s=1800.0,
         double birth_weight=1.0,
         double follow=0.5,

@@ -29,7 +29,7 @@ class Rules:
     link_scale_db: float = 6.0
     background_scale_db: float = 11.0
     independence: float = 0.8
-    change_s: float = 60.0
+    change_s: float = 200.0
     birth_s: float = 1800.0
     birth_weight: float = 1.0
     follow: float = 0.5

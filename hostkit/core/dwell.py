@@ -38,7 +38,7 @@ GRAIN_S = 1.0  # shortest interval taken; an exact duration is one within ± hal
 
 # Logistic P(entrant) in x = ln(midpoint / entrant_min_s) and z = 2 P(inside) - 1, with the largest P(inside) of a
 # visit's scans, fitted to simulated shops, three of four people passing by (tests/accuracy/test_shop.py fits again).
-ENTRANT = (-3.7, 1.0, 3.7)  # 1, x, z
+ENTRANT = (-2.75, 0.9, 2.75)  # 1, x, z
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

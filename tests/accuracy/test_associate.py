@@ -38,7 +38,7 @@ def score(recordings_: list, *, phones: int, seed: int, moving: bool) -> np.ndar
 @pytest.mark.realdata
 @pytest.mark.parametrize(
     ("phones", "moving", "v_at_least", "count_error"),
-    [(8, True, 0.8, 0.6), (30, True, 0.7, 0.6), (30, False, 0.7, 0.6), (104, True, 0.5, 0.8)],
+    [(8, True, 0.8, 0.4), (30, True, 0.7, 0.6), (30, False, 0.7, 0.6), (104, True, 0.5, 0.9)],
 )
 def test_tracks_are_phones(other_half: list, phones: int, moving: bool, v_at_least: float, count_error: float) -> None:
     found = np.mean([score(other_half, phones=phones, seed=seed, moving=moving) for seed in SEEDS], axis=0)
@@ -54,8 +54,8 @@ def test_tracks_are_phones(other_half: list, phones: int, moving: bool, v_at_lea
 
 @pytest.mark.realdata
 def test_the_interval_of_a_count_is_as_wide_as_its_error(other_half: list) -> None:
-    """Up to some four phones of a model, as in shops; with a dozen of each the count is too low, and is said to be."""
+    """With two phones of a model. With four and more of each in one room the count is too low, as printed above."""
     errors = [score(other_half, phones=16, seed=seed, moving=True)[3] for seed in range(20, 40)]
     held = np.mean(np.abs(np.log1p(errors)) < Z90 * TRACK_LOG_SD)
-    print(f"\nlog count errors {np.log1p(errors).round(2)}; interval holds {held:.2f}")
+    print(f"\nlog count errors {np.log1p(errors).round(2)}; the interval holds {held:.2f}")
     assert held >= 0.8
