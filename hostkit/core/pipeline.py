@@ -218,7 +218,8 @@ class _Life:
         self._hour = hour
         table = self.tracker.track_table()
         span = table["last_us"] // HOUR_US - table["first_us"] // HOUR_US + 1
-        steady = (span >= FIXED_HOURS) & (table["hours"] > FIXED_SHARE * span)
+        long = table["last_us"] - table["first_us"] >= FIXED_HOURS * HOUR_US
+        steady = long & (table["hours"] > FIXED_SHARE * span)
         self.fixed = np.flatnonzero(steady).astype(np.uint32)
         return True
 
