@@ -1,7 +1,7 @@
 """The hub's SQLite file: what must outlive a SIGKILL. Never sees a site key, a device key or a clear sighting.
 
 Nothing is durable before `commit`: rows for the collector, checkpoint, journal and what was taken from each probe
-become so together, and only then may anybody be told. WAL with synchronous=FULL: a commit is on the disk when it returns.
+become so together, and only then may anybody be told. WAL with synchronous=FULL: a commit that returned is on the disk.
 The file is locked for one hub. `boot` names it for ever; `seq` is AUTOINCREMENT and never comes twice.
 A refusing disk raises StorageError and leaves the file as at the last commit; the caller must not go on.
 """
