@@ -14,6 +14,7 @@ from hostkit.model import Coverage, Estimate
 class CountBin:
     """Devices present during [start_s, end_s). `addresses` is what counting addresses would have said.
 
+    Shorter than others where the key rotated within it: then there is one bin for each key.
     `coverage.listened_share` is the share of the bin between the first and the last frame of the input.
     """
 
@@ -34,11 +35,17 @@ class _Open:
 
 
 class BinCounter:
-    """Counts for bins of `bin_us` aligned to the epoch, within one life of the key that began at `begin_us`."""
+    """Counts for bins of `bin_us` aligned to the epoch, within one life of the key, from `begin_us` to `end_us`.
 
-    def __init__(self, *, bin_us: int, begin_us: int, probes_expected: int) -> None:
+    No bin is given twice: what comes too late for its bin counts in the first one that is still open.
+    """
+
+    def __init__(self, *, bin_us: int, begin_us: int, end_us: int, rotated: bool, probes_expected: int) -> None:
         self._bin_us = bin_us
         self._begin_us = begin_us
+        self._end_us = end_us
+        self._rotated_us = begin_us if rotated else 0
+        self._next = begin_us // bin_us
         self._probes_expected = probes_expected
         self._open: dict[int, _Open] = {}
 
@@ -52,7 +59,7 @@ class BinCounter:
 
     def add_bursts(self, bursts: NDArray[np.void]) -> None:
         """Take BURST rows (M,); a burst belongs to the bin of its first frame."""
-        bursts = np.sort(bursts, order="first_us", kind="stable")
+        bursts = bursts[np.argsort(bursts["first_us"], kind="stable")]
         for number, rows in self._by_bin(bursts, "first_us"):
             self._open.setdefault(number, _Open()).bursts.append(rows)
 
@@ -66,35 +73,37 @@ class BinCounter:
         `first_us` (tracks,): when each track was first heard.
         """
         done = sorted(n for n in self._open if (n + 1) * self._bin_us <= until_us)
+        self._next = max(self._next, until_us // self._bin_us)
         return [self._count(n, (n + 1) * self._bin_us, first_us, fixed) for n in done]
 
     def finish(self, end_us: int, first_us: NDArray[np.int64], fixed: NDArray[np.uint32]) -> list[CountBin]:
         """Give all bins; the last one was observed only until `end_us`."""
-        return [self._count(n, min((n + 1) * self._bin_us, end_us), first_us, fixed) for n in sorted(self._open)]
+        return [self._count(n, end_us, first_us, fixed) for n in sorted(self._open)]
 
     def _by_bin(self, rows: NDArray[np.void], column: str) -> list[tuple[int, NDArray[np.void]]]:
-        numbers = rows[column] // self._bin_us
-        cuts = np.flatnonzero(np.diff(numbers)) + 1
-        return [(int(part[column][0] // self._bin_us), part) for part in np.split(rows, cuts) if len(part)]
+        numbers = np.maximum(rows[column] // self._bin_us, self._next)
+        cuts = np.flatnonzero(np.diff(numbers, prepend=-1))
+        return list(zip(numbers[cuts].tolist(), np.split(rows, cuts[1:]), strict=False))
 
     def _count(
         self, number: int, observed_until_us: int, first_us: NDArray[np.int64], fixed: NDArray[np.uint32]
     ) -> CountBin:
         bin_ = self._open.pop(number)
-        start_us = number * self._bin_us
-        observed_us = observed_until_us - max(start_us, self._begin_us)
+        start_us = max(number * self._bin_us, self._rotated_us)
+        end_us = min((number + 1) * self._bin_us, self._end_us)
+        observed_us = max(0, min(observed_until_us, end_us) - max(start_us, self._begin_us))
         rows = np.concatenate(bin_.bursts) if bin_.bursts else np.empty(0, BURST)
         rows = rows[~np.isin(rows["track"], fixed)]
         return CountBin(
             start_s=start_us / 1e6,
-            end_s=(start_us + self._bin_us) / 1e6,
+            end_s=end_us / 1e6,
             devices=devices_in_window(
                 spans_s=_spans_s(rows, first_us, start_us), bursts=len(rows), window_s=observed_us / 1e6
             ),
             addresses=len(np.unique(np.concatenate(bin_.keys))) if bin_.keys else 0,
             frames=bin_.frames,
             coverage=Coverage(
-                listened_share=min(1.0, max(0.0, observed_us / self._bin_us)),
+                listened_share=observed_us / (end_us - start_us),
                 probes_up=len(bin_.probes),
                 probes_expected=self._probes_expected,
                 completeness=None,
@@ -112,4 +121,5 @@ def _spans_s(rows: NDArray[np.void], first_us: NDArray[np.int64], start_us: int)
     if not len(starts):
         return np.empty(0)
     first = np.maximum(first_us[rows["track"][starts]], start_us)
-    return np.asarray((np.maximum.reduceat(rows["last_us"], starts) - first) / 1e6, np.float64)
+    last = np.maximum.reduceat(rows["last_us"], starts)
+    return np.asarray(np.maximum(last - first, 0) / 1e6, np.float64)

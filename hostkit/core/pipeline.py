@@ -15,8 +15,8 @@ from hostkit.core.wire import Flag
 from hostkit.model import EndReason, Estimate, Site, Visit
 
 NO_KEYS: NDArray[np.uint64] = np.empty(0, np.uint64)
-# Bins wait for open bursts and for the slowest probe's batch.
-BIN_LAG_US = 30_000_000
+# Bins and visits wait for open bursts (at most 11 s) and for the slowest probe's batch.
+LAG_US = 30_000_000
 # A device heard in more than this share of at least so many hours is furniture, not a visitor.
 FIXED_SHARE = 0.8
 FIXED_HOURS = 6
@@ -35,7 +35,8 @@ class Events:
 class Totals:
     """Over all that was fed. Addresses, devices and fixed devices are distinct within one life of the key.
 
-    `late` counts frames whose time went back, `dropped` those of addresses beyond the bound on memory.
+    `late` counts frames whose time went back; `dropped` the frames of addresses and the bursts of open visits beyond
+    the bounds on memory; `blurred` frames and addresses told apart less well for a bound of the tracker.
     """
 
     frames: int
@@ -45,6 +46,7 @@ class Totals:
     fixed: int
     late: int
     dropped: int
+    blurred: int
 
 
 class Pipeline:
@@ -63,6 +65,7 @@ class Pipeline:
         self._places = PlaceModel(site)
         self._cutter = VisitCutter(site, self._places, visit_prefix)
         self._life: _Life | None = None
+        self._rotated_us: int | None = None
         self._past: list[_LifeTotals] = []
         self._visits: list[Visit] = []
         self._bins: list[CountBin] = []
@@ -72,7 +75,8 @@ class Pipeline:
 
         Times may lie before those of the last call; such frames are taken as of the latest time and counted late.
         """
-        sightings = np.sort(sightings, order="time_us", kind="stable")
+        # Not np.sort(order=...), which breaks ties by the other fields, so by the key.
+        sightings = sightings[np.argsort(sightings["time_us"], kind="stable")]
         while len(sightings):
             life = self._life_at(int(sightings["time_us"][0]))
             cut = int(np.searchsorted(sightings["time_us"], life.end_us))
@@ -84,14 +88,15 @@ class Pipeline:
         if self._life is not None:
             life = self._life_at(now_us)
             self._place(life.advance(now_us))
-            self._visits += self._cutter.close(now_us)
-            self._bins += life.close_bins(now_us - BIN_LAG_US)
+            self._visits += self._cutter.close(now_us - LAG_US)
+            self._bins += life.close_bins(now_us - LAG_US)
         return self._take()
 
     def finish(self) -> Events:
         """End of input: close everything. The pipeline may be fed again afterwards, as a new life."""
         if self._life is not None:
             self._end_life(EndReason.FLUSH)
+        self._rotated_us = None
         return self._take()
 
     def open_visits(self) -> tuple[Visit, ...]:
@@ -117,33 +122,39 @@ class Pipeline:
             ),
             fixed=max((life.fixed for life in lives), default=0),
             late=sum(life.late for life in lives),
-            dropped=sum(life.dropped for life in lives),
+            dropped=sum(life.dropped for life in lives) + self._cutter.dropped,
+            blurred=sum(life.blurred for life in lives),
         )
 
     def _life_at(self, time_us: int) -> "_Life":
         if self._life is not None and time_us >= self._life.end_us:
+            self._rotated_us = self._life.now_us = self._life.end_us
             self._end_life(EndReason.ROTATION)
         if self._life is None:
             rotation_hour = self._site.privacy.rotation_hour
             end_us = next_rotation_us(time_us, self._site.time_zone, rotation_hour)
-            self._life = _Life(self._site, time_us, end_us, self._bin_us, self._fixed_keys)
+            rotated = self._rotated_us is not None
+            begin_us = time_us if self._rotated_us is None else self._rotated_us
+            self._life = _Life(self._site, begin_us, end_us, self._bin_us, self._fixed_keys, rotated=rotated)
         return self._life
 
     def _end_life(self, reason: EndReason) -> None:
         assert self._life is not None
-        self._place(self._life.advance(self._life.end_us))
+        now_us = self._life.now_us
+        self._place(self._life.advance(self._life.end_us + LAG_US), last=True)
+        self._visits += self._cutter.close(now_us - LAG_US)
         self._visits += self._cutter.flush(reason)
-        self._bins += self._life.finish_bins()
+        self._bins += self._life.finish_bins(now_us)
         self._past.append(self._life.totals())
         self._life = None
 
-    def _place(self, columns: Columns) -> None:
+    def _place(self, columns: Columns, *, last: bool = False) -> None:
         assert self._life is not None
         bursts, rssi_dbm, frames = columns
         self._life.bins.add_bursts(bursts)
         self._cutter.add(self._places.rows(bursts, rssi_dbm, frames))
-        if self._life.find_fixed():
-            self._cutter.forget(self._life.fixed)
+        self._life.find_fixed(last=last)
+        self._cutter.forget(self._life.fixed)
 
     def _take(self) -> Events:
         events = Events(visits=tuple(self._visits), bins=tuple(self._bins))
@@ -173,16 +184,21 @@ class _LifeTotals:
     fixed: int
     late: int
     dropped: int
+    blurred: int
 
 
 class _Life:
     """Everything keyed, from one rotation of the site key to the next."""
 
-    def __init__(self, site: Site, begin_us: int, end_us: int, bin_us: int, fixed_keys: NDArray[np.uint64]) -> None:
+    def __init__(
+        self, site: Site, begin_us: int, end_us: int, bin_us: int, fixed_keys: NDArray[np.uint64], *, rotated: bool
+    ) -> None:
         self.end_us = end_us
-        self.begin_us = self.heard_us = begin_us
+        self.begin_us = self.heard_us = self.now_us = begin_us
         self.tracker = Tracker(max(len(site.probes), 1))
-        self.bins = BinCounter(bin_us=bin_us, begin_us=begin_us, probes_expected=len(site.probes))
+        self.bins = BinCounter(
+            bin_us=bin_us, begin_us=begin_us, end_us=end_us, rotated=rotated, probes_expected=len(site.probes)
+        )
         self.fixed: NDArray[np.uint32] = np.empty(0, np.uint32)
         self._fixed_keys = fixed_keys
         self._fixed_heard: dict[int, bool] = {}  # key → randomised
@@ -192,6 +208,7 @@ class _Life:
     def feed(self, sightings: NDArray[np.void]) -> Columns:
         self._frames += len(sightings)
         self.heard_us = max(self.heard_us, int(sightings["time_us"][-1]))
+        self.now_us = max(self.now_us, self.heard_us)
         self.bins.add_sightings(sightings)
         known = np.isin(sightings["device_key"], self._fixed_keys)
         heard, rows = np.unique(sightings["device_key"][known], return_index=True)
@@ -200,6 +217,7 @@ class _Life:
         return self.tracker.feed(np.ascontiguousarray(sightings[~known]))
 
     def advance(self, now_us: int) -> Columns:
+        self.now_us = max(self.now_us, now_us)
         return self.tracker.advance(now_us)
 
     def close_bins(self, until_us: int) -> list[CountBin]:
@@ -207,21 +225,20 @@ class _Life:
             return []
         return self.bins.close(until_us, self.tracker.track_table()["first_us"], self.fixed)
 
-    def finish_bins(self) -> list[CountBin]:
-        return self.bins.finish(self.heard_us, self.tracker.track_table()["first_us"], self.fixed)
+    def finish_bins(self, end_us: int) -> list[CountBin]:
+        return self.bins.finish(end_us, self.tracker.track_table()["first_us"], self.fixed)
 
-    def find_fixed(self) -> bool:
-        """Once an hour, look for devices that are always there; tells whether it looked."""
+    def find_fixed(self, *, last: bool) -> None:
+        """Look for devices that are always there, once an hour and at the `last` call."""
         hour = self.heard_us // HOUR_US
-        if hour == self._hour:
-            return False
+        if hour == self._hour and not last:
+            return
         self._hour = hour
         table = self.tracker.track_table()
         span = table["last_us"] // HOUR_US - table["first_us"] // HOUR_US + 1
         long = table["last_us"] - table["first_us"] >= FIXED_HOURS * HOUR_US
         steady = long & (table["hours"] > FIXED_SHARE * span)
         self.fixed = np.flatnonzero(steady).astype(np.uint32)
-        return True
 
     def totals(self) -> _LifeTotals:
         table = np.delete(self.tracker.track_table(), self.fixed)
@@ -235,4 +252,5 @@ class _Life:
             fixed=len(self._fixed_heard) + len(self.fixed),
             late=self.tracker.late,
             dropped=self.tracker.dropped,
+            blurred=self.tracker.unclassed + self.tracker.refused + self.tracker.crowded,
         )

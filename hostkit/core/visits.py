@@ -19,6 +19,8 @@ INSIDE_P = 0.5
 # How long people stay inside or out, and in one zone, before a move becomes likely.
 INSIDE_STAY_S = 600.0
 ZONE_STAY_S = 240.0
+# Bursts of open visits held at once, about 50 bytes each: 5,000 phones that stay for an hour have 300,000.
+MAX_BURSTS = 1 << 20
 # Zones less likely than this are not named.
 ZONE_MIN_P = 0.05
 
@@ -54,22 +56,28 @@ class _Stays:
 class VisitCutter:
     """Holds the bursts of open visits; a visit ends when its device was silent for `visit_timeout_s`.
 
-    State grows with the bursts of open visits only. `visit_prefix` makes ids unique between runs.
+    State grows with the bursts of open visits, up to `max_bursts`; those beyond are dropped and counted in `dropped`.
+    `visit_prefix` makes ids unique between runs.
     """
 
-    def __init__(self, site: Site, places: PlaceModel, visit_prefix: str) -> None:
+    def __init__(self, site: Site, places: PlaceModel, visit_prefix: str, *, max_bursts: int = MAX_BURSTS) -> None:
         self._thresholds = site.thresholds
         self._rings = site.rings
         self._zones = site.zones
         self._places = places
         self._prefix = visit_prefix
         self._made = 0
+        self._max_bursts = max_bursts
+        self.dropped = 0
         self._rows = np.empty(0, places.dtype)
         self._left_s: dict[int, float] = {}  # when a track's last entrant visit ended
 
     def add(self, rows: NDArray[np.void]) -> None:
         """Take bursts (M,) as `PlaceModel.rows` gives them."""
-        self._rows = np.concatenate([self._rows, rows])
+        room = self._max_bursts - len(self._rows)
+        self.dropped += max(0, len(rows) - room)
+        if len(rows):
+            self._rows = np.concatenate([self._rows, rows[:room]])
 
     def close(self, now_us: int) -> tuple[Visit, ...]:
         """Give the visits that are over at `now_us`."""

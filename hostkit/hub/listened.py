@@ -18,14 +18,15 @@ def with_coverage(bins: Iterable[CountBin], spans_us: Sequence[Sequence[Span]], 
     `spans_us[p]` is when probe p listened, spans of one probe disjoint. Bins that nothing was heard in are added: a
     listened silence is a count of zero.
     """
-    heard = {round(bin_.start_s) // bin_s: bin_ for bin_ in bins}
+    heard: dict[int, list[CountBin]] = defaultdict(list)  # two of one number where the key rotated within it
+    for bin_ in bins:
+        heard[round(bin_.start_s) // bin_s].append(bin_)
     deaf = Coverage(listened_share=0.0, probes_up=0, probes_expected=len(spans_us), completeness=None)
     coverage = dict.fromkeys(heard, deaf) | _coverage(spans_us, bin_s)
     return tuple(
-        replace(heard[number], coverage=coverage[number])
-        if number in heard
-        else _silent(number, bin_s, coverage[number])
+        replace(bin_, coverage=coverage[number])
         for number in sorted(coverage)
+        for bin_ in heard.get(number) or [_silent(number, bin_s, coverage[number])]
     )
 
 
