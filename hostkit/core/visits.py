@@ -114,14 +114,18 @@ class VisitCutter:
         self._rows = rows[~over_rows]
         if not over.any():
             return ()
-        return self._visits(_scans(rows[over_rows], new_visit[over_rows]), reason)
+        # A device that was heard again later was silent before, whatever ends the later visit.
+        track = rows["track"][new_visit]
+        again = np.append(track[1:] == track[:-1], False)[over]
+        reasons = [EndReason.SILENCE if silent else reason for silent in again.tolist()]
+        return self._visits(_scans(rows[over_rows], new_visit[over_rows]), reasons)
 
-    def _visits(self, scans: _Scans, reason: EndReason) -> tuple[Visit, ...]:
+    def _visits(self, scans: _Scans, reasons: list[EndReason]) -> tuple[Visit, ...]:
         places = self._places.place(scans.rssi_dbm, scans.heard)
         stays = self._stays(scans, places)
         lo, hi = stays.last_s - stays.first_s, stays.after_s - stays.before_s
         p = p_entrant((lo + hi) / 2, stays.p_inside, self._thresholds)
-        zones = self._zone_stays(scans, places)
+        zones = self._zone_stays(scans, places, stays)
         made = []
         for i in np.lexsort((scans.track[scans.starts], stays.first_s)).tolist():
             self._made += 1
@@ -140,7 +144,7 @@ class VisitCutter:
                     bursts=int(scans.stops[i] - scans.starts[i]),
                     reentry=reentry,
                     zones=zones[i],
-                    end_reason=reason,
+                    end_reason=reasons[i],
                 )
             )
             if p[i] >= 0.5:
@@ -171,9 +175,10 @@ class VisitCutter:
             p_inside=p_inside,
         )
 
-    def _zone_stays(self, scans: _Scans, places: Places) -> list[tuple[ZoneStay, ...]]:
+    def _zone_stays(self, scans: _Scans, places: Places, stays: _Stays) -> list[tuple[ZoneStay, ...]]:
         """Runs of scans that may be from a zone; a change lies midway between two scans. Stays may overlap.
 
+        They lie within the visit: what a device did on the street before it came in is not told.
         The expected time in a zone is the sum of p (leave - enter): taking only the likeliest zone of each scan would
         give all time to the zones where people stay longest.
         """
@@ -184,8 +189,10 @@ class VisitCutter:
         posterior = np.column_stack([places.p_zone, elsewhere])
         p = smooth(posterior, self._places.zone_prior, scans.first_s, scans.visit, ZONE_STAY_S)
         begins, ends = _edges_s(scans)
+        begins = np.maximum(begins, stays.first_s[scans.visit])
+        ends = np.minimum(ends, stays.last_s[scans.visit])
         for number, zone in enumerate(self._zones):
-            inside = p[:, number] >= ZONE_MIN_P
+            inside = (p[:, number] >= ZONE_MIN_P) & (begins <= ends)
             edge = np.diff(inside, prepend=False, append=False)
             cut = np.zeros(len(edge), bool)
             cut[scans.starts] = True
@@ -211,8 +218,13 @@ def _edges_s(scans: _Scans) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _runs(rows: NDArray[np.void], gap_s: float) -> NDArray[np.bool_]:
     """Where, in rows sorted by track and time (M,), another track or a gap of more than `gap_s` begins a run."""
-    gap_us = rows["first_us"][1:] - rows["last_us"][:-1]
-    return np.concatenate([[True], (np.diff(rows["track"]) != 0) | (gap_us > gap_s * 1e6)])
+    new_track = np.diff(rows["track"], prepend=rows["track"][:1]) != 0
+    # The latest end so far of each track: bursts of two addresses overlap. Tracks are a span apart on this scale.
+    last_us = rows["last_us"] - rows["first_us"].min()
+    offset_us = np.cumsum(new_track) * (last_us.max() + 1)
+    ended_us = np.maximum.accumulate(last_us + offset_us) - offset_us + rows["first_us"].min()
+    gap_us = rows["first_us"][1:] - ended_us[:-1]
+    return np.concatenate([[True], new_track[1:] | (gap_us > gap_s * 1e6)])
 
 
 def _scans(rows: NDArray[np.void], new_visit: NDArray[np.bool_]) -> _Scans:
