@@ -23,6 +23,7 @@ CLASS_LOGIT_SD = 0.3
 MAP_LOGIT_SD = 0.6
 # Expected time that counts as having been in a zone.
 ZONE_VISIT_S = 30.0
+NOBODY = 1e-9  # expected devices, or seconds, that are none
 METHOD = "sum of P(class) / P(heard)"
 
 
@@ -96,7 +97,7 @@ def _columns(visits: Sequence[Visit], site: Site) -> _Columns:
 def _flows(c: _Columns, site: Site, coverage: Coverage) -> list[Kpi]:
     either = c.entered + c.passed
     return [
-        _counted("passersby", c.passed, c.p, site, coverage),
+        _counted("passersby", c.passed, 1 - c.p, site, coverage),
         _counted("footfall", c.entered, c.p, site, coverage),
         _counted("visitors", c.entered[c.first], c.p[c.first], site, coverage),
         Kpi(
@@ -116,18 +117,22 @@ def _counted(
     *,
     of: str | None = None,
 ) -> Kpi:
-    """Sum of weights P(class) / P(heard) (V,) as devices and as people.
+    """Sum of weights P(class) / P(heard) (V,) as devices and as people; null where nothing listened.
 
-    Its variance: of classifying by `p` (V,), and of devices nobody heard (Horvitz and Thompson 1952, Poisson sampling);
-    relative to the sum, beside the error of association.
+    Its variance: of classifying, where `p` (V,) is P(class), and of devices nobody heard (Horvitz and Thompson 1952,
+    Poisson sampling); relative to the sum, beside the error of association.
     """
     devices = float(weights.sum())
-    if devices <= 0:
+    if coverage.probes_up == 0 or coverage.listened_share == 0:
+        counted = undefined("no probe listened", method=METHOD)
+    elif devices < NOBODY:
         counted = Estimate(value=0.0, low=0.0, high=3.0, method=METHOD)
     else:
-        per_heard = weights / np.maximum(p, 1 - p)
+        per_heard = np.divide(weights, p, out=np.zeros_like(weights), where=p > 0)
         variance = float((p * (1 - p) * per_heard**2 + np.maximum(weights * (per_heard - 1), 0)).sum())
-        counted = log_normal(devices, math.hypot(TRACK_LOG_SD, math.sqrt(variance) / devices), method=METHOD)
+        counted = log_normal(
+            devices, math.hypot(TRACK_LOG_SD, math.sqrt(math.log1p(variance / devices**2))), method=METHOD
+        )
     return Kpi(id=id_, value=people(counted, site.people_per_device), devices=counted, coverage=coverage, of=of)
 
 
@@ -190,7 +195,7 @@ def _share(weight: NDArray[np.float64], hit: NDArray[np.float64], reason: str, *
     """Weighted mean of hits (V,) in [0, 1]: Wilson's interval at the effective sample size, and `logit_sd` of bias."""
     method = "weighted share, Wilson"
     total = float(weight.sum())
-    if total <= 0:
+    if total < NOBODY:
         return undefined(reason, method=method)
     share = min(1.0, float((weight * hit).sum()) / total)
     n = total**2 / float((weight**2).sum())

@@ -53,6 +53,7 @@ class Cutting:
             rows[i]["track"], rows[i]["flags"], rows[i]["frames"] = burst.track, burst.flags, 1
             rows[i]["first_us"], rows[i]["last_us"] = us(burst.start_s), us(burst.start_s + burst.length_s)
             rssi[i, : len(burst.levels_dbm)] = burst.levels_dbm[: self.probes]
+            rssi[i, 0] = -60 if np.isnan(rssi[i]).all() else rssi[i, 0]  # somebody heard it
         self.cutter.add(self.places.rows(rows, rssi, np.isfinite(rssi).astype(np.uint16)))
         return self
 
