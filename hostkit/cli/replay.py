@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
+from hostkit.cli.play_text import played_line
 from hostkit.cli.replay_text import footnote, headline, print_comparison, print_summary
 from hostkit.config import load_site
 from hostkit.errors import UsageError
@@ -20,6 +21,8 @@ from hostkit.io.files import check_directory, write_files
 from hostkit.io.tables import kpis_csv, series_csv, visits_csv, zones_csv
 from hostkit.model import Provenance
 from hostkit.sim.compare import Row, compare, read_summary
+from hostkit.sim.player import DEFAULT_SPEED, MAX_SPEED
+from hostkit.sim.recorded import play_recorded
 from hostkit.sim.truth import Summary
 
 DAY_S = 86_400
@@ -64,6 +67,7 @@ def _probe_capture(value: str) -> tuple[Path, str]:
       footfall replay --site site.toml --probe door=door.pcapng --probe till=till.pcapng
       footfall replay --json --bin 1h *.pcap > figures.json
       footfall replay --csv out --plot out.png --fixed desktops.txt monday.pcap
+      footfall replay --site site.toml --mqtt mqtt://127.0.0.1:1883 --speed 60 monday.pcap
 
     \b
     Exit codes: 0 done (remarks on stderr tell of captures cut short or a clock set back),
@@ -102,6 +106,14 @@ def _probe_capture(value: str) -> tuple[Path, str]:
 @click.option(
     "--plot", type=click.Path(path_type=Path, readable=False), metavar="FILE.png", help="Draw counts and dwell."
 )
+@click.option("--mqtt", metavar="URL", help="Play the captures to the hub at this broker instead; needs --site.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0, MAX_SPEED, min_open=True),
+    default=DEFAULT_SPEED,
+    show_default=True,
+    help="With --mqtt: times real time.",
+)
 @click.option(
     "--truth",
     type=click.Path(path_type=Path, readable=False),
@@ -119,6 +131,8 @@ def replay(
     csv_dir: Path | None,
     plot: Path | None,
     truth: Path | None,
+    mqtt: str | None,
+    speed: float,
 ) -> None:
     """Turn captures of probe requests (pcap, pcapng; radiotap) into counts, visits and dwell with intervals.
 
@@ -134,6 +148,11 @@ def replay(
     )
     if not settings.captures:
         raise UsageError("no capture", where="replay", next_step="name one: footfall replay monday.pcap")
+    if mqtt:
+        if csv_dir or plot or truth or fixed:
+            raise click.UsageError("with --mqtt the hub and its collector have the figures, not this command")
+        _play(settings, mqtt, speed, as_json=as_json)
+        return
     if csv_dir:
         check_directory(csv_dir)
     summary = read_summary(truth) if truth else None
@@ -150,6 +169,15 @@ def replay(
     print_summary(result)
     if compared is not None:
         print_comparison(compared)
+
+
+def _play(settings: ReplaySettings, mqtt: str, speed: float, *, as_json: bool) -> None:
+    if settings.site is None:
+        raise UsageError(
+            "the hub's site is not known", where="--mqtt", next_step="add --site site.toml, as the hub has"
+        )
+    played = play_recorded(settings.captures, settings.site, mqtt, speed=speed, say=text.remark)
+    text.emit(json.dumps(asdict(played)) + "\n" if as_json else played_line(played))
 
 
 def _compare(result: ReplayResult, summary: Summary) -> tuple[Row, ...]:

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
+from hostkit.cli.play_text import played_line
 from hostkit.config import load_site
 from hostkit.sim.export import Written, check_target, export
 from hostkit.sim.live import play
 from hostkit.sim.plan import MAX_PROBES, default_site
-from hostkit.sim.player import MAX_SPEED, Played
+from hostkit.sim.player import DEFAULT_SPEED, MAX_SPEED
 from hostkit.sim.world import MAX_HOURS, MAX_PEOPLE, MIN_HOURS, SimSettings
 from hostkit.sim.world import simulate as run_world
 
@@ -35,7 +36,9 @@ Example:
 @click.option(
     "--speed",
     type=click.FloatRange(0, MAX_SPEED, min_open=True),
-    help="With --mqtt: times real time.  [default: 1]",
+    default=DEFAULT_SPEED,
+    show_default=True,
+    help="With --mqtt: times real time.",
 )
 @click.option("--force", is_flag=True, help="Replace an earlier simulation in --out.")
 @click.option(
@@ -81,7 +84,7 @@ def simulate(
     *,
     out: Path | None,
     mqtt: str | None,
-    speed: float | None,
+    speed: float,
     force: bool,
     people: int,
     hours: float,
@@ -101,7 +104,8 @@ def simulate(
     """
     if site_file and probes:
         raise click.UsageError("--probes changes the default shop; with --site, edit the probes in that file")
-    _check_targets(out, mqtt, speed)
+    if not out and not mqtt:
+        raise click.UsageError("say where it goes: --out DIR, --mqtt URL or both")
     if out:
         check_target(out, force=force)
     settings = SimSettings(
@@ -118,31 +122,16 @@ def simulate(
         simulation = run_world(settings, on_progress)
     played = None
     if mqtt:
-        simulation, played = play(simulation, mqtt, speed=speed or 1.0, say=text.remark)
+        simulation, played = play(simulation, mqtt, speed=speed, say=text.remark)
     written = export(simulation, out, force=force, transmissions=transmissions) if out else None
     if as_json:
         parts = {"played": asdict(played)} if played else {}
         text.emit(json.dumps((asdict(written.summary) if written else {}) | parts) + "\n")
         return
     if played:
-        _print_played(played)
+        text.emit(played_line(played))
     if written and out:
         _print(written, out)
-
-
-def _check_targets(out: Path | None, mqtt: str | None, speed: float | None) -> None:
-    if not out and not mqtt:
-        raise click.UsageError("say where it goes: --out DIR, --mqtt URL or both")
-    if speed and not mqtt:
-        raise click.UsageError("--speed is for --mqtt: a folder is written as fast as it goes")
-
-
-def _print_played(played: Played) -> None:
-    text.emit(
-        f"Played {text.duration((played.until_us - played.from_us) / 1e6)} in {text.duration(played.wall_s)} "
-        f"({played.speed:.0f} times real time): {played.frames:,} frames in {played.batches:,} batches, "
-        f"{played.unacknowledged} of them not acknowledged, {played.dropped:,} frames lost.\n"
-    )
 
 
 def _print(written: Written, out: Path) -> None:

@@ -176,7 +176,7 @@ def _plan(surveys: Sequence[Survey], settings: ReplaySettings) -> _Plan:
         names=names,
         fits=align([survey_.sample for survey_ in heard], [names.index(name) for name in names]),
         site=settings.site or _default_site(names),
-        provenance=_provenance(heard),
+        provenance=provenance_of(heard),
     )
 
 
@@ -186,7 +186,8 @@ def _default_site(names: Iterable[str]) -> Site:
     return Site(tenant="local", site="replay", time_zone="UTC", probes=probes)
 
 
-def _provenance(surveys: Sequence[Survey]) -> Provenance:
+def provenance_of(surveys: Sequence[Survey]) -> Provenance:
+    """Say whether the captures are simulated or recorded; raises InputError where some are and others are not."""
     simulated = [survey_.application.startswith(SIMULATOR) for survey_ in surveys]
     if all(simulated):
         return Provenance.SIMULATED

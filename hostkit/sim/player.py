@@ -9,7 +9,7 @@ from hostkit.errors import PeerError, UsageError
 from hostkit.io.mqtt import Down, Inbox, Item, Up, parse_url, take
 from hostkit.sim.probe import BATCH_US, ProbeNode, Source, new_boot
 
-MAX_SPEED = 100_000.0
+DEFAULT_SPEED, MAX_SPEED = 120.0, 100_000.0  # times real time
 _INBOX_ITEMS = 2000
 _IDLE_S = 0.05  # looks for messages at least this often
 _LONGEST_STEP_S = 1.0  # a machine that was suspended does not play on as if it had not been

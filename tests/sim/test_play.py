@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 
 from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, compose, decode, encode
-from hostkit.contract.messages import Ack, AskKeys, GiveKeys, Health, Info, KeySpan, Response
+from hostkit.contract.messages import Ack, AskKeys, Fault, GiveKeys, Health, Info, KeySpan, Response
 from hostkit.contract.topics import Address, parse_topic, topic
-from hostkit.core.dot11 import FINGERPRINT_VERSION
+from hostkit.core.dot11 import FINGERPRINT_VERSION, CaptureReader
 from hostkit.core.wire import Batch, decode_batch, sightings_of_batch
 from hostkit.errors import PeerError, UsageError
 from hostkit.io.broker import BrokerPlan, free_port, plan_broker
@@ -22,8 +23,10 @@ from hostkit.io.process import Child
 from hostkit.model import Provenance
 from hostkit.sim.air import SimulatedAir
 from hostkit.sim.live import play
+from hostkit.sim.plan import default_site
 from hostkit.sim.player import Player
 from hostkit.sim.probe import BATCH_RECORDS, BATCH_US
+from hostkit.sim.recorded import play_recorded
 from hostkit.sim.spool import WINDOW, Spool, Spooled
 from hostkit.sim.world import SimSettings, Simulation, simulate
 
@@ -42,12 +45,14 @@ class HubStub(threading.Thread):
         self.batches: list[Batch] = []
         self.infos: list[Info] = []
         self.health: list[Health] = []
+        self.flushed_at: list[datetime] = []
+        self.refusal: Fault | None = None
         self.answers: list[tuple[int, Response]] = []
-        self.unacknowledged_most = 0
         self._upto: dict[str, int] = {}
         self._number = 0
         everything = tuple(
-            (f"footfall/v1/demo/corner-shop/+/{stream}", 1) for stream in ("info", "health", "obs", "rsp/+")
+            (f"footfall/v1/demo/corner-shop/+/{stream}", 1)
+            for stream in ("info", "health", "obs", "rsp/+", "cmd/flush")
         )
         self.client = Client(parse_url(plan.url), self.inbox, name="hub", client_id="hub", subscriptions=everything)
         self.stopping = threading.Event()
@@ -70,6 +75,12 @@ class HubStub(threading.Thread):
             self.infos.append(info)
             if info.key_id is None and not self.silent:
                 self.send(CMD, GiveKeys(id="k", keys=self.spans), parse_topic(item.topic).node, "cmd/key", 0)
+        elif stream == "cmd/<verb>":
+            self.flushed_at.append(decode(CMD, item.payload, item.topic).time)
+            command = decode(CMD, item.payload, item.topic).data
+            self.send(RSP, Response(id=command.id, error=self.refusal), "hub", f"rsp/{command.id}", 1)
+        elif parse_topic(item.topic).node == "hub":
+            pass  # its own answer
         elif stream == "health":
             self.health.append(decode(HEALTH, item.payload, item.topic).data)
         else:
@@ -163,6 +174,32 @@ def test_the_hub_gets_what_the_radios_heard(world: Simulation, broker: tuple[Bro
     assert {info.key_id for info in hub.infos} == {None, 1}
     assert 4 * 50 <= len(hub.health) <= 4 * 60  # every 30 s of batch time
     assert hub.health[-1].counters["kept"] > 0
+    assert [round(at.timestamp() * 1e6) for at in hub.flushed_at] == [played.until_us]
+
+
+def test_a_hub_that_cannot_flush_is_one_line(world: Simulation, broker: tuple[BrokerPlan, Child], hub: HubStub) -> None:
+    hub.refusal = Fault(what="disk full", next_step="free some")
+    with pytest.raises(PeerError, match=r"^hub: flush: disk full; free some$"):
+        play(world.until(60.0), broker[0].url, speed=600, say=print)
+
+
+@pytest.mark.realdata
+def test_the_hub_gets_what_was_recorded(realdata: Path, broker: tuple[BrokerPlan, Child], hub: HubStub) -> None:
+    folder = realdata / "probes" / "brno-lab" / "pcap"
+    captures = [(path, f"probe-{index}") for index in (1, 2) for path in folder.glob(f"position_{index}/*2024-02-29*")]
+    site = replace(default_site(2), tenant="demo", site="corner-shop")
+    played = play_recorded(captures, site, broker[0].url, speed=20_000, say=print)
+    assert played.unacknowledged == played.dropped == 0
+    for path, probe in captures:
+        reader = CaptureReader(path.read_bytes(), KEYS[0])
+        heard = reader.read(10_000_000)
+        batches = [batch for batch in hub.batches if batch.probe == probe]
+        check_contiguous(batches)
+        got = np.concatenate([sightings_of_batch(batch, 0, 0) for batch in batches])
+        assert len(got) == len(heard) > 1000
+        assert np.array_equal(got["time_us"], np.sort(heard["time_us"]))
+        assert np.array_equal(np.sort(got["device_key"]), np.sort(heard["device_key"]))
+        assert {batch.provenance for batch in batches} == {Provenance.REPLAY}
 
 
 def test_keys_change_between_batches(world: Simulation, broker: tuple[BrokerPlan, Child]) -> None:
