@@ -14,6 +14,7 @@ COMMANDS = {
     "contract": "hostkit.cli.contract",
     "replay": "hostkit.cli.replay",
     "simulate": "hostkit.cli.simulate",
+    "watch": "hostkit.cli.watch",
 }
 
 
