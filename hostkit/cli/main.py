@@ -12,6 +12,7 @@ from hostkit.errors import ExitCode, HostkitError
 # Loaded only when named: a Pi needs a second to import the plotting library.
 COMMANDS = {
     "contract": "hostkit.cli.contract",
+    "hub": "hostkit.cli.hub",
     "replay": "hostkit.cli.replay",
     "simulate": "hostkit.cli.simulate",
     "watch": "hostkit.cli.watch",

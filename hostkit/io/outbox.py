@@ -1,7 +1,7 @@
 """The hub's SQLite file: what must outlive a SIGKILL. Never sees a site key, a device key or a clear sighting.
 
 Nothing is durable before `commit`: rows for the collector, checkpoint, journal and what was taken from each probe
-become so together, and only then may anybody be told. WAL with synchronous=FULL: a commit that returned is on the disk.
+become so together, and only then may anybody be told. WAL, synchronous=FULL: a commit is on the disk when it returns.
 The file is locked for one hub. `boot` names it for ever; `seq` is AUTOINCREMENT and never comes twice.
 A refusing disk raises StorageError and leaves the file as at the last commit; the caller must not go on.
 """
@@ -193,10 +193,9 @@ class Outbox:
             values = (bucket.start_s, bucket.rev, bucket.payload)
             self._db.execute("INSERT OR REPLACE INTO bucket VALUES (?, ?, ?, 0)", values)
 
-    def bucket_rev(self, start_s: int) -> int:
-        """Give the `rev` of the hour that is kept, 0 if none."""
-        row = self._db.execute("SELECT rev FROM bucket WHERE start_s = ?", (start_s,)).fetchone()
-        return int(row[0]) if row else 0
+    def bucket(self, start_s: int) -> Bucket | None:
+        """Give the hour that is kept."""
+        return next(iter(self._buckets("start_s = ?", start_s)), None)
 
     def buckets_to_send(self, limit: int) -> tuple[Bucket, ...]:
         """Give the oldest hours that were not sent."""

@@ -103,12 +103,13 @@ def test_hours_are_sent_until_confirmed(tmp_path: Path) -> None:
     outbox.set_bucket(second)
     outbox.buckets_sent((first,))  # confirmed too late: a newer one replaced it
     assert outbox.buckets_to_send(9) == (second,)
+    assert outbox.bucket(3600) == second
     outbox.buckets_sent((second,))
     assert outbox.buckets_to_send(9) == ()
     assert outbox.send_again(0, 3600) == 0
     assert outbox.send_again(3600, 7200) == 1
     outbox.forget_before(0, 7200)
-    assert outbox.bucket_rev(3600) == 0
+    assert outbox.bucket(3600) is None
 
 
 def test_one_hub_a_file(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""`footfall hub`: the service in the shop. No logic."""
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from hostkit.cli import text
+from hostkit.config import load_site
+from hostkit.hub.service import HubSettings
+from hostkit.hub.service import run as run_hub
+from hostkit.io.mqtt import parse_url
+
+
+@click.group()
+def hub() -> None:
+    """Run the hub: the machine in the shop that turns sightings into visits."""
+
+
+@hub.command(
+    epilog="""Examples:
+
+    \b
+      footfall hub run --site site.toml
+      footfall hub run --site site.toml --broker mqtt://127.0.0.1:1883 \\
+        --uplink "mqtts://head.example:8883?ca=ca.pem&cert=shop.pem&key=shop.key"
+
+    \b
+    Exit codes: 0 stopped by SIGTERM or SIGINT, 2 wrong option, 4 site.toml or TLS files are broken,
+    5 the data folder cannot be written (disk full, another hub uses it): probes keep what was not taken."""
+)
+@click.option(
+    "--site",
+    "site_path",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="site.toml of the place.",
+)
+@click.option(
+    "--broker",
+    default="mqtt://127.0.0.1:1883",
+    show_default=True,
+    metavar="URL",
+    help="Site broker, which the probes use; other machines need mqtts.",
+)
+@click.option("--uplink", metavar="URL", help="The collector's broker.  [default: the site broker]")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("footfall-hub"),
+    show_default=True,
+    metavar="DIR",
+    help="Folder of the outbox; one hub each.",
+)
+@click.option(
+    "--clock",
+    type=click.Choice(("wall", "batch")),
+    default="wall",
+    show_default=True,
+    help="Time of day, or that of the batches: for demos and replays, however fast.",
+)
+def run(*, site_path: Path, broker: str, uplink: str | None, data: Path, clock: str) -> None:
+    """Take the probes' batches, publish visits and figures, until SIGTERM or SIGINT.
+
+    Prints one line for every event to standard error. Keys and device pseudonyms never reach the disk.
+    """
+    settings = HubSettings(
+        site=load_site(site_path),
+        broker=parse_url(broker),
+        uplink=parse_url(uplink) if uplink else None,
+        data=data,
+        batch_clock=clock == "batch",
+    )
+    stop = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    text.remark(f"hub: {settings.site.tenant}/{settings.site.site} on {settings.broker}; stop with Ctrl-C")
+    run_hub(settings, text.remark, stop)
+    text.remark("hub: stopped; what was not acked is sent again after the next start")

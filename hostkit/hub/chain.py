@@ -1,0 +1,130 @@
+"""From what probes heard to visits, in steps of event time. The same entries give the same visits, number by number.
+
+The hub journals every entry before it acknowledges the batch behind it; after a restart the same entries rebuild tracks
+and open visits exactly. Reads no clock: a step comes when the caller says so, and is itself an entry.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from hostkit.core.calendar import next_rotation_us
+from hostkit.core.pipeline import Pipeline
+from hostkit.core.wire import SIGHTING
+from hostkit.model import Site, Visit
+
+STEP_US = 30_000_000  # a visit ends after 20 minutes of silence: a finer step shows nothing and costs a cut each
+LATE_US = 60_000_000  # what comes later than this after its step is no news of who is here now: dropped, counted
+MAX_WAITING_ROWS = 2_000_000  # 64 MB: an hour of four probes in a crowd; beyond it a step is due whoever is awaited
+
+
+class Heard(msgspec.Struct, frozen=True, array_like=True, tag="h"):
+    """A batch on hub time: probe index, from and to when it listened, Wi-Fi listened ms, SIGHTING rows with tags."""
+
+    probe: int
+    from_us: int
+    to_us: int
+    listened_ms: int
+    rows: bytes
+
+
+class Step(msgspec.Struct, frozen=True, array_like=True, tag="s"):
+    """Everything up to `until_us` is final."""
+
+    until_us: int
+
+
+Entry: TypeAlias = Heard | Step
+
+
+class Chain:
+    """One life of the key. `end_us` is when the key rotates; a step never goes beyond it."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._pipeline = Pipeline(site, visit_prefix="")
+        self._waiting: list[NDArray[np.void]] = []
+        self._rows = 0
+        self.stepped_us: int | None = None
+        self.end_us: int | None = None
+        self.until_us: dict[int, int] = {}  # probe index → listened until
+        self.frames = 0
+        self.too_late = 0
+        self.made = 0  # visits so far
+
+    def take(self, heard: Heard) -> None:
+        """Keep what a probe heard until its step."""
+        self._begin(heard.from_us)
+        self.until_us[heard.probe] = max(self.until_us.get(heard.probe, heard.to_us), heard.to_us)
+        rows = np.frombuffer(heard.rows, SIGHTING)
+        if self.stepped_us is not None:
+            in_time = rows["time_us"] >= self.stepped_us - LATE_US
+            self.too_late += int(len(rows) - np.count_nonzero(in_time))
+            rows = rows[in_time]
+        self.frames += len(rows)
+        if len(rows):
+            self._waiting.append(rows)
+            self._rows += len(rows)
+
+    def next_step_us(self, watermark_us: int) -> int | None:
+        """Give the next step that lies at or before `watermark_us`, None if there is none."""
+        if self.stepped_us is None or self.end_us is None:
+            return None
+        due_us = min((self.stepped_us // STEP_US + 1) * STEP_US, self.end_us)
+        return due_us if due_us <= watermark_us or self._rows > MAX_WAITING_ROWS else None
+
+    def step(self, step: Step) -> tuple[Visit, ...]:
+        """Make `step.until_us` final; give the visits that are over, numbered on from `made`."""
+        before, self._waiting = self._split(step.until_us)
+        self._rows = sum(map(len, self._waiting))
+        self._pipeline.feed(before)
+        self.stepped_us = step.until_us
+        return self._made(self._pipeline.advance(step.until_us).visits)
+
+    def finish(self) -> tuple[Visit, ...]:
+        """Make everything final that was taken and end every visit."""
+        visits = self.step(Step(until_us=max([self.stepped_us or 0, *self.until_us.values()])))
+        return visits + self._made(self._pipeline.finish().visits)
+
+    @property
+    def over(self) -> bool:
+        """Tell whether the key of this life has rotated."""
+        return self.end_us is not None and self.stepped_us is not None and self.stepped_us >= self.end_us
+
+    def left_over(self) -> list[Heard]:
+        """Give what was taken but belongs to the next life."""
+        rows = np.concatenate([np.empty(0, SIGHTING), *self._waiting])
+        return [
+            Heard(probe, self.end_us or until_us, until_us, 0, rows[rows["probe"] == probe].tobytes())
+            for probe, until_us in self.until_us.items()
+        ]
+
+    def open_visits(self) -> tuple[Visit, ...]:
+        """Give the visits that are still open, as they stand."""
+        return self._pipeline.open_visits()
+
+    def open_bursts(self) -> bytes:
+        """Give the bursts of open visits, without any key."""
+        return self._pipeline.open_bursts().tobytes()
+
+    @property
+    def late(self) -> int:
+        """Frames whose time went back a little."""
+        return self._pipeline.totals().late
+
+    def _begin(self, from_us: int) -> None:
+        if self.stepped_us is None:
+            self.stepped_us = from_us // STEP_US * STEP_US
+            self.end_us = next_rotation_us(from_us, self._site.time_zone, self._site.privacy.rotation_hour)
+
+    def _split(self, until_us: int) -> tuple[NDArray[np.void], list[NDArray[np.void]]]:
+        rows = np.concatenate([np.empty(0, SIGHTING), *self._waiting])
+        rows = rows[np.argsort(rows["time_us"], kind="stable")]
+        cut = int(np.searchsorted(rows["time_us"], until_us))
+        return rows[:cut], [rows[cut:]] if cut < len(rows) else []
+
+    def _made(self, visits: tuple[Visit, ...]) -> tuple[Visit, ...]:
+        self.made += len(visits)
+        return visits

@@ -1,0 +1,172 @@
+"""Batches of probes, each once and in order, on hub time. Refuses and counts what is not a batch of this site.
+
+A probe resends until acked and keeps the order, so a batch is taken when it is the next of its boot; an earlier one is
+a duplicate; a later one is held until the missing come, or until it is sure enough that they never will: the probe's
+window is full of later ones, or `GAP_S` passed. Then the gap is counted as lost.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from hostkit.core.dot11 import FINGERPRINT_VERSION
+from hostkit.core.wire import Batch, decode_batch, sightings_of_batch
+from hostkit.errors import InputError
+from hostkit.hub.chain import Heard
+from hostkit.hub.clockfit import ProbeClock
+from hostkit.hub.seal import Seal
+from hostkit.io.mqtt import Arrived
+from hostkit.model import Provenance, Radio, Site
+
+WINDOW = 8  # batches a probe sends before it is acked: as many later ones prove that the missing are gone
+MAX_HELD = 64  # per probe and boot, should one not keep to the window
+GAP_S = 5.0
+MAX_AHEAD_US = 60_000_000  # a probe ahead of the hub by more is wrong
+MAX_AGE_US = 24 * 3_600_000_000  # its key is gone
+MAX_LANES = 256  # boots of probes held in memory
+
+
+class Refused(StrEnum):
+    """Why a batch was refused; each counts in health."""
+
+    BAD = "batch_bad"
+    FOREIGN = "batch_foreign"  # of another probe than its topic says, or of none of the site
+    PROVENANCE = "batch_provenance"
+    NO_TIME = "batch_no_time"
+    TIME = "batch_time"
+    KEY = "batch_key"
+    FLOOD = "batch_flood"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Held:
+    """A decoded batch with the message that brought it and its monotonic arrival."""
+
+    batch: Batch
+    message: Arrived
+    at_s: float
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One boot of one probe."""
+
+    upto: int | None
+    held: dict[int, Held] = field(default_factory=dict)
+    clock: ProbeClock = field(default_factory=ProbeClock)
+
+
+class Intake:
+    """Sorts what arrives on `obs`. `taken` is the last batch taken of each (probe, boot)."""
+
+    def __init__(self, site: Site, taken: Mapping[tuple[str, int], int], *, batch_clock: bool) -> None:
+        self._index = {probe.id: index for index, probe in enumerate(site.probes)}
+        self._batch_clock = batch_clock
+        self._lanes = {key: _Lane(upto) for key, upto in taken.items()}
+        self._known = {probe for probe, _ in taken}
+        self.drops = dict.fromkeys(Refused, 0)
+        self.provenance: Provenance | None = None
+        self.batches = 0
+        self.duplicates = 0
+        self.lost = 0
+        self.other_tables = 0  # batches whose fingerprints another element table made
+
+    def decode(self, message: Arrived, node: str) -> Batch | None:
+        """Read a batch that came from probe `node`; None, counted, if it is none or of somebody else."""
+        try:
+            batch = decode_batch(message.payload, origin="obs")
+        except InputError:
+            self.drops[Refused.BAD] += 1
+            return None
+        if batch.probe != node or node not in self._index:
+            self.drops[Refused.FOREIGN] += 1
+            return None
+        if self.provenance not in {None, batch.provenance}:
+            self.drops[Refused.PROVENANCE] += 1
+            return None
+        if self._batch_clock and batch.base_time_us == 0:
+            self.drops[Refused.NO_TIME] += 1
+            return None
+        return batch
+
+    def hold(self, held: Held) -> list[Held]:
+        """Take a batch in; give those that may go to be settled at once: duplicates and what there is no room for."""
+        lane = self._lane(held.batch)
+        seq = held.batch.seq
+        if (lane.upto is not None and seq <= lane.upto) or seq in lane.held:
+            self.duplicates += 1
+            if seq in lane.held:  # the same bytes on a newer connection: confirm that one
+                lane.held[seq] = held
+                return []
+            return [held]
+        if len(lane.held) >= MAX_HELD:
+            self.drops[Refused.FLOOD] += 1
+            return [held]
+        lane.held[seq] = held
+        return []
+
+    def ready(self, now_s: float) -> list[Held]:
+        """Give the batches whose turn it is, in order; the caller must take them all."""
+        ready: list[Held] = []
+        for lane in self._lanes.values():
+            while lane.held:
+                first = min(lane.held)
+                expected = first if lane.upto is None else lane.upto + 1
+                if first > expected:
+                    if len(lane.held) < WINDOW and now_s < lane.held[first].at_s + GAP_S:
+                        break
+                    self.lost += first - expected
+                lane.upto = first
+                ready.append(lane.held.pop(first))
+        self.batches += len(ready)
+        return ready
+
+    def heard(self, batch: Batch, arrived_us: int, now_us: int | None, seal: Seal) -> Heard | None:
+        """Put a batch on hub time; None, counted, if its time is impossible. Device keys end here."""
+        self.other_tables += batch.element_table != FINGERPRINT_VERSION
+        shift_us = 0 if self._batch_clock else self._shift_us(batch, arrived_us)
+        from_us = batch.base_time_us + shift_us
+        to_us = from_us + batch.sent_us - batch.base_us
+        if now_us is not None and not now_us - MAX_AGE_US <= to_us <= now_us + self._ahead_us():
+            self.drops[Refused.TIME] += 1
+            return None
+        index = self._index[batch.probe]
+        rows = sightings_of_batch(batch, index, shift_us)
+        rows["device_key"] = seal.tags(rows["device_key"])
+        listened_ms = sum(entry.listened_ms for entry in batch.listened if entry.radio is Radio.WIFI)
+        return Heard(index, from_us, to_us, min(listened_ms, (to_us - from_us) // 1000), rows.tobytes())
+
+    def refuse_key(self) -> None:
+        """Count a batch whose key nobody has: its devices cannot be told from others'."""
+        self.drops[Refused.KEY] += 1
+
+    def taken(self) -> dict[tuple[str, int], int]:
+        """Give the last batch taken of every boot known."""
+        return {key: lane.upto for key, lane in self._lanes.items() if lane.upto is not None}
+
+    def rebooted(self, probe: str, boot: int, last_boot: int, last_upto: int) -> None:
+        """A probe said where its boot before `boot` ended: what of it never came is lost."""
+        lane = self._lanes.get((probe, last_boot))
+        if lane is not None and lane.upto is not None and (probe, boot) not in self._lanes and not lane.held:
+            self.lost += max(0, last_upto - lane.upto)
+            lane.upto = max(lane.upto, last_upto)
+            self._lanes[probe, boot] = _Lane(0)
+
+    def _ahead_us(self) -> int:
+        """By the batch clock, time is what batches say: a day ahead is a day without phones."""
+        return MAX_AGE_US if self._batch_clock else MAX_AHEAD_US
+
+    def _shift_us(self, batch: Batch, arrived_us: int) -> int:
+        clock = self._lane(batch).clock
+        clock.arrived(batch.sent_us, arrived_us)
+        return clock.shift_us(batch)
+
+    def _lane(self, batch: Batch) -> _Lane:
+        key = (batch.probe, batch.boot)
+        if key not in self._lanes:
+            if len(self._lanes) >= MAX_LANES:
+                del self._lanes[next(iter(self._lanes))]
+            # Of a probe never met, what came before is not ours to miss.
+            self._lanes[key] = _Lane(0 if batch.probe in self._known else None)
+            self._known.add(batch.probe)
+        return self._lanes[key]

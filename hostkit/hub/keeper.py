@@ -1,0 +1,211 @@
+"""One life of the key after the other, kept so that a SIGKILL costs nothing: journal, checkpoint, committed visits.
+
+What a SIGKILL loses, and what covers it:
+- A batch that was not committed was neither confirmed to the broker nor acked to the probe: both send it again.
+- Tracks and open visits are in memory. Every entry that made them is in the journal, sealed under a key derived from
+  the site key, device keys replaced by tags. A probe gives the site key back, the entries go through a new chain, and
+  it stands where the old one stood: the same visits with the same numbers and ids. Those already committed are known
+  by their count and passed over. Nothing is lost and nothing doubled; the figures are those of an undisturbed run.
+- If no probe has the key any more, or the configuration changed, or in anonymous_5min, which keeps no journal: open
+  visits are closed with `end_reason: restart` from a checkpoint of their bursts, which carry track numbers only.
+  Lost then are bursts of the last `CHECKPOINT_US` of event time, visits not yet committed (at most `EMIT_S` old), and
+  who stayed on is counted once more.
+- A kill between a rotation and its last batches loses the key of the day before: as if no probe had it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from hostkit.config import dump_site, parse_site
+from hostkit.contract.codec import VISITS, encode
+from hostkit.contract.messages import KeySpan, Visits
+from hostkit.contract.visitrows import rows_of_visits
+from hostkit.core.pipeline import close_open
+from hostkit.errors import ConfigError, StorageError
+from hostkit.hub.chain import Chain, Entry, Heard, Step
+from hostkit.hub.figures import Figures
+from hostkit.hub.keys import site_key
+from hostkit.hub.seal import Seal
+from hostkit.hub.voice import Voice
+from hostkit.io.outbox import Life, Outbox
+from hostkit.model import PrivacyMode, Site, Visit
+
+EMIT_ROWS, EMIT_S = 200, 60.0
+CHECKPOINT_US = 120_000_000
+CHECKPOINT_S = 5.0  # at most this often, however fast event time runs
+MAX_JOURNAL_BYTES = 512 << 20  # of a day; half a million people
+_visit_encoder = msgspec.json.Encoder()
+_visit_decoder = msgspec.json.Decoder(Visit)
+
+
+class Keeper:
+    """Owns chain, journal and closed visits; a life is named by the caller, ids of visits derive from the key."""
+
+    def __init__(self, site: Site, outbox: Outbox, voice: Voice) -> None:
+        self._site = site
+        self._outbox = outbox
+        self._voice = voice
+        self._text = dump_site(site)
+        self._journalled = site.privacy.mode is not PrivacyMode.ANONYMOUS_5MIN
+        self.figures = Figures(site, [_visit_decoder.decode(data) for data in outbox.visits()])
+        self.chain = Chain(site)
+        self.seal: Seal | None = None
+        self.key_id: int | None = None
+        self.resumed = 0  # journal entries taken again
+        self.abandoned = 0  # visits closed with end_reason restart
+        self._life: Life | None = None
+        self._whole = self._journalled
+        self._bytes = 0
+        self._committed = 0  # visits of this life
+        self._entries: list[Entry] = []
+        self._pending: list[Visit] = []
+        self._pending_since_s: float | None = None
+        self._checkpoint_us = 0
+        self._checkpoint_s = float("-inf")
+
+    def begin(self, span: KeySpan, life_id: str, at_s: float) -> None:
+        """Go on with the life of this key if it can be, else close what is left of it and begin `life_id`."""
+        life = self._outbox.life()
+        if life is not None and not self._resume(life, span):
+            self._abandon(life, at_s)
+            life = None
+        if life is None:
+            self._new_life(span, life_id)
+
+    def take(self, heard: Heard) -> None:
+        """Take a batch into journal and chain."""
+        self._entries.append(heard)
+        self._hear(heard)
+
+    def step_to(self, watermark_us: int, at_s: float) -> None:
+        """Take all steps that are due."""
+        while (until_us := self.chain.next_step_us(watermark_us)) is not None:
+            step = Step(until_us=until_us)
+            self._entries.append(step)
+            self._collect(self.chain.step(step), at_s)
+            if self.chain.over:
+                return
+
+    def next_life(self, span: KeySpan, life_id: str, at_s: float) -> None:
+        """The key has rotated: what is left over begins the life of the next one."""
+        left = self.chain.left_over() if self.chain.end_us is not None else []
+        self.emit(at_s, all_=True)
+        self._new_life(span, life_id)
+        for heard in left:
+            self._entries.append(heard)
+            self.chain.take(heard)
+
+    def flush(self, span: KeySpan, life_id: str, at_s: float) -> None:
+        """End of input: end every visit and put all into the outbox. A new life under the same key begins."""
+        self._collect(self.chain.finish(), at_s)
+        self.emit(at_s, all_=True)
+        self._new_life(span, life_id)
+
+    def emit(self, at_s: float, *, all_: bool = False) -> None:
+        """Put pending visits into the outbox: 200 at once, the rest after 60 s or if `all_`."""
+        due = all_ or (self._pending_since_s is not None and at_s >= self._pending_since_s + EMIT_S)
+        while len(self._pending) >= EMIT_ROWS or (due and self._pending):
+            rows, self._pending = self._pending[:EMIT_ROWS], self._pending[EMIT_ROWS:]
+            self._put(rows, at_s)
+        if not self._pending:
+            self._pending_since_s = None
+
+    def store(self, now_s: float) -> None:
+        """Write journal and, when due, checkpoint; the caller commits."""
+        if self._entries and self._whole and self.seal is not None:
+            sealed = self.seal.seal(self._entries)
+            self._bytes += len(sealed)
+            self._outbox.journal(sealed)
+            if self._bytes > MAX_JOURNAL_BYTES:
+                self._outbox.give_up_journal()
+                self._whole = False
+        self._entries = []
+        stepped_us = self.chain.stepped_us or 0
+        if stepped_us >= self._checkpoint_us + CHECKPOINT_US and now_s >= self._checkpoint_s + CHECKPOINT_S:
+            self._checkpoint_us, self._checkpoint_s = stepped_us, now_s
+            self._outbox.set_checkpoint(self.chain.open_bursts())
+
+    @property
+    def stored(self) -> bool:
+        """Tell whether everything taken is in the outbox's transaction."""
+        return not self._entries
+
+    def _resume(self, life: Life, span: KeySpan) -> bool:
+        if life.key_id != span.key_id or not life.whole or life.site != self._text:
+            return False
+        seal = Seal(site_key(span), life.id)
+        try:
+            groups = [seal.open(sealed) for sealed in self._outbox.journal_entries()]
+        except StorageError:
+            return False
+        self._adopt(life, seal)
+        for entry in (entry for group in groups for entry in group):
+            self.resumed += 1
+            if isinstance(entry, Heard):
+                self._hear(entry)
+            else:
+                self._collect(self.chain.step(entry), entry.until_us / 1e6)
+        return True
+
+    def _abandon(self, life: Life, at_s: float) -> None:
+        """Close what was open when the key was lost."""
+        try:
+            site = parse_site(life.site, "the outbox")
+            visits = close_open(site, self._outbox.checkpoint(), "")
+        except (ConfigError, ValueError):  # an older release's
+            visits = ()
+        self._committed = life.visits
+        named = [replace(visit, visit_id=f"r{life.id}{number}"[:32]) for number, visit in enumerate(visits)]
+        self.abandoned += len(named)
+        self.figures.add(named)
+        for first in range(0, len(named), EMIT_ROWS):
+            self._put(named[first : first + EMIT_ROWS], at_s)
+
+    def _new_life(self, span: KeySpan, life_id: str) -> None:
+        life = Life(id=life_id, key_id=span.key_id, site=self._text, whole=self._journalled)
+        self._outbox.begin_life(life)
+        self._adopt(life, Seal(site_key(span), life.id))
+
+    def _adopt(self, life: Life, seal: Seal) -> None:
+        self._life, self.seal, self.key_id, self.chain = life, seal, life.key_id, Chain(self._site)
+        self._committed, self._whole, self._bytes, self._entries = life.visits, life.whole, 0, []
+        self._checkpoint_us = 0
+
+    def _hear(self, heard: Heard) -> None:
+        self.figures.heard(heard)
+        self.chain.take(heard)
+
+    def _collect(self, visits: Sequence[Visit], at_s: float) -> None:
+        """Name new visits; those committed before a restart are in the outbox and the figures already."""
+        assert self.seal is not None
+        first = self.chain.made - len(visits) + 1
+        committed = self._committed + len(self._pending)
+        named = [
+            replace(visit, visit_id=self.seal.visit_id(number))
+            for number, visit in enumerate(visits, first)
+            if number > committed
+        ]
+        if named:
+            self.figures.add(named)
+            self._pending += named
+            self._pending_since_s = at_s if self._pending_since_s is None else self._pending_since_s
+
+    def _put(self, visits: Sequence[Visit], at_s: float) -> None:
+        mode, grain_s = self._site.privacy.mode, self._site.privacy.time_grain_s
+        if mode is not PrivacyMode.ANONYMOUS_5MIN:
+            data = Visits(time_grain_s=grain_s, privacy_mode=mode, rows=rows_of_visits(visits, grain_s))
+            self._outbox.put(
+                int(at_s),
+                lambda seq: encode(VISITS, self._voice.compose(VISITS, data, at_s, boot=self._outbox.boot, seq=seq)),
+            )
+        self._committed += len(visits)
+        rows = [(visit.end_s.hi, _visit_encoder.encode(visit)) for visit in visits]
+        self._outbox.add_visits(rows, self._committed)
+
+
+def database(folder: Path) -> Path:
+    """Give the place of the hub's file in its data folder."""
+    return folder / "hub.db"
