@@ -147,6 +147,16 @@ def test_one_who_was_there_before_is_there_from_the_start() -> None:
     assert (known.devices.value or 0) < (fresh.devices.value or 0)
 
 
+def test_time_before_a_bin_is_no_presence_in_it() -> None:
+    """One heard before and last 10 s into the bin was there for those 10 s, as one that came with its start."""
+    before, with_it = bursts((0, 10.0, 11.0), (0, 610.0, 611.0)), bursts((0, 600.0, 600.5), (0, 610.0, 611.0))
+    left = finished(before)[-1].devices.value
+    both = finished(with_it)[-1].devices.value
+    assert left is not None
+    assert both is not None
+    assert left < both < 1.5 * left  # the second has a burst more
+
+
 def test_nothing_gives_nothing() -> None:
     it = counter()
     it.add_bursts(np.empty(0, BURST))

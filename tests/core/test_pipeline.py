@@ -243,6 +243,15 @@ def test_furniture_with_pauses_is_no_visitor_once_it_is_known() -> None:
     assert not late
 
 
+def test_furniture_is_looked_for_once_more_at_the_end() -> None:
+    """The hour that makes it one was looked at when it began, and is not over."""
+    rows = steady(99, FIXED_HOURS + 0.5)
+    early = rows["time_us"] < us(FIXED_HOURS * 3600 + 30)
+    it = Pipeline(shop())
+    assert run(it, [(rows[early], None), (rows[~early], None)]).visits == ()
+    assert it.totals().fixed == 1
+
+
 def test_a_long_visit_is_no_furniture() -> None:
     it = Pipeline(shop())
     events = whole(steady(5, FIXED_HOURS - 1.5), it)
