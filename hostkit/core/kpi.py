@@ -22,7 +22,7 @@ DEFINITION_VERSION = 1
 CLASS_LOGIT_SD = 0.3
 MAP_LOGIT_SD = 0.6
 # Expected time that counts as having been in a zone.
-ZONE_VISIT_S = 30.0
+ZONE_VISIT_S = 10.0
 NOBODY = 1e-9  # expected devices, or seconds, that are none
 METHOD = "sum of P(class) / P(heard)"
 
