@@ -1,0 +1,82 @@
+"""Records a store of the collector takes and gives. No engine's types."""
+
+from dataclasses import dataclass
+
+from hostkit.core.rollup import Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What names a message once and for ever, and when it was sent."""
+
+    source: str
+    boot: str
+    seq: int
+    time_us: int
+
+    @property
+    def time_s(self) -> int:
+        """Give the time of sending in whole seconds."""
+        return self.time_us // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitRecord:
+    """A visit to keep: the middles of its start and end, and its row as JSON."""
+
+    visit_id: str
+    rev: int
+    start_s: int
+    end_s: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an outbox has come: everything up to `upto` is stored or given up."""
+
+    source: str
+    boot: str
+    upto: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Messages `first` to `last` of an outbox that are missing; `time_s` is when the one after them was sent."""
+
+    source: str
+    boot: str
+    first: int
+    last: int
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Messages of a site's outboxes: how many are here, how many exist as far as is known."""
+
+    stored: int
+    known: int
+
+    @property
+    def completeness(self) -> float | None:
+        """Give the share that is here; None before anything was heard."""
+        return self.stored / self.known if self.known else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRecord:
+    """The latest word of a node: `kind` is state, info or health; `body` the word or JSON."""
+
+    node: str
+    kind: str
+    time_s: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class DirtyHour:
+    """An hour whose figures no longer follow from its visits."""
+
+    place: Place
+    hour_s: int
