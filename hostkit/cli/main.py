@@ -11,6 +11,7 @@ from hostkit.errors import ExitCode, HostkitError
 
 # Loaded only when named: a Pi needs a second to import the plotting library.
 COMMANDS = {
+    "collector": "hostkit.cli.collector",
     "contract": "hostkit.cli.contract",
     "hub": "hostkit.cli.hub",
     "replay": "hostkit.cli.replay",

@@ -1,6 +1,7 @@
 """Dirty hours to figures: the hour and its day computed anew from visits and sales, by the core the hub uses too."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import msgspec
@@ -9,7 +10,8 @@ from hostkit.collector.store import Store
 from hostkit.contract.kpivalues import kpi_values
 from hostkit.contract.messages import CoverageRow, KpiBucket, Live, SiteInForce, State
 from hostkit.contract.visitrows import visit_of_row
-from hostkit.core.kpi import compute
+from hostkit.core.count import undefined
+from hostkit.core.kpi import Kpi, compute
 from hostkit.core.rollup import Bucket, Grain, Origin, Place, day_at, hour_at
 from hostkit.core.sales import Sale, compute_sales
 from hostkit.model import Coverage, PrivacyMode, Site
@@ -17,6 +19,7 @@ from hostkit.model import Coverage, PrivacyMode, Site
 BATCH_HOURS = 48  # of one transaction
 # A visit is known when its device was silent for the visit timeout and the hub sent it, within a minute.
 REPORT_DELAY_S = 120
+UNHEARD = "no probe listened in the bucket"
 _site = msgspec.json.Decoder(SiteInForce)
 _live = msgspec.json.Decoder(Live)
 
@@ -60,18 +63,42 @@ def _rebuild_place(store: Store, place: Place, hours_s: Sequence[int]) -> None:
     site = in_force.site
     hours = [hour_at(hour_s, site.time_zone) for hour_s in hours_s]
     for bucket in hours:
-        _put(store, place, site, bucket, _hour_coverage(store, place, site, bucket))
+        _put(store, place, site, bucket, _told(store, place, bucket))
     for day in sorted({day_at(hour.start_s, site.time_zone) for hour in hours}):
-        _put(store, place, site, day, _day_coverage(store, place, site, day))
+        _put(store, place, site, day, _told(store, place, day))
 
 
-def _put(store: Store, place: Place, site: Site, bucket: Bucket, coverage: Coverage) -> None:
+def _told(store: Store, place: Place, bucket: Bucket) -> list[CoverageRow]:
+    """Give what the hub said of the hours within a bucket: how it listened."""
+    told = store.buckets(place, Origin.HUB, Grain.HOUR, bucket.start_s, bucket.end_s)
+    return [one.kpis[0].coverage for one in told if one.kpis]
+
+
+def _put(store: Store, place: Place, site: Site, bucket: Bucket, told: list[CoverageRow]) -> None:
+    """Compute one bucket. Where no probe is known to have listened there is no figure, rather than a zero."""
     visits = [visit_of_row(row) for row in store.visits(place, bucket.start_s, bucket.end_s)]
+    sales = _sales(store, place, site, bucket)
+    heard = bool(visits) or any(row.probes_up for row in told)
+    if not (heard or told or sales or store.buckets(place, Origin.COLLECTOR, bucket.grain, *_just(bucket))):
+        return
+    arrived = store.held(source_prefix(place), bucket.start_s, bucket.end_s + settle_s(site)).completeness
+    coverage = _coverage(told or _present(store, place, site), site, arrived)
     kpis = compute(visits, site, start_s=bucket.start_s, end_s=bucket.end_s, coverage=coverage)
-    kpis += compute_sales(_sales(store, place, site, bucket), kpis, coverage)
+    if not heard:
+        kpis = tuple(map(_unheard, kpis))
+    kpis += compute_sales(sales, kpis, coverage)
     values = kpi_values(kpis, privacy_mode=site.privacy.mode, provenance=place.provenance)
     made = KpiBucket(grain=bucket.grain.value, start_s=bucket.start_s, end_s=bucket.end_s, rev=0, kpis=values)
     store.put_bucket(place, Origin.COLLECTOR, made)
+
+
+def _just(bucket: Bucket) -> tuple[int, int]:
+    return bucket.start_s, bucket.start_s + 1
+
+
+def _unheard(kpi: Kpi) -> Kpi:
+    devices = None if kpi.devices is None else undefined(UNHEARD, method=kpi.devices.method)
+    return replace(kpi, value=undefined(UNHEARD, method=kpi.value.method), devices=devices)
 
 
 def _sales(store: Store, place: Place, site: Site, bucket: Bucket) -> list[Sale] | None:
@@ -79,21 +106,6 @@ def _sales(store: Store, place: Place, site: Site, bucket: Bucket) -> list[Sale]
     day = day_at(bucket.start_s, site.time_zone)
     delivered = store.sales(place, day.start_s, day.end_s)
     return [sale for sale in delivered if bucket.start_s <= sale.sold_s < bucket.end_s] if delivered else None
-
-
-def _hour_coverage(store: Store, place: Place, site: Site, hour: Bucket) -> Coverage:
-    """Take the hub's word for what it heard, ours for what of it arrived."""
-    told = store.buckets(place, Origin.HUB, Grain.HOUR, hour.start_s, hour.start_s + 1)
-    rows = [bucket.kpis[0].coverage for bucket in told if bucket.kpis]
-    arrived = store.held(source_prefix(place), hour.start_s, hour.end_s + settle_s(site)).completeness
-    return _coverage(rows or _present(store, place, site), site, arrived)
-
-
-def _day_coverage(store: Store, place: Place, site: Site, day: Bucket) -> Coverage:
-    told = store.buckets(place, Origin.HUB, Grain.HOUR, day.start_s, day.end_s)
-    rows = [bucket.kpis[0].coverage for bucket in told if bucket.kpis]
-    arrived = store.held(source_prefix(place), day.start_s, day.end_s + settle_s(site)).completeness
-    return _coverage(rows or _present(store, place, site), site, arrived)
 
 
 def _present(store: Store, place: Place, site: Site) -> list[CoverageRow]:

@@ -175,7 +175,8 @@ class Collector:
         for one in progress:
             data = Ack(boot=one.boot, upto=one.upto)
             to = topic(sender.tenant, sender.site, sender.node, "ack")
-            self._publish(ACK, data, to, sender.tenant, sender.site, Provenance.LIVE, qos=0)
+            place = Place(tenant=sender.tenant, site=sender.site, provenance=Provenance.LIVE)
+            self._publish(ACK, data, to, place, qos=0)
 
     def _publish_closed(self) -> None:
         if not self._client.connected:
@@ -188,7 +189,7 @@ class Collector:
                 continue
             to = topic(place.tenant, place.site, NODE, f"kpi/{bucket.grain}")
             shown = bucket_shown(bucket, place, site)
-            sent = self._publish(KPI, shown, to, place.tenant, place.site, place.provenance, qos=1, retain=True)
+            sent = self._publish(KPI, shown, to, place, qos=1, retain=True)
             if sent is None:
                 return
             self._sent.append(_Sent(place, bucket, sent))
@@ -211,18 +212,17 @@ class Collector:
             self.counts.published += len(done)
 
     def _publish(
-        self, kind: Kind[T], data: T, to: str, tenant: str, site: str, provenance: Provenance, *, qos: int,
-        retain: bool = False,
-    ) -> Publication | None:  # fmt: skip
+        self, kind: Kind[T], data: T, to: str, place: Place, *, qos: int, retain: bool = False
+    ) -> Publication | None:
         self._seq += 1
         message = compose(
             kind,
             data,
-            publisher=Address(tenant=tenant, site=site, node=NODE),
+            publisher=Address(tenant=place.tenant, site=place.site, node=NODE),
             at=datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC),
             boot=self._boot,
             seq=self._seq,
-            provenance=provenance,
+            provenance=place.provenance,
         )
         return self._client.publish(to, encode(kind, message), qos=qos, retain=retain)
 
