@@ -14,7 +14,7 @@ from hostkit.core.count import undefined
 from hostkit.core.kpi import Kpi, compute
 from hostkit.core.rollup import Bucket, Grain, Origin, Place, day_at, hour_at
 from hostkit.core.sales import Sale, compute_sales
-from hostkit.model import Coverage, PrivacyMode, Site
+from hostkit.model import Coverage, PrivacyMode, Site, Visit
 
 BATCH_HOURS = 48  # of one transaction
 # A visit is known when its device was silent for the visit timeout and the hub sent it, within a minute.
@@ -78,7 +78,7 @@ def _put(store: Store, place: Place, site: Site, bucket: Bucket, told: list[Cove
     """Compute one bucket. Where no probe is known to have listened there is no figure, rather than a zero."""
     visits = [visit_of_row(row) for row in store.visits(place, bucket.start_s, bucket.end_s)]
     sales = _sales(store, place, site, bucket)
-    heard = bool(visits) or any(row.probes_up for row in told)
+    heard = any(_began(visit) < bucket.end_s for visit in visits) or any(row.probes_up for row in told)
     if not (heard or told or sales or store.buckets(place, Origin.COLLECTOR, bucket.grain, *_just(bucket))):
         return
     arrived = store.held(source_prefix(place), bucket.start_s, bucket.end_s + settle_s(site)).completeness
@@ -90,6 +90,10 @@ def _put(store: Store, place: Place, site: Site, bucket: Bucket, told: list[Cove
     values = kpi_values(kpis, privacy_mode=site.privacy.mode, provenance=place.provenance)
     made = KpiBucket(grain=bucket.grain.value, start_s=bucket.start_s, end_s=bucket.end_s, rev=0, kpis=values)
     store.put_bucket(place, Origin.COLLECTOR, made)
+
+
+def _began(visit: Visit) -> float:
+    return (visit.start_s.lo + visit.start_s.hi) / 2
 
 
 def _just(bucket: Bucket) -> tuple[int, int]:

@@ -138,26 +138,28 @@ class HubVoice:
 COVERAGE = Coverage(listened_share=0.31, probes_up=4, probes_expected=4, completeness=0.995)
 
 
-def day(shop: Shop, voice: HubVoice) -> Iterator[Post]:
-    """Everything the hub of a shop says in a day, in order: site, visits as they end, hours, live at the end."""
+def day(shop: Shop, voice: HubVoice, until_s: float | None = None) -> Iterator[Post]:
+    """All the hub of a shop has said by `until_s`, in order: site, visits as they end, hours, live at the end."""
+    until_s = until_s or shop.end_s + 60
     yield voice.site(shop.start_s)
     told: list[Visit] = []
     hour = hour_at(shop.start_s, shop.site.time_zone)
-    for batch in _batches(shop):
+    for batch in _batches([known for known in shop.visits if known[0] <= until_s]):
         at_s = batch[-1][0]
         while hour.end_s + 1300 < at_s:
             yield voice.hour(hour.start_s, hour.end_s, told, COVERAGE, at_s)
             hour = hour_at(hour.end_s, shop.site.time_zone)
         told += [visit for _, visit in batch]
         yield voice.visits([visit for _, visit in batch], at_s)
-    for left in hours_touched(hour.start_s, shop.end_s - 1, shop.site.time_zone):
-        yield voice.hour(left.start_s, left.end_s, told, COVERAGE, shop.end_s + 60)
-    yield voice.live(live_kpis(shop, told), shop.end_s)
+    if until_s > shop.end_s:
+        for left in hours_touched(hour.start_s, shop.end_s - 1, shop.site.time_zone):
+            yield voice.hour(left.start_s, left.end_s, told, COVERAGE, until_s)
+    yield voice.live(live_kpis(shop, until_s), until_s)
 
 
-def live_kpis(shop: Shop, visits: Sequence[Visit]) -> list[Kpi]:
-    """What the hub says of now, from visits alone: occupancy an hour before the end, the last hour, the day."""
-    at_s = shop.end_s - 3600
+def live_kpis(shop: Shop, at_s: float) -> list[Kpi]:
+    """What a hub with hindsight would say of `at_s`: occupancy, the last hour, the day."""
+    visits = [visit for _, visit in shop.visits]
     last = {k.id: k for k in _compute(shop, visits, at_s - 3600, at_s)}
     today = {k.id: k for k in _compute(shop, visits, shop.start_s, at_s)}
     return [
@@ -173,9 +175,9 @@ def _compute(shop: Shop, visits: Sequence[Visit], start_s: float, end_s: float) 
     return compute(visits, shop.site, start_s=start_s, end_s=end_s, coverage=COVERAGE)
 
 
-def _batches(shop: Shop) -> Iterator[list[tuple[float, Visit]]]:
+def _batches(visits: Sequence[tuple[float, Visit]]) -> Iterator[list[tuple[float, Visit]]]:
     batch: list[tuple[float, Visit]] = []
-    for known_s, visit in shop.visits:
+    for known_s, visit in visits:
         if batch and (known_s - batch[0][0] > BATCH_S or len(batch) == ROWS):
             yield batch
             batch = []

@@ -17,7 +17,7 @@ export const WORDS = {
     error: "error of footfall", quarantined: "unusable messages", heardShare: "hearing complete", node: "node", since: "since",
     online: "online", offline: "offline", sleeping: "sleeping", unknown: "never heard of", foot: (z, v) => `Times are those of the shop (${z}). 90 % intervals throughout. Privacy mode ${v}.`,
     noPlace: "No shop yet. Start a hub, or try: footfall demo", gone: "The collector does not answer; the figures below may be old.",
-    waiting: "no figures for this day", missing: (n) => `${n} messages missing`, below: (k) => `<${k}`,
+    waiting: "no figures for this day", dayNote: "So far: only visits that have ended and were reported.", away: (names) => `away: ${names}`, missing: (n) => `${n} messages missing`, below: (k) => `<${k}`,
     reasons: {}, people: "people", visitsUnit: "visits",
   },
   zh: {
@@ -36,7 +36,7 @@ export const WORDS = {
     error: "客流误差", quarantined: "无法使用的消息", heardShare: "接收完整率", node: "节点", since: "自",
     online: "在线", offline: "离线", sleeping: "休眠", unknown: "未出现", foot: (z, v) => `时间均为门店当地时间（${z}）。区间均为 90%。隐私模式 ${v}。`,
     noPlace: "还没有门店。请启动主机，或试用：footfall demo", gone: "采集服务没有响应，以下数据可能已过时。",
-    waiting: "当日没有数据", missing: (n) => `缺少 ${n} 条消息`, below: (k) => `<${k}`,
+    waiting: "当日没有数据", dayNote: "进行中：仅含已结束并上报的到访。", away: (names) => `离线：${names}`, missing: (n) => `缺少 ${n} 条消息`, below: (k) => `<${k}`,
     reasons: {
       "nothing heard": "无数据", "no probe listened in the bucket": "没有探针在监听", "fewer than two stays": "停留不足两次",
       "fewer than 10 stays": "停留不足十次", "nobody was heard": "无人", "nobody entered": "无人进店", "no zone was visited": "没有区域停留",
@@ -55,8 +55,7 @@ export function show(value, unit, language) {
   if (unit === "ratio") return `${number(value * 100, digits(value * 100))} %`;
   if (unit === "s") return value < 90 ? `${number(value, 0)} ${language === "zh" ? "秒" : "s"}` : `${number(value / 60, digits(value / 60))} ${language === "zh" ? "分钟" : "min"}`;
   if (unit === "minor units") return number(value / 100, 2);
-  if (unit === "count") return number(value, 0);
-  return number(value, digits(value));
+  return number(value, 0);
 }
 
 export function reason(figure, words) {
