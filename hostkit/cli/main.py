@@ -14,6 +14,7 @@ COMMANDS = {
     "collector": "hostkit.cli.collector",
     "contract": "hostkit.cli.contract",
     "hub": "hostkit.cli.hub",
+    "demo": "hostkit.cli.demo",
     "replay": "hostkit.cli.replay",
     "simulate": "hostkit.cli.simulate",
     "watch": "hostkit.cli.watch",
