@@ -90,6 +90,8 @@ def demo(
                 _play_shown(running)
         say("the play is over: open visits are closed, the last rows stored")
         result = running.measure()
+    if result is None:
+        raise click.Abort
     if as_json:
         text.emit(json.dumps(_object(result), allow_nan=False) + "\n")
     else:

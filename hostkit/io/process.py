@@ -74,6 +74,10 @@ class Child:
     def stop(self, grace_s: float = STOP_S) -> int:
         """Ask it to end, kill it after `grace_s`, and give its exit code."""
         self.ask_to_stop()
+        return self.wait(grace_s)
+
+    def wait(self, grace_s: float) -> int:
+        """Let it end by itself, kill it after `grace_s`, and give its exit code."""
         try:
             return self.process.wait(grace_s)
         except subprocess.TimeoutExpired:

@@ -45,7 +45,7 @@ class Chain:
     @property
     def outbox(self) -> Path:
         """Give the hub's file."""
-        return self.folder / "hub" / "outbox.sqlite"
+        return self.folder / "hub" / "hub.db"
 
     @property
     def store(self) -> Path:

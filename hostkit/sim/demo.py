@@ -1,5 +1,6 @@
 """The demo: a simulated shop through the whole chain, then measured against truth for exactly what was played."""
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from hostkit.core.kpi import Kpi
-from hostkit.errors import PeerError
+from hostkit.errors import ExitCode, PeerError
 from hostkit.io.fetch import fetch_json
 from hostkit.io.process import Children
 from hostkit.io.rows import Rows, count_rows
@@ -29,6 +30,9 @@ _SETTLE_S = 60.0
 _STILL_S = 2.5  # the collector computes once a second; figures that stay so long are done
 _DAY_START, _OPENING = datetime(2025, 3, 4, 0, 0), datetime(2025, 3, 4, 10, 0)
 _LATEST_HOURS = 13.5  # after opening, within the same local day
+
+# A probe process that is stopped while it still imports or makes its world, and one that has played nothing.
+_STOPPED = (-signal.SIGTERM, ExitCode.INTERRUPTED)
 
 Say = Callable[[str], None]
 
@@ -136,10 +140,15 @@ class Demo:
             time.sleep(_TURN_S)
         self.chain.probes.ask_to_stop()
 
-    def measure(self) -> DemoResult:
-        """Wait for the last rows, stop everything in order, and compare. Raises HostkitError for what went wrong."""
+    def measure(self) -> DemoResult | None:
+        """Wait for the last rows, stop the services, and compare; None if it was stopped before anything was played.
+
+        Raises HostkitError for what went wrong.
+        """
         chain = self.chain
         span = self._span()
+        if span is None:
+            return None
         self._import_sales()
         figures = self._settled()
         chain.hub.stop()
@@ -170,10 +179,13 @@ class Demo:
             self._occupancy[live.at_s] = inside
         return live
 
-    def _span(self) -> _Span:
-        """Wait for the probes to end and read what they played."""
+    def _span(self) -> _Span | None:
+        """Wait for the probes to end and read what they played, None if that is nothing."""
         probes = self.chain.probes
-        if probes.stop(_GOODBYE_S) != 0:
+        code = probes.wait(_GOODBYE_S)
+        if self._stopped and code in _STOPPED:
+            return None
+        if code != ExitCode.OK:
             raise probes.ended()
         return msgspec.json.decode(probes.out.read_bytes(), type=_Ended).played
 

@@ -18,5 +18,7 @@ def play(simulation: Simulation, broker: str, *, speed: float, say: Say) -> tupl
     player = Player(sources, broker, tenant=site.tenant, site=site.site, speed=speed, say=say)
     with stopping(player.stop):
         played = player.run()
+    if played.until_us == played.from_us:
+        raise KeyboardInterrupt  # stopped before the hub had given a key: there is nothing to flush, write or measure
     flush(broker, tenant=site.tenant, site=site.site, at_us=played.until_us, provenance=Provenance.SIMULATED)
     return simulation.until((played.until_us - simulation.settings.start_us) / 1e6), played

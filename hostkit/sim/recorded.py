@@ -86,6 +86,8 @@ def play_recorded(
     player = Player(recordings(captures, site), broker, tenant=site.tenant, site=site.site, speed=speed, say=say)
     with stopping(player.stop):
         played = player.run()
+    if played.until_us == played.from_us:
+        raise KeyboardInterrupt  # stopped before the hub had given a key
     provenance = player.probes[0].source.provenance
     flush(broker, tenant=site.tenant, site=site.site, at_us=played.until_us, provenance=provenance)
     return played
