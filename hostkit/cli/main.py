@@ -13,8 +13,8 @@ from hostkit.errors import ExitCode, HostkitError
 COMMANDS = {
     "collector": "hostkit.cli.collector",
     "contract": "hostkit.cli.contract",
-    "hub": "hostkit.cli.hub",
     "demo": "hostkit.cli.demo",
+    "hub": "hostkit.cli.hub",
     "replay": "hostkit.cli.replay",
     "simulate": "hostkit.cli.simulate",
     "watch": "hostkit.cli.watch",

@@ -55,9 +55,8 @@ class BrokerPlan:
     @property
     def remark(self) -> str:
         """Give the line for the screen."""
-        if self.kind == "mosquitto":
-            return f"broker: mosquitto on {self.url}"
-        return f"broker: amqtt on {self.url} (mosquitto is not installed)"
+        why = "" if self.kind == "mosquitto" or find_mosquitto() else " (mosquitto is not installed)"
+        return f"broker: {self.kind} on {self.url}{why}"
 
     def accepts(self) -> bool:
         """Tell whether somebody listens on the port."""
@@ -78,7 +77,7 @@ def plan_broker(folder: Path, *, port: int | None = None, kind: str | None = Non
     use or an unknown kind, PeerError where neither broker is installed, StorageError where the disk refuses.
     """
     chosen = kind or ("mosquitto" if find_mosquitto() else "amqtt")
-    at = free_port() if port is None else _unused(port)
+    at = free_port() if port is None else unused_port(port, "broker")
     _make_private(folder)
     if chosen == "mosquitto":
         return BrokerPlan(kind=chosen, argv=_mosquitto(folder, at), port=at)
@@ -97,14 +96,15 @@ def free_port() -> int:
         return port
 
 
-def _unused(port: int) -> int:
+def unused_port(port: int, whose: str) -> int:
+    """Give back `port` of this machine; raises UsageError if it is in use or not allowed."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except (OSError, OverflowError) as error:
             raise UsageError(
-                "is in use or not allowed", where=f"broker: port {port}", next_step="choose another or leave it out"
+                "is in use or not allowed", where=f"{whose}: port {port}", next_step="choose another or leave it out"
             ) from error
     return port
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hostkit.config import dump_site
-from hostkit.io.broker import LOOPBACK, BrokerPlan, free_port, plan_broker
+from hostkit.io.broker import LOOPBACK, BrokerPlan, free_port, plan_broker, unused_port
 from hostkit.io.files import storage_error
 from hostkit.io.process import Child, Children
 from hostkit.model import Provenance
@@ -67,6 +67,7 @@ def start_chain(
 
     Raises PeerError for a service that does not start, StorageError, UsageError.
     """
+    port = free_port() if http_port is None else unused_port(http_port, "page")
     plan = plan_broker(folder / "broker", kind=broker_kind)
     site_file = folder / "site.toml"
     try:
@@ -76,7 +77,6 @@ def start_chain(
     say(plan.remark)
     broker = children.add(Child("broker", plan.argv, folder))
     broker.wait_until(plan.accepts, _BROKER_S)
-    port = http_port or free_port()
     collector = children.add(Child("collector", _collector(folder, plan, port), folder))
     hub = children.add(Child("hub", _hub(folder, plan, site_file), folder))
     collector.wait_until(lambda: accepts(port), _SERVICE_S)
