@@ -32,7 +32,7 @@ BURST = np.dtype(
 )
 NEW_ADDRESS = 1
 NEW_TRACK = 2
-TRACK = np.dtype([("first_us", "<i8"), ("last_us", "<i8"), ("bursts", "<u4"), ("hours", "<u4")])
+TRACK = np.dtype([("first_us", "<i8"), ("last_us", "<i8"), ("scans", "<u4"), ("hours", "<u4")])
 
 cdef packed struct Sighting:
     int64_t time_us
@@ -74,7 +74,7 @@ cdef struct Open:
 cdef packed struct TrackRow:
     int64_t first_us
     int64_t last_us
-    uint32_t bursts
+    uint32_t scans
     uint32_t hours
 
 cdef struct Track:
@@ -82,7 +82,7 @@ cdef struct Track:
     int64_t last_us
     uint64_t key  # the address heard last
     uint32_t element_class
-    uint32_t bursts
+    uint32_t scans
     uint32_t changes
     uint32_t hours  # clock hours it was heard in
     int64_t hour
@@ -98,6 +98,7 @@ cdef int64_t HOUR_US = 3_600_000_000
 cdef struct Rules:
     double burst_gap_us
     double burst_max_us
+    double scan_gap_us
     double tau_s
     double horizon_us
     double link_db2
@@ -177,6 +178,7 @@ cdef class Tracker:
         uint32_t max_candidates=4096,
         double burst_gap_s=1.0,
         double burst_max_s=10.0,
+        double scan_gap_s=3.0,
         double tau_s=600.0,
         double horizon_s=600.0,
         double link_scale_db=6.0,
@@ -195,7 +197,7 @@ cdef class Tracker:
         self.probes = probes
         self.max_addresses = max_addresses
         self.rules = Rules(
-            burst_gap_s * 1e6, burst_max_s * 1e6, tau_s, horizon_s * 1e6, link_scale_db**2,
+            burst_gap_s * 1e6, burst_max_s * 1e6, scan_gap_s * 1e6, tau_s, horizon_s * 1e6, link_scale_db**2,
             log(background_scale_db / link_scale_db), independence, background_scale_db**2,
             change_s, birth_s, birth_weight, follow, trust_local_bit, max_fingerprints, max_variants, max_candidates,
         )
@@ -236,12 +238,12 @@ cdef class Tracker:
         return roots
 
     def track_table(self):
-        """All tracks so far as TRACK rows (tracks,): first and last heard, bursts, clock hours heard in."""
+        """All tracks so far as TRACK rows (tracks,): first and last heard, scans, clock hours heard in."""
         rows = np.empty(self.tracks, TRACK)
         cdef TrackRow[::1] r = rows
         cdef uint32_t i
         for i in range(self.tracks):
-            r[i] = TrackRow(self.track[i].first_us, self.track[i].last_us, self.track[i].bursts, self.track[i].hours)
+            r[i] = TrackRow(self.track[i].first_us, self.track[i].last_us, self.track[i].scans, self.track[i].hours)
         return rows
 
     def feed(self, const Sighting[::1] sightings):
@@ -384,10 +386,11 @@ cdef class Tracker:
         cdef int p
         if t.next == FORGOTTEN:
             self.list_track(i)
-        if t.bursts and t.key != o.key:
+        if t.scans and t.key != o.key:
             t.changes += 1
         t.key = o.key
-        t.bursts += 1
+        if o.first_us - t.last_us > self.rules.scan_gap_us:
+            t.scans += 1
         if o.first_us // HOUR_US > t.hour:
             t.hour = o.first_us // HOUR_US
             t.hours += 1

@@ -24,6 +24,7 @@ class Rules:
     max_candidates: int = 4096
     burst_gap_s: float = 1.0
     burst_max_s: float = 10.0
+    scan_gap_s: float = 3.0
     tau_s: float = 600.0
     horizon_s: float = 600.0
     link_scale_db: float = 6.0
@@ -53,7 +54,7 @@ class _Track:
     first_us: int = 1 << 62
     last_us: int = -(1 << 62)
     key: int = 0
-    bursts: int = 0
+    scans: int = 0
     changes: int = 0
     hours: int = 0
     hour: int = -1
@@ -203,9 +204,9 @@ class SlowTracker:
         listed = root(track.element_class).tracks
         if track not in listed:
             listed.insert(0, track)
-        track.changes += bool(track.bursts and track.key != burst.key)
+        track.changes += bool(track.scans and track.key != burst.key)
         track.key = burst.key
-        track.bursts += 1
+        track.scans += burst.first_us - track.last_us > self.rules.scan_gap_s * 1e6
         if burst.first_us // HOUR_US > track.hour:
             track.hour = burst.first_us // HOUR_US
             track.hours += 1

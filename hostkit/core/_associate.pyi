@@ -30,6 +30,7 @@ class Tracker:
         max_candidates: int = ...,
         burst_gap_s: float = ...,
         burst_max_s: float = ...,
+        scan_gap_s: float = ...,
         tau_s: float = ...,
         horizon_s: float = ...,
         link_scale_db: float = ...,

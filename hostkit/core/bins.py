@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hostkit.core.associate import BURST
 from hostkit.core.count import devices_in_window
+from hostkit.core.heard import SCAN_GAP_S
 from hostkit.model import Coverage, Estimate
 
 
@@ -94,12 +95,12 @@ class BinCounter:
         observed_us = max(0, min(observed_until_us, end_us) - max(start_us, self._begin_us))
         rows = np.concatenate(bin_.bursts) if bin_.bursts else np.empty(0, BURST)
         rows = rows[~np.isin(rows["track"], fixed)]
+        spans_s, window_s = _spans_s(rows, first_us, start_us), observed_us / 1e6
+        devices = devices_in_window(spans_s=spans_s, scans=_scans(rows), window_s=window_s)
         return CountBin(
             start_s=start_us / 1e6,
             end_s=end_us / 1e6,
-            devices=devices_in_window(
-                spans_s=_spans_s(rows, first_us, start_us), bursts=len(rows), window_s=observed_us / 1e6
-            ),
+            devices=devices,
             addresses=len(np.unique(np.concatenate(bin_.keys))) if bin_.keys else 0,
             frames=bin_.frames,
             coverage=Coverage(
@@ -109,6 +110,13 @@ class BinCounter:
                 completeness=None,
             ),
         )
+
+
+def _scans(rows: NDArray[np.void]) -> int:
+    """Number of scans in burst rows (M,): addresses may change within one."""
+    rows = rows[np.lexsort((rows["first_us"], rows["track"]))]
+    gap_us = rows["first_us"][1:] - rows["last_us"][:-1]
+    return int(len(rows) > 0) + int(((np.diff(rows["track"]) != 0) | (gap_us > SCAN_GAP_S * 1e6)).sum())
 
 
 def _spans_s(rows: NDArray[np.void], first_us: NDArray[np.int64], start_us: int) -> NDArray[np.float64]:

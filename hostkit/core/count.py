@@ -14,17 +14,22 @@ Z90 = 1.6449  # two-sided 90 % of a normal
 # Relative error that association leaves in a track count (phones split and merged), as a log standard deviation:
 # tests/accuracy/test_associate.py measures it on labelled phones superposed at random times.
 TRACK_LOG_SD = 0.25
-# Spread of the mean burst rate between crowds of different phones, as a log standard deviation.
-RATE_LOG_SD = 0.5
+# Error of the mean scan rate of a crowd, as a log standard deviation: rates of 8 to 30 superposed phones were 0.95 to
+# 1.25 of what MEDIAN_INTERVAL_S says (tests/accuracy/test_associate.py); other crowds have other phones.
+RATE_LOG_SD = 0.35
+RATE_CV = 0.81  # between phones, of recorded scan rates
+# Of few phones one that is split or merged is a larger share: variance of the log count times the count.
+SPLIT_VARIANCE = 0.5
 
 
-def devices_in_window(*, spans_s: NDArray[np.float64], bursts: int, window_s: float) -> Estimate:
-    """Fuse the track count with the rate count of one window of `window_s`.
+def devices_in_window(*, spans_s: NDArray[np.float64], scans: int, window_s: float) -> Estimate:
+    """Fuse the track count with the rate count of one window of `window_s` seconds.
 
-    `spans_s` (T,): from when to when each track was seen in the window; `bursts`: of all tracks. A device was present
-    for its span and about one burst interval more; tracks are weighted by 1 / P(heard) in that time, the rate count is
-    bursts / (rate x mean presence). Both are combined in the log domain by precision. With nothing heard the upper
-    end is the rule of three.
+    `spans_s` (T,): from when to when each track was seen in the window; `scans`: of all tracks. A device was present
+    for its span and about one scan interval more; tracks are weighted by 1 / P(heard) in that time, the rate count is
+    scans / (rate x mean presence). Both are combined in the log domain by precision. More scans than the tracks can
+    have made mean that twins were merged: the track count is then believed less. With nothing heard the upper end is
+    the rule of three.
     """
     if not len(spans_s):
         high = 3.0 / p_heard(np.array([max(window_s, 1.0)])).item()
@@ -32,10 +37,11 @@ def devices_in_window(*, spans_s: NDArray[np.float64], bursts: int, window_s: fl
     presence_s = np.minimum(spans_s + MEDIAN_INTERVAL_S, max(window_s, 1.0))
     weights = 1 / p_heard(presence_s)
     by_track = float(weights.sum())
-    by_rate = bursts * MEDIAN_INTERVAL_S / float(presence_s.mean())
+    by_rate = scans * MEDIAN_INTERVAL_S / float(presence_s.mean())
+    merged = max(0.0, math.log(by_rate / by_track))
     unheard = float((weights * (weights - 1)).sum()) / by_track**2
-    track_precision = 1 / (TRACK_LOG_SD**2 + unheard)
-    rate_precision = 1 / (RATE_LOG_SD**2 + 1 / bursts)
+    track_precision = 1 / ((TRACK_LOG_SD + merged / 2) ** 2 + SPLIT_VARIANCE / by_track + unheard)
+    rate_precision = 1 / (RATE_LOG_SD**2 + RATE_CV**2 / by_track + 1 / scans)
     precision = track_precision + rate_precision
     centre = (math.log(by_track) * track_precision + math.log(by_rate) * rate_precision) / precision
     return log_normal(math.exp(centre), 1 / math.sqrt(precision), method=METHOD)

@@ -9,6 +9,9 @@ CURVE_P = np.array([0.0, 0.39, 0.61, 0.82, 0.92, 0.995, 0.999])
 # Median interval between bursts of a phone, the same recordings: 0.93 bursts a minute.
 MEDIAN_INTERVAL_S = 60.0 / 0.93
 
+# Bursts of one phone with smaller gaps are one scan, whatever the address.
+SCAN_GAP_S = 3.0
+
 
 def p_heard(duration_s: NDArray[np.float64], listened_share: float = 1.0) -> NDArray[np.float64]:
     """Probability that a phone present for `duration_s` is heard, in (0, 1].

@@ -9,6 +9,7 @@ from hostkit.core.associate import Columns, Tracker
 from hostkit.core.bins import BinCounter, CountBin
 from hostkit.core.calendar import next_rotation_us
 from hostkit.core.count import devices_in_window
+from hostkit.core.heard import SCAN_GAP_S
 from hostkit.core.places import PlaceModel
 from hostkit.core.visits import VisitCutter
 from hostkit.core.wire import Flag
@@ -117,7 +118,7 @@ class Pipeline:
             randomised_share=sum(life.randomised for life in lives) / addresses if addresses else None,
             devices=devices_in_window(
                 spans_s=np.concatenate([np.empty(0), *(life.spans_s for life in lives)]),
-                bursts=sum(life.bursts for life in lives),
+                scans=sum(life.scans for life in lives),
                 window_s=max((life.window_s for life in lives), default=0.0),
             ),
             fixed=max((life.fixed for life in lives), default=0),
@@ -178,7 +179,7 @@ class _LifeTotals:
     frames: int
     addresses: int
     randomised: int
-    bursts: int
+    scans: int
     spans_s: NDArray[np.float64]
     window_s: float
     fixed: int
@@ -195,7 +196,7 @@ class _Life:
     ) -> None:
         self.end_us = end_us
         self.begin_us = self.heard_us = self.now_us = begin_us
-        self.tracker = Tracker(max(len(site.probes), 1))
+        self.tracker = Tracker(max(len(site.probes), 1), scan_gap_s=SCAN_GAP_S)
         self.bins = BinCounter(
             bin_us=bin_us, begin_us=begin_us, end_us=end_us, rotated=rotated, probes_expected=len(site.probes)
         )
@@ -246,7 +247,7 @@ class _Life:
             frames=self._frames,
             addresses=self.tracker.addresses + len(self._fixed_heard),
             randomised=self.tracker.randomised + sum(self._fixed_heard.values()),
-            bursts=int(table["bursts"].sum()),
+            scans=int(table["scans"].sum()),
             spans_s=(table["last_us"] - table["first_us"]) / 1e6,
             window_s=(self.heard_us - self.begin_us) / 1e6,
             fixed=len(self._fixed_heard) + len(self.fixed),

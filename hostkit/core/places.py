@@ -20,8 +20,6 @@ INSIDE_SHARE = 0.8
 # P(a frame on the right channel is decoded) as far as the map cannot explain it. With 1, silence says too much: in
 # simulated shops P(inside) had a log loss of 0.52 against 0.39 with this value.
 AUDIBLE_P = 0.3
-# Bursts of one track with smaller gaps are one scan of the phone: addresses may change within it.
-SCAN_GAP_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from hostkit.core._smooth import smooth
 from hostkit.core.dwell import p_entrant
-from hostkit.core.heard import MEDIAN_INTERVAL_S
-from hostkit.core.places import SCAN_GAP_S, PlaceModel, Places, ring_inside
+from hostkit.core.heard import MEDIAN_INTERVAL_S, SCAN_GAP_S
+from hostkit.core.places import PlaceModel, Places, ring_inside
 from hostkit.core.wire import Flag
 from hostkit.model import Dwell, EndReason, Interval, Radio, Site, Visit, VisitClass, ZoneStay
 

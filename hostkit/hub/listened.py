@@ -65,7 +65,7 @@ def _silent(number: int, bin_s: int, coverage: Coverage) -> CountBin:
     return CountBin(
         start_s=number * bin_s,
         end_s=(number + 1) * bin_s,
-        devices=devices_in_window(spans_s=np.empty(0), bursts=0, window_s=window_s),
+        devices=devices_in_window(spans_s=np.empty(0), scans=0, window_s=window_s),
         addresses=0,
         frames=0,
         coverage=coverage,

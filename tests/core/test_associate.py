@@ -116,7 +116,7 @@ def test_equals_the_slow_twin(seed: int, rules: Rules) -> None:
         assert getattr(fast, counter) == getattr(slow, counter), counter
     assert fast.late > 0
     table = fast.track_table()
-    assert [tuple(row) for row in table.tolist()] == [(t.first_us, t.last_us, t.bursts, t.hours) for t in slow.tracks]
+    assert [tuple(row) for row in table.tolist()] == [(t.first_us, t.last_us, t.scans, t.hours) for t in slow.tracks]
 
 
 def test_the_twin_was_tried_on_every_rule() -> None:

@@ -21,9 +21,9 @@ def in_order(it: Estimate) -> tuple[float, float, float]:
     return it.low, it.value, it.high
 
 
-def window(spans_s: list[float], *, bursts: int | None = None, window_s: float = 600.0) -> tuple[float, float, float]:
-    count = len(spans_s) if bursts is None else bursts
-    return in_order(devices_in_window(spans_s=np.array(spans_s), bursts=count, window_s=window_s))
+def window(spans_s: list[float], *, scans: int | None = None, window_s: float = 600.0) -> tuple[float, float, float]:
+    count = len(spans_s) if scans is None else scans
+    return in_order(devices_in_window(spans_s=np.array(spans_s), scans=count, window_s=window_s))
 
 
 # ---- P(heard) ----
@@ -47,7 +47,7 @@ def test_listening_half_the_time_hears_as_much_as_half_the_stay() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(0, 90_000), max_size=40), st.integers(0, 500), st.floats(0, 90_000, allow_subnormal=False))
 def test_any_window_gives_numbers_in_order(spans_s: list[float], more: int, window_s: float) -> None:
-    low, value, high = window(spans_s, bursts=len(spans_s) + more, window_s=window_s)
+    low, value, high = window(spans_s, scans=len(spans_s) + more, window_s=window_s)
     assert (value == 0) == (not spans_s)
     assert high > 0
     assert (low > 0) == bool(spans_s)
@@ -59,7 +59,7 @@ def test_more_tracks_are_more_devices() -> None:
 
 
 def test_more_bursts_of_as_many_tracks_are_not_fewer_devices() -> None:
-    values = [window([300.0] * 10, bursts=n)[1] for n in range(10, 200, 10)]
+    values = [window([300.0] * 10, scans=n)[1] for n in range(10, 200, 10)]
     assert all(a < b for a, b in pairwise(values))
 
 
@@ -70,18 +70,18 @@ def test_nothing_heard_is_zero_with_an_upper_end_that_falls_with_time() -> None:
 
 
 def test_many_phones_that_stay_are_counted_about_once() -> None:
-    low, value, high = window([600.0] * 100, bursts=round(100 * 0.93 * 10))
+    low, value, high = window([600.0] * 100, scans=round(100 * 0.93 * 10))
     assert value == pytest.approx(100, rel=0.05)
     assert 1.2 < high / low < 3.5
 
 
 def test_short_presence_stands_for_more_who_were_not_heard() -> None:
-    assert window([0.0] * 20)[1] > 1.1 * window([540.0] * 20, bursts=20)[1] or window([0.0] * 20)[1] > 20
+    assert window([0.0] * 20)[1] > 1.1 * window([540.0] * 20, scans=20)[1] or window([0.0] * 20)[1] > 20
 
 
 def test_intervals_narrow_with_counts() -> None:
     def factor(n: int) -> float:
-        low, _, high = window([120.0] * n, bursts=3 * n)
+        low, _, high = window([120.0] * n, scans=3 * n)
         return high / low
 
     assert factor(1) > factor(5) > factor(50)
