@@ -156,7 +156,9 @@ class Ingest:
         if site is not None:
             zone = _site.decode(site).site.time_zone
             self._store.mark_dirty(
-                place, {hour.start_s for start_s, end_s in spans for hour in hours_touched(start_s, end_s, zone)}
+                # A visit that begins as an hour ends is present at that end, so the hour before is touched too.
+                place,
+                {hour.start_s for start_s, end_s in spans for hour in hours_touched(start_s - 1, end_s, zone)},
             )
 
     def _skip(self, address: Address | None, payload: bytes) -> bool:

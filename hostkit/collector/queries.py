@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from hostkit.collector import answers as a
 from hostkit.collector.rollups import live_snapshot, origin_of, settle_s, site_in_force, source_prefix
-from hostkit.collector.service import bucket_shown
+from hostkit.collector.shown import Shown
 from hostkit.collector.store import Store
 from hostkit.contract import kpi_dictionary
 from hostkit.contract.messages import CoverageRow, KpiBucket, KpiValue
@@ -39,6 +39,7 @@ class Queries:
             )
         self._store, self._place, self._now_s = store, place, now_s
         self._site = in_force.site
+        self._shown = Shown(store, place, self._site)
         self._zone = ZoneInfo(self._site.time_zone)
 
     @property
@@ -115,15 +116,14 @@ class Queries:
     def quality(self, day: date) -> a.QualityAnswer:
         """Tell how far the figures of a day can be trusted."""
         bucket = day_of(day, self._site.time_zone)
-        prefix = source_prefix(self._place)
-        held = self._store.held(prefix, bucket.start_s, bucket.end_s)
+        held = self._store.held(source_prefix(self._place))
         found = self._buckets(Grain.DAY, Days(first=day, last=day))
-        gaps = [gap for source in self._sources(prefix) for gap in self._store.gaps(source)]
+        gaps = self._store.gaps(source_prefix(self._place))
         return a.QualityAnswer(
             provenance=self._place.provenance,
             day=day.isoformat(),
-            coverage=_covered(found[0].kpis[0].coverage) if found and found[0].kpis else None,
-            completeness=held.completeness,
+            coverage=self._covered_on(day, found),
+            completeness=self._shown.arrived(bucket.start_s, bucket.end_s),
             messages_stored=held.stored,
             messages_known=held.known,
             error_share=_error_share(found[0].kpis) if found else None,
@@ -141,8 +141,10 @@ class Queries:
             )
         return days
 
-    def _sources(self, prefix: str) -> list[str]:
-        return sorted({one.source for one in self._store.progress() if one.source.startswith(prefix)})
+    def _covered_on(self, day: date, found: list[KpiBucket]) -> a.Covered | None:
+        """Give how the hub listens now if the day is today, else how it listened then."""
+        live = self.live().coverage if day == self.today else None
+        return live or (_covered(found[0].kpis[0].coverage) if found and found[0].kpis else None)
 
     def _nodes(self) -> Iterator[a.NodeAnswer]:
         """Give the last state of every probe of the site and of whoever else said one."""
@@ -156,7 +158,7 @@ class Queries:
     def _buckets(self, grain: Grain, days: Days) -> list[KpiBucket]:
         start_s, end_s = self._edges(days)
         found = self._store.buckets(self._place, origin_of(self._site), grain, start_s, end_s)
-        return [bucket_shown(bucket, self._place, self._site) for bucket in found]
+        return [self._shown.bucket(bucket) for bucket in found]
 
     def _slots(self, grain: Grain, days: Days) -> Iterator[Bucket]:
         for number in range((days.last - days.first).days + 1):

@@ -1,17 +1,15 @@
 """Dirty hours to figures: the hour and its day computed anew from visits and sales, by the core the hub uses too."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import groupby
 
 import msgspec
 
 from hostkit.collector.store import Store
 from hostkit.contract.kpivalues import kpi_values
-from hostkit.contract.messages import CoverageRow, KpiBucket, Live, SiteInForce, State
+from hostkit.contract.messages import CoverageRow, KpiBucket, Live, SiteInForce
 from hostkit.contract.visitrows import visit_of_row
-from hostkit.core.count import undefined
-from hostkit.core.kpi import Kpi, compute
+from hostkit.core.kpi import compute
 from hostkit.core.rollup import Bucket, Grain, Origin, Place, day_at, hour_at
 from hostkit.core.sales import Sale, compute_sales
 from hostkit.model import Coverage, PrivacyMode, Site, Visit
@@ -19,7 +17,6 @@ from hostkit.model import Coverage, PrivacyMode, Site, Visit
 BATCH_HOURS = 48  # of one transaction
 # A visit is known when its device was silent for the visit timeout and the hub sent it, within a minute.
 REPORT_DELAY_S = 120
-UNHEARD = "no probe listened in the bucket"
 _site = msgspec.json.Decoder(SiteInForce)
 _live = msgspec.json.Decoder(Live)
 
@@ -81,11 +78,8 @@ def _put(store: Store, place: Place, site: Site, bucket: Bucket, told: list[Cove
     heard = any(_began(visit) < bucket.end_s for visit in visits) or any(row.probes_up for row in told)
     if not (heard or told or sales or store.buckets(place, Origin.COLLECTOR, bucket.grain, *_just(bucket))):
         return
-    arrived = store.held(source_prefix(place), bucket.start_s, bucket.end_s + settle_s(site)).completeness
-    coverage = _coverage(told or _present(store, place, site), site, arrived)
+    coverage = _coverage(told, site, heard=heard)
     kpis = compute(visits, site, start_s=bucket.start_s, end_s=bucket.end_s, coverage=coverage)
-    if not heard:
-        kpis = tuple(map(_unheard, kpis))
     kpis += compute_sales(sales, kpis, coverage)
     values = kpi_values(kpis, privacy_mode=site.privacy.mode, provenance=place.provenance)
     made = KpiBucket(grain=bucket.grain.value, start_s=bucket.start_s, end_s=bucket.end_s, rev=0, kpis=values)
@@ -100,11 +94,6 @@ def _just(bucket: Bucket) -> tuple[int, int]:
     return bucket.start_s, bucket.start_s + 1
 
 
-def _unheard(kpi: Kpi) -> Kpi:
-    devices = None if kpi.devices is None else undefined(UNHEARD, method=kpi.devices.method)
-    return replace(kpi, value=undefined(UNHEARD, method=kpi.value.method), devices=devices)
-
-
 def _sales(store: Store, place: Place, site: Site, bucket: Bucket) -> list[Sale] | None:
     """Give the receipts of a bucket; None if none were delivered for its whole day."""
     day = day_at(bucket.start_s, site.time_zone)
@@ -112,25 +101,16 @@ def _sales(store: Store, place: Place, site: Site, bucket: Bucket) -> list[Sale]
     return [sale for sale in delivered if bucket.start_s <= sale.sold_s < bucket.end_s] if delivered else None
 
 
-def _present(store: Store, place: Place, site: Site) -> list[CoverageRow]:
-    """What is known while the hub has not closed the hour: its live coverage, or else which probes are online."""
-    live = live_snapshot(store, place)
-    if live is not None and live.kpis:
-        return [live.kpis[0].coverage]
-    probes = {probe.id for probe in site.probes}
-    nodes = store.nodes(place.tenant, place.site)
-    up = [n for n in nodes if n.kind == "state" and n.node in probes and n.body != State.OFFLINE]
-    return [CoverageRow(listened_share=None, probes_up=len(up), probes_expected=len(probes), completeness=None)]
+def _coverage(told: Sequence[CoverageRow], site: Site, *, heard: bool) -> Coverage:
+    """Join hours: mean listened share, fewest probes; while the hub has told nothing, one probe heard what was heard.
 
-
-def _coverage(rows: Sequence[CoverageRow], site: Site, arrived: float | None) -> Coverage:
-    """Join hours: mean listened share, fewest probes; completeness of the hub's hearing times that of its messages."""
-    heard = _mean(row.completeness for row in rows)
+    Whether all messages arrived is told when the bucket is shown.
+    """
     return Coverage(
-        listened_share=_mean(row.listened_share for row in rows),
-        probes_up=min(row.probes_up for row in rows),
+        listened_share=_mean(row.listened_share for row in told),
+        probes_up=min((row.probes_up for row in told if row.probes_up or not heard), default=int(heard)),
         probes_expected=len(site.probes),
-        completeness=arrived if heard is None or arrived is None else heard * arrived,
+        completeness=_mean(row.completeness for row in told),
     )
 
 

@@ -12,20 +12,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event
 
-from msgspec.structs import replace
-
 from hostkit.collector.clock import Clock
 from hostkit.collector.ingest import NODE, Ingest, Taken
 from hostkit.collector.rollups import BATCH_HOURS, origin_of, rebuild, settle_s, site_in_force
+from hostkit.collector.shown import Shown
 from hostkit.collector.store import Store
 from hostkit.contract.codec import ACK, KPI, Kind, T, compose, encode
-from hostkit.contract.kpivalues import suppress as suppress_small
 from hostkit.contract.messages import Ack, KpiBucket
 from hostkit.contract.topics import Address, topic
 from hostkit.core.rollup import Origin, Place
 from hostkit.errors import StorageError
 from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Publication, Up, take
-from hostkit.model import Provenance, Site
+from hostkit.model import Provenance
 
 TURN_S = 0.2  # longest wait for a message
 MAX_TURN = 500  # messages of one transaction
@@ -184,23 +182,23 @@ class Collector:
         with self._store.reading():
             found = list(self._closed())
         on_the_way = {(one.place, one.bucket.grain, one.bucket.start_s, one.bucket.rev) for one in self._sent}
-        for place, site, bucket in found:
+        for place, bucket in found:
             if (place, bucket.grain, bucket.start_s, bucket.rev) in on_the_way or len(self._sent) >= MAX_UNCONFIRMED:
                 continue
             to = topic(place.tenant, place.site, NODE, f"kpi/{bucket.grain}")
-            shown = bucket_shown(bucket, place, site)
-            sent = self._publish(KPI, shown, to, place, qos=1, retain=True)
+            sent = self._publish(KPI, bucket, to, place, qos=1, retain=True)
             if sent is None:
                 return
             self._sent.append(_Sent(place, bucket, sent))
 
-    def _closed(self) -> Iterator[tuple[Place, Site, KpiBucket]]:
+    def _closed(self) -> Iterator[tuple[Place, KpiBucket]]:
         for place in self._store.places():
             in_force = site_in_force(self._store, place)
             if in_force is None or origin_of(in_force.site) is Origin.HUB:
                 continue
+            shown = Shown(self._store, place, in_force.site)
             for bucket in self._store.unpublished(place, self._clock.now_s() - settle_s(in_force.site)):
-                yield place, in_force.site, bucket
+                yield place, shown.bucket(bucket)
 
     def _confirm(self) -> None:
         done = [one for one in self._sent if one.publication.done]
@@ -225,13 +223,6 @@ class Collector:
             provenance=place.provenance,
         )
         return self._client.publish(to, encode(kind, message), qos=qos, retain=retain)
-
-
-def bucket_shown(bucket: KpiBucket, place: Place, site: Site) -> KpiBucket:
-    """Hide small cells of a live place's hours, where zone crosses hour; replay and demo are local and hide nothing."""
-    if place.provenance is not Provenance.LIVE or bucket.grain != "hour":
-        return bucket
-    return replace(bucket, kpis=suppress_small(bucket.kpis, site.privacy.k))
 
 
 class _Remarks:

@@ -41,12 +41,16 @@ class Store(Protocol):
         """Give how far each outbox has come: of one source or of all."""
         ...
 
-    def gaps(self, source: str, limit: int = 100) -> list[Gap]:
-        """Give what is missing from a source, newest first."""
+    def gaps(self, source_prefix: str, limit: int = 100) -> list[Gap]:
+        """Give what is missing from a site's outboxes, newest first."""
         ...
 
-    def held(self, source_prefix: str, from_s: int = 0, to_s: int = 1 << 62) -> Held:
-        """Count the messages of a site's outboxes, all or those sent in [from_s, to_s)."""
+    def held(self, source_prefix: str) -> Held:
+        """Count the messages of a site's outboxes."""
+        ...
+
+    def arrived(self, source_prefix: str, from_s: int, to_s: int) -> int:
+        """Count those that are here and were sent in [from_s, to_s)."""
         ...
 
     def latest_us(self) -> int:
@@ -65,7 +69,7 @@ class Store(Protocol):
         ...
 
     def visits(self, place: Place, start_s: int, end_s: int) -> list[VisitRow]:
-        """Give the visits that began in [start_s, end_s] or were there at `end_s`, in order of id."""
+        """Give the visits that lie within or reach into [start_s, end_s], in order of id."""
         ...
 
     def spans(self, place: Place) -> list[tuple[int, int]]:

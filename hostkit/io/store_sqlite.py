@@ -100,33 +100,30 @@ class SqliteStore:
         ).fetchall()
         return [Progress(source=source, boot=boot, upto=upto) for source, boot, upto in rows]
 
-    def gaps(self, source: str, limit: int = 100) -> list[Gap]:
-        """Give what is missing from a source, newest first."""
+    def gaps(self, source_prefix: str, limit: int = 100) -> list[Gap]:
+        """Give what is missing from a site's outboxes, newest first."""
         rows = self._run(
-            "SELECT * FROM gap WHERE source=? ORDER BY time_s DESC, boot, first LIMIT ?", (source, limit)
+            "SELECT * FROM gap WHERE source>=? AND source<? ORDER BY time_s DESC, boot, first LIMIT ?",
+            (*_scope(source_prefix), limit),
         ).fetchall()
         return [Gap(source=s, boot=boot, first=first, last=last, time_s=t) for s, boot, first, last, t in rows]
 
-    def held(self, source_prefix: str, from_s: int = 0, to_s: int = 1 << 62) -> Held:
-        """Count the messages of a site's outboxes, all or those sent in [from_s, to_s)."""
-        scope = (source_prefix, source_prefix + "\x7f")
+    def held(self, source_prefix: str) -> Held:
+        """Count the messages of a site's outboxes."""
         stored, known = self._run(
-            "SELECT sum(stored), sum(max(top - base, 0)) FROM outbox WHERE counted AND source>=? AND source<?", scope
+            "SELECT sum(stored), sum(max(top - base, 0)) FROM outbox WHERE counted AND source>=? AND source<?",
+            _scope(source_prefix),
         ).fetchone()
-        if not from_s and to_s == 1 << 62:
-            return Held(stored=stored or 0, known=known or 0)
-        (there,) = self._run(
+        return Held(stored=stored or 0, known=known or 0)
+
+    def arrived(self, source_prefix: str, from_s: int, to_s: int) -> int:
+        """Count those that are here and were sent in [from_s, to_s)."""
+        found: tuple[int] = self._run(
             "SELECT count(*) FROM message JOIN outbox USING (source, boot)"
-            " WHERE counted AND good AND source>=? AND source<? AND time_s>=? AND time_s<?",
-            (*scope, from_s, to_s),
+            " WHERE counted AND good AND time_s>=? AND time_s<? AND source>=? AND source<?",
+            (from_s, to_s, *_scope(source_prefix)),
         ).fetchone()
-        if stored == known:
-            return Held(stored=there, known=there)
-        (lost,) = self._run(
-            "SELECT sum(last - first + 1) FROM gap WHERE source>=? AND source<? AND time_s>=? AND time_s<?",
-            (*scope, from_s, to_s),
-        ).fetchone()
-        return Held(stored=there, known=there + (lost or 0))
+        return found[0]
 
     def latest_us(self) -> int:
         """Give the latest time of sending of all that is stored, 0 at first."""
@@ -175,11 +172,10 @@ class SqliteStore:
         return touched
 
     def visits(self, place: Place, start_s: int, end_s: int) -> list[VisitRow]:
-        """Give the visits that began in [start_s, end_s] or were there at `end_s`, in order of id."""
+        """Give the visits that lie within or reach into [start_s, end_s], in order of id."""
         rows = self._run(
-            "SELECT body FROM visit WHERE place_id=? AND start_s>=? AND start_s<=? AND (start_s>=? OR end_s>=?)"
-            " ORDER BY visit_id",
-            (self._known(place), start_s - MAX_VISIT_S, end_s, start_s, end_s),
+            "SELECT body FROM visit WHERE place_id=? AND start_s>=? AND start_s<=? AND end_s>=? ORDER BY visit_id",
+            (self._known(place), start_s - MAX_VISIT_S, end_s, start_s),
         ).fetchall()
         return [_read_visit(body) for (body,) in rows]
 
@@ -333,14 +329,30 @@ class SqliteStore:
         """Delete what is older than it may be; gives how many rows went."""
         statements = (
             ("DELETE FROM visit WHERE end_s<?", (visits_before_s,)),
-            ("DELETE FROM message WHERE time_s<?", (visits_before_s,)),
+            # Whole prefixes go and `base` moves over them, so that no gap opens.
+            (
+                "UPDATE outbox SET base = max(base, old) FROM (SELECT source AS s, boot AS b, max(seq) AS old"
+                " FROM message WHERE time_s<? GROUP BY 1, 2) WHERE source=s AND boot=b",
+                (visits_before_s,),
+            ),
+            (
+                "UPDATE outbox SET upto = max(upto, base), stored = (SELECT count(*) FROM message AS m"
+                " WHERE m.source=outbox.source AND m.boot=outbox.boot AND seq>base AND good)",
+                (),
+            ),
+            (
+                "DELETE FROM message WHERE seq<=(SELECT base FROM outbox AS o WHERE o.source=message.source"
+                " AND o.boot=message.boot)",
+                (),
+            ),
             ("DELETE FROM event WHERE time_s<?", (hours_before_s,)),
             ("DELETE FROM quarantine WHERE time_s<?", (visits_before_s,)),
             ("DELETE FROM dirty WHERE hour_s<?", (visits_before_s,)),
             ("DELETE FROM bucket WHERE grain=? AND end_s<?", (Grain.HOUR, hours_before_s)),
             ("DELETE FROM bucket WHERE grain=? AND end_s<?", (Grain.DAY, days_before_s)),
         )
-        return sum(self._run(sql, values).rowcount for sql, values in statements)
+        changed = [(self._run(sql, values).rowcount, sql) for sql, values in statements]
+        return sum(count for count, sql in changed if sql.startswith("DELETE"))
 
     # ---- within ----
 
@@ -405,6 +417,10 @@ class SqliteStore:
             if isinstance(error, sqlite3.ProgrammingError | sqlite3.IntegrityError):
                 raise
             raise _storage_error(self._path, error) from error
+
+
+def _scope(source_prefix: str) -> tuple[str, str]:
+    return source_prefix, source_prefix + "\x7f"
 
 
 def _new_id() -> str:

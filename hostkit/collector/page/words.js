@@ -38,7 +38,7 @@ export const WORDS = {
     noPlace: "还没有门店。请启动主机，或试用：footfall demo", gone: "采集服务没有响应，以下数据可能已过时。",
     waiting: "当日没有数据", dayNote: "进行中：仅含已结束并上报的到访。", away: (names) => `离线：${names}`, missing: (n) => `缺少 ${n} 条消息`, below: (k) => `<${k}`,
     reasons: {
-      "nothing heard": "无数据", "no probe listened in the bucket": "没有探针在监听", "fewer than two stays": "停留不足两次",
+      "nothing heard": "无数据", "no probe listened": "没有探针在监听", "fewer than two stays": "停留不足两次",
       "fewer than 10 stays": "停留不足十次", "nobody was heard": "无人", "nobody entered": "无人进店", "no zone was visited": "没有区域停留",
       "no sales linked, or none delivered for the bucket": "没有销售数据", "no transaction": "没有成交", "nobody was counted": "无人",
       suppressed: "人数过少，不显示",

@@ -9,6 +9,7 @@ CREATE TABLE message (
     source TEXT NOT NULL, boot TEXT NOT NULL, seq INTEGER NOT NULL, stream TEXT NOT NULL, time_s INTEGER NOT NULL,
     good INTEGER NOT NULL, PRIMARY KEY (source, boot, seq)
 ) WITHOUT ROWID;
+CREATE INDEX message_time ON message (time_s);
 -- How far each outbox has come: everything up to `upto` is here or given up; (base, top] holds `stored` rows.
 -- `counted` 0: only retained configuration came from it, whose holes mean nothing.
 CREATE TABLE outbox (

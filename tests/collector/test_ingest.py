@@ -1,0 +1,271 @@
+"""Messages into a store: any order and any repetition give the same; what is bad is quarantined and harms nothing."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hostkit.collector.ingest import Ingest
+from hostkit.collector.rollups import rebuild
+from hostkit.collector.sales import import_sales, read_sales
+from hostkit.contract.messages import Ack
+from hostkit.core.kpi import compute
+from hostkit.core.rollup import Grain, Origin, Place, day_at
+from hostkit.errors import InputError
+from hostkit.io.store_sqlite import SqliteStore
+from hostkit.model import Provenance
+from tests.collector.shop import COVERAGE, HubVoice, Post, Shop, day, simulated
+
+NOW_S = 1_741_100_000
+
+
+@pytest.fixture(scope="session")
+def shop() -> Shop:
+    return simulated(120, 4.0, 5)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path)
+    yield store
+    store.close()
+
+
+def put(store: SqliteStore, posts: Sequence[Post], *, every: int = 10_000) -> list[str]:
+    """Ingest and compute; gives the refusals."""
+    ingest = Ingest(store, lambda: NOW_S)
+    refused = []
+    for start in range(0, len(posts), every):
+        with store.writing():
+            taken = [ingest.take(post.topic, post.payload) for post in posts[start : start + every]]
+        refused += [one.refused for one in taken if one.refused]
+        while rebuild(store):
+            pass
+    return refused
+
+
+def content(store: SqliteStore) -> dict[str, object]:
+    """Everything that must not depend on the order of arrival; revisions of our buckets tell how often it changed."""
+    with store.reading():
+        places = store.places()
+        return {
+            "outboxes": [(store.progress(), store.held("/"), store.gaps("/demo/corner-shop/hub"))],
+            "visits": {place: store.visits(place, 0, 1 << 40) for place in places}
+            | {("spans", place): sorted(store.spans(place)) for place in places},
+            "snapshots": {(place, kind): store.snapshot(place, kind) for place in places for kind in ("site", "live")},
+            "buckets": {
+                (place, origin, grain): [
+                    msgspec.structs.replace(b, rev=0) for b in store.buckets(place, origin, grain, 0, 1 << 40)
+                ]
+                for place in places
+                for origin in Origin
+                for grain in Grain
+            },
+        }
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), every=st.integers(1, 60))
+def test_any_order_and_any_repetition_give_the_same(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, every: int
+) -> None:
+    shop = simulated(120, 4.0, 5)
+    posts = list(day(shop, HubVoice(shop.site)))
+    straight = SqliteStore(tmp_path_factory.mktemp("straight"))
+    assert put(straight, posts) == []
+    mixed = SqliteStore(tmp_path_factory.mktemp("mixed"))
+    chance = random.Random(seed)
+    again = posts + chance.choices(posts, k=len(posts))
+    chance.shuffle(again)
+    assert put(mixed, again, every=every) == []
+    assert content(mixed) == content(straight)
+    assert content(mixed)["visits"]
+    straight.close()
+    mixed.close()
+
+
+def test_figures_are_those_of_the_core(store: SqliteStore, shop: Shop) -> None:
+    """What the hub would compute from the same rounded visits is what the store holds."""
+    put(store, list(day(shop, HubVoice(shop.site))))
+    place = store.places()[0]
+    zone = shop.site.time_zone
+    today = day_at(shop.start_s, zone)
+    found = store.buckets(place, Origin.COLLECTOR, Grain.DAY, today.start_s, today.end_s)
+    visits = [visit for _, visit in shop.visits]
+    exact = {
+        k.id: k.value.value
+        for k in compute(visits, shop.site, start_s=today.start_s, end_s=today.end_s, coverage=COVERAGE)
+        if k.of is None
+    }
+    got = {v.id: v.value for v in found[0].kpis if v.split is None}
+    assert got["footfall"] == pytest.approx(exact["footfall"], rel=1e-3)  # dwell travels in tenths of a second
+    assert got["passersby"] == pytest.approx(exact["passersby"], rel=1e-3)
+    assert got["dwell_median"] == pytest.approx(exact["dwell_median"], rel=0.05)
+    hours = store.buckets(place, Origin.COLLECTOR, Grain.HOUR, today.start_s, today.end_s)
+    total = sum(v.value or 0 for b in hours for v in b.kpis if v.id == "footfall" and v.split is None)
+    assert total == pytest.approx(got["footfall"])
+    assert {v.coverage.listened_share for v in found[0].kpis} == {COVERAGE.listened_share}
+
+
+def test_provenances_never_meet(store: SqliteStore, shop: Shop) -> None:
+    simulated_posts = list(day(shop, HubVoice(shop.site)))
+    replayed = list(
+        day(replace(shop, visits=shop.visits[:20]), HubVoice(shop.site, boot="other", provenance=Provenance.REPLAY))
+    )
+    put(store, [post for pair in zip(simulated_posts, replayed, strict=False) for post in pair] + simulated_posts)
+    places = {place.provenance: place for place in store.places()}
+    assert set(places) == {Provenance.SIMULATED, Provenance.REPLAY}
+    assert len(store.spans(places[Provenance.SIMULATED])) == len(shop.visits)
+    assert len(store.spans(places[Provenance.REPLAY])) == 20
+    for provenance, place in places.items():
+        for bucket in store.buckets(place, Origin.COLLECTOR, Grain.HOUR, 0, 1 << 40):
+            assert {value.provenance for value in bucket.kpis} == {provenance}
+
+
+def test_a_visit_that_moves_takes_its_figure_along(store: SqliteStore, shop: Shop) -> None:
+    voice = HubVoice(shop.site)
+    visit = shop.visits[0][1]
+    later = replace(
+        visit, rev=2, start_s=replace(visit.start_s, lo=visit.start_s.lo + 7200, hi=visit.start_s.hi + 7200),
+        end_s=replace(visit.end_s, lo=visit.end_s.lo + 7200, hi=visit.end_s.hi + 7200),
+    )  # fmt: skip
+    put(store, [voice.site(shop.start_s), voice.visits([visit], shop.start_s)])
+    put(store, [voice.visits([later], shop.start_s + 7200)])
+    place = store.places()[0]
+    buckets = store.buckets(place, Origin.COLLECTOR, Grain.HOUR, 0, 1 << 40)
+    heard = [v.value for b in buckets for v in b.kpis if v.id == "footfall_devices" and v.split is None]
+    assert heard[0] is None  # nobody is known to have listened to the first hour now
+    assert len([value for value in heard if value]) == 1
+
+
+POISON = [
+    b"", b"{}", b"null", b"\xff\xfe\x00", b"[" * 100_000, b'{"seq": 1e999}', b"online\n", b"x" * (1 << 20),
+    b'{"specversion":"1.0","data":{}}', "\u202e\u0000".encode(),
+]  # fmt: skip
+STREAMS = ["visits", "live", "site", "kpi/hour", "kpi/day", "event", "info", "health", "state"]
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_poison_on_every_topic_is_kept_apart(store: SqliteStore, shop: Shop, stream: str) -> None:
+    topic = f"footfall/v1/demo/corner-shop/hub/{stream}"
+    refused = put(store, [Post(topic=topic, payload=payload) for payload in POISON])
+    assert len(refused) == len(POISON)
+    assert all("\n" not in line and len(line) < 1000 for line in refused)
+    assert store.quarantined() == {stream: len(POISON)}
+    assert store.places() == []
+    assert put(store, list(day(shop, HubVoice(shop.site)))) == []
+
+
+def test_messages_of_others_are_refused(store: SqliteStore, shop: Shop) -> None:
+    good = HubVoice(shop.site).visits([shop.visits[0][1]], NOW_S)
+    for topic in (
+        "footfall/v1/demo/other-shop/hub/visits", "footfall/v1/demo/corner-shop/probe-1/visits",
+        "footfall/v1/demo/corner-shop/hub/live", "footfall/v1/DEMO/corner-shop/hub/visits", "some/thing", "",
+    ):  # fmt: skip
+        assert put(store, [replace(good, topic=topic)])
+    assert store.places() == []
+    assert store.progress() == []
+
+
+def test_our_own_figures_are_not_taken_for_a_hubs(store: SqliteStore, shop: Shop) -> None:
+    voice = HubVoice(shop.site, node="collector")
+    assert put(store, [voice.hour(shop.start_s, shop.start_s + 3600, [], COVERAGE, NOW_S)]) == []
+    assert store.places() == []
+
+
+def test_a_poisoned_row_of_an_outbox_does_not_stop_the_others(store: SqliteStore, shop: Shop) -> None:
+    voice = HubVoice(shop.site)
+    first, bad, last = (voice.visits([visit], NOW_S) for _, visit in shop.visits[:3])
+    bad = replace(bad, payload=bad.payload.replace(b'"bursts":', b'"bursts":-'))
+    assert len(put(store, [first, bad, last])) == 1
+    assert store.progress()[0].upto == 3
+    assert store.held("/demo/corner-shop/").completeness == pytest.approx(2 / 3)
+
+
+def test_a_site_that_cannot_be_is_refused(store: SqliteStore, shop: Shop) -> None:
+    for site in (
+        replace(shop.site, time_zone="../../etc/passwd"),
+        replace(shop.site, people_per_device=replace(shop.site.people_per_device, median=1e300, log_sd=1e6)),
+        replace(shop.site, thresholds=replace(shop.site.thresholds, visit_timeout_s=-5.0)),
+    ):
+        assert put(store, [HubVoice(site).site(NOW_S)])
+    assert store.places() == []
+
+
+def test_what_the_outbox_gave_up_is_a_gap(store: SqliteStore, shop: Shop) -> None:
+    voice = HubVoice(shop.site)
+    posts = [voice.visits([visit], NOW_S) for _, visit in shop.visits[:5]]
+    put(store, [posts[0], *posts[3:]])
+    assert store.progress()[0].upto == 1
+    put(store, [voice.health(Ack(boot="0b5e55ed", upto=3), NOW_S)])
+    assert store.progress()[0].upto == 5
+    assert [(gap.first, gap.last) for gap in store.gaps("/demo/corner-shop/hub")] == [(2, 3)]
+
+
+def test_history_is_computed_anew_when_the_site_changes(store: SqliteStore, shop: Shop) -> None:
+    put(store, list(day(shop, HubVoice(shop.site))))
+    place = store.places()[0]
+    before = store.buckets(place, Origin.COLLECTOR, Grain.HOUR, 0, 1 << 40)
+    doubled = replace(shop.site, people_per_device=replace(shop.site.people_per_device, median=2.0))
+    put(store, [HubVoice(doubled, boot="second").site(shop.end_s + 3600, config_hash="bb")])
+    after = store.buckets(place, Origin.COLLECTOR, Grain.HOUR, 0, 1 << 40)
+
+    def footfall(buckets: Sequence[object]) -> float:
+        return sum(v.value or 0 for b in buckets for v in b.kpis if v.id == "footfall")  # type: ignore[attr-defined]
+
+    assert footfall(after) == pytest.approx(2 * footfall(before))
+    assert max(b.rev for b in after) > 1
+
+
+# ---- sales ----
+
+
+def test_sales_give_conversion_and_only_within_their_provenance(store: SqliteStore, shop: Shop, tmp_path: Path) -> None:
+    put(store, list(day(shop, HubVoice(shop.site))))
+    (tmp_path / "sales.csv").write_text(shop.sales_csv, encoding="utf-8-sig")
+    sales = read_sales(tmp_path / "sales.csv")
+    assert import_sales(store, "demo", sales, dry_run=True).new == 0
+    assert import_sales(store, "demo", sales).new == len(sales)
+    assert import_sales(store, "demo", sales).new == 0
+    while rebuild(store):
+        pass
+    simulated_place = Place(tenant="demo", site="corner-shop", provenance=Provenance.SIMULATED)
+    bucket = store.buckets(simulated_place, Origin.COLLECTOR, Grain.DAY, 0, 1 << 40)[0]
+    by_id = {v.id: v for v in bucket.kpis if v.split is None}
+    assert by_id["transactions"].value == len(sales)
+    assert by_id["revenue"].value == sum(sale.gross_minor for sale in sales)
+    assert by_id["conversion_rate"].value == pytest.approx(len(sales) / by_id["visitors"].value)
+    assert by_id["conversion_rate"].high == pytest.approx(len(sales) / by_id["visitors"].low)
+    live_place = replace(simulated_place, provenance=Provenance.LIVE)
+    assert store.sales(live_place, 0, 1 << 40) == []
+
+
+HEADER = "source,location_id,transaction_id,sold_at,kind,gross_minor,net_minor,tax_minor,currency,items,tender\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ("a,b\n1,2\n", "line 1: has no column source"),
+        (HEADER + "t,s,R1,2025-03-04T10:00:00,sale,1,1,0,EUR,1,card\n", "line 2: sold_at .* has no offset"),
+        (HEADER + "t,s,R1,2025-03-04T10:00:00+01:00,gift,1,1,0,EUR,1,card\n", "line 2: 'gift'"),
+        (HEADER + "t,s,R1,2025-03-04T10:00:00+01:00,sale,1.5,1,0,EUR,1,card\n", "gross_minor .* whole number"),
+        (HEADER + "t,S!,R1,2025-03-04T10:00:00+01:00,sale,1,1,0,EUR,1,card\n", "location_id"),
+        (HEADER + "t,s,R1\n", "line 2: 'sold_at'"),
+    ],
+)
+def test_a_wrong_row_refuses_the_file(tmp_path: Path, text: str, pattern: str) -> None:
+    (tmp_path / "sales.csv").write_text(text)
+    with pytest.raises(InputError, match=pattern):
+        read_sales(tmp_path / "sales.csv")
+
+
+def test_sales_in_gb18030(tmp_path: Path) -> None:
+    row = "收银,s,R1,2025-03-04T10:00:00+08:00,sale,1,1,0,CNY,1,微信\n"
+    (tmp_path / "sales.csv").write_bytes((HEADER + row).encode("gb18030"))
+    assert read_sales(tmp_path / "sales.csv")[0].tender == "微信"
