@@ -111,12 +111,12 @@ class Api:
         @app.get(f"{_PLACE}/zones", response_model=a.ZonesAnswer, responses=_problems)
         def zones(*, tenant: IdPart, site: IdPart, provenance: Provenance, day: Day = None) -> Response:
             with self._ask(tenant, site, provenance) as ask:
-                return _json(ask.zones(day or ask.today))
+                return _json(ask.zones(ask.day(day)))
 
         @app.get(f"{_PLACE}/quality", response_model=a.QualityAnswer, responses=_problems)
         def quality(*, tenant: IdPart, site: IdPart, provenance: Provenance, day: Day = None) -> Response:
             with self._ask(tenant, site, provenance) as ask:
-                return _json(ask.quality(day or ask.today))
+                return _json(ask.quality(ask.day(day)))
 
         self._series(app)
 

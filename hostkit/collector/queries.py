@@ -16,6 +16,7 @@ from hostkit.errors import UsageError
 from hostkit.model import Probe, Zone
 
 MAX_DAYS = {Grain.HOUR: 31, Grain.DAY: 400}
+EARLIEST, LATEST = date(1970, 1, 2), date(2099, 12, 30)  # what the contract can express
 NO_DATA = "nothing heard"
 DEVICES = "_devices"
 
@@ -134,12 +135,18 @@ class Queries:
 
     def days(self, first: date | None, last: date | None, grain: Grain) -> Days:
         """Check a range; without one it is today. Raises UsageError."""
-        days = Days(first=first or last or self.today, last=last or first or self.today)
+        days = Days(first=self.day(first or last), last=self.day(last or first))
         if not 0 <= (days.last - days.first).days < MAX_DAYS[grain]:
             raise UsageError(
                 "the range is backwards or too long", where="from, to", next_step=f"ask for 1 to {MAX_DAYS[grain]} days"
             )
         return days
+
+    def day(self, day: date | None) -> date:
+        """Give today if there is no `day`; raises UsageError for one beyond all data."""
+        if day is not None and not EARLIEST <= day <= LATEST:
+            raise UsageError("is beyond all data", where=day.isoformat(), next_step="ask for another day")
+        return day or self.today
 
     def _covered_on(self, day: date, found: list[KpiBucket]) -> a.Covered | None:
         """Give how the hub listens now if the day is today, else how it listened then."""

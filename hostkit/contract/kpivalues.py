@@ -11,7 +11,7 @@ from hostkit.core.kpi import Kpi
 from hostkit.model import Coverage, Estimate, PrivacyMode, Provenance
 
 _HOUR_SPLIT = "arrivals_by_hour"
-_BY_VISITS = "zone_visits"
+_SHARE, _TOTAL = "zone_share", "footfall_devices"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,12 @@ def kpi_values(kpis: Iterable[Kpi], *, privacy_mode: PrivacyMode, provenance: Pr
 
 
 def suppress(values: tuple[KpiValue, ...], k: int) -> tuple[KpiValue, ...]:
-    """Hide what zones tell of fewer than `k` visits, and of one zone more where the shares would give one away."""
-    visits = {v.split.zone: v.value or 0.0 for v in values if v.split and v.split.zone and v.id == _BY_VISITS}
+    """Hide what zones tell of possibly fewer than `k` visits, and one zone more where the shares would give one away.
+
+    A zone's share of the time of n visits is made by at least share x n of them: nobody counts for more than one.
+    """
+    total = next((v.value or 0.0 for v in values if v.id == _TOTAL and v.split is None), 0.0)
+    visits = {v.split.zone: v.value * total for v in values if v.id == _SHARE and v.split and v.value is not None}
     hidden = {zone for zone, count in visits.items() if count < k}
     if len(hidden) == 1 and len(visits) > 1:
         hidden.add(min((count, zone or "") for zone, count in visits.items() if zone not in hidden)[1])

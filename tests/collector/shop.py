@@ -106,7 +106,7 @@ class HubVoice:
     def hour(self, start_s: int, end_s: int, visits: Sequence[Visit], coverage: Coverage, at_s: float) -> Post:
         kpis = self.kpis(compute(visits, self._site, start_s=start_s, end_s=end_s, coverage=coverage))
         bucket = KpiBucket(grain="hour", start_s=start_s, end_s=end_s, rev=1, kpis=kpis)  # type: ignore[arg-type]
-        return self.kept(KPI, bucket, "kpi/hour", at_s)
+        return self.volatile(KPI, bucket, "kpi/hour", at_s)
 
     def live(self, kpis: Sequence[Kpi], at_s: float) -> Post:
         return self.volatile(LIVE, Live(at_s=int(at_s), kpis=self.kpis(kpis)), "live", at_s)  # type: ignore[arg-type]
@@ -132,7 +132,7 @@ class HubVoice:
             provenance=self._provenance,
         )  # fmt: skip
         where = topic(self.address.tenant, self.address.site, self.address.node, stream)
-        return Post(topic=where, payload=encode(kind, message), retained=stream in {"site", "live"})
+        return Post(topic=where, payload=encode(kind, message), retained=stream in {"site", "live", "kpi/hour"})
 
 
 COVERAGE = Coverage(listened_share=0.31, probes_up=4, probes_expected=4, completeness=0.995)

@@ -21,8 +21,12 @@ def values(*kpis: Kpi) -> tuple[KpiValue, ...]:
     return kpi_values(kpis, privacy_mode=PrivacyMode.PSEUDONYM_24H, provenance=Provenance.LIVE)
 
 
-def zone(name: str, visits: float) -> tuple[Kpi, Kpi]:
-    return kpi("zone_visits", visits, of=name, devices=visits), kpi("zone_share", 0.1, of=name)
+def zone(name: str, share: float) -> Kpi:
+    return kpi("zone_share", share, of=name)
+
+
+def footfall(devices: float) -> Kpi:
+    return kpi("footfall", 3 * devices, devices=devices)
 
 
 def shown(values: tuple[KpiValue, ...]) -> set[str]:
@@ -51,13 +55,17 @@ def test_hours_and_zones_are_named() -> None:
 
 
 def test_small_zones_are_hidden_with_reason_and_k() -> None:
-    given = suppress(values(kpi("footfall", 2), *zone("a", 4.9), *zone("b", 2), *zone("c", 5), *zone("d", 30)), 5)
+    given = suppress(values(footfall(100), zone("a", 0.049), zone("b", 0.02), zone("c", 0.05), zone("d", 0.7)), 5)
     assert shown(given) == {"c", "d"}
-    assert given[0].value == 2
+    assert given[0].value == 300
     assert {(v.reason, v.below, v.low) for v in given if v.value is None} == {(SUPPRESSED, 5, None)}
 
 
 def test_one_hidden_zone_takes_the_next_smallest_along() -> None:
-    assert shown(suppress(values(*zone("a", 4), *zone("b", 9), *zone("c", 30)), 5)) == {"c"}
-    assert shown(suppress(values(*zone("a", 5), *zone("b", 9)), 5)) == {"a", "b"}
-    assert shown(suppress(values(*zone("a", 4)), 5)) == set()
+    assert shown(suppress(values(footfall(50), zone("a", 0.08), zone("b", 0.18), zone("c", 0.6)), 5)) == {"c"}
+    assert shown(suppress(values(footfall(50), zone("a", 0.1), zone("b", 0.2)), 5)) == {"a", "b"}
+    assert shown(suppress(values(footfall(50), zone("a", 0.09)), 5)) == set()
+
+
+def test_an_empty_hour_hides_every_zone() -> None:
+    assert shown(suppress(values(footfall(0), zone("a", 0.5), zone("b", 0.5)), 5)) == set()

@@ -165,18 +165,16 @@ function cell(id, of, value, unit) {
 
 function drawZones(words) {
   const { zones, place } = last;
-  const by = (id) => new Map(zones.figures.filter((f) => f.id === id).map((f) => [f.zone, f]));
-  const [shares, visits, stays] = [by("zone_share"), by("zone_visits"), by("zone_dwell")];
+  const shares = new Map(zones.figures.filter((f) => f.id === "zone_share").map((f) => [f.zone, f]));
   const heard = [...shares.values()].some((f) => f.value !== null || f.below);
   $("zones-note").textContent = !place.floors.length ? words.noPlan : heard ? words.zonesNote : words.noZones;
   plan($("plan"), place, shares, state.lang);
   const text = (f, unit) => (f?.below ? words.below(f.below) : cell(f?.id ?? "", { zone: f?.zone }, f?.value ?? null, unit));
   const order = [...place.zones].sort((a, b) => (shares.get(b.id)?.value ?? -1) - (shares.get(a.id)?.value ?? -1));
   const rows = order.map((zone) => [
-    zone.id, text(shares.get(zone.id), "ratio"), interval(shares.get(zone.id), "ratio", words), text(visits.get(zone.id), "people"),
-    text(stays.get(zone.id), "s"),
+    zone.id, text(shares.get(zone.id), "ratio"), interval(shares.get(zone.id), "ratio", words),
   ]);
-  $("zones-table").replaceChildren(table([words.zone, words.share, "90 %", words.visits, words.stay], rows));
+  $("zones-table").replaceChildren(table([words.zone, words.share, "90 %"], rows));
 }
 
 function interval(figure, unit, words) {

@@ -9,7 +9,7 @@ export const WORDS = {
     live: "live", at: (t, ago) => `as of ${t}, ${ago}`, ago: (s) => (s < 90 ? `${s} s ago` : s < 5400 ? `${Math.round(s / 60)} min ago` : `${Math.round(s / 3600)} h ago`),
     stale: "stale", noLive: "The hub has not said anything yet.", interval: (a, b) => `${a} to ${b}`,
     hour: "hour", value: "value", low: "low", high: "high", state: "state", soFar: "so far", final: "final", none: "–",
-    zone: "zone", share: "share of time", visits: "visits", stay: "mean stay", kind: "kind",
+    zone: "zone", share: "share of time", 
     hoursNote: "Bars are estimates, lines their 90 % intervals. Hatched: still running, or visits not all reported yet.",
     zonesNote: "Share of the time that visitors spent in all zones. Dots are probes.",
     noPlan: "No floor plan: with one or two probes there is presence, no position.", noZones: "Nothing heard in the zones on this day.",
@@ -18,7 +18,7 @@ export const WORDS = {
     online: "online", offline: "offline", sleeping: "sleeping", unknown: "never heard of", foot: (z, v) => `Times are those of the shop (${z}). 90 % intervals throughout. Privacy mode ${v}.`,
     noPlace: "No shop yet. Start a hub, or try: footfall demo", gone: "The collector does not answer; the figures below may be old.",
     waiting: "no figures for this day", dayNote: "So far: only visits that have ended and were reported.", away: (names) => `away: ${names}`, missing: (n) => `${n} messages missing`, below: (k) => `<${k}`,
-    reasons: {}, people: "people", visitsUnit: "visits",
+    reasons: {},
   },
   zh: {
     skip: "跳到数据", shop: "门店", now: "实时", day: "当日", date: "日期", before: "前一天", after: "后一天",
@@ -28,7 +28,7 @@ export const WORDS = {
     live: "实时", at: (t, ago) => `截至 ${t}，${ago}`, ago: (s) => (s < 90 ? `${s} 秒前` : s < 5400 ? `${Math.round(s / 60)} 分钟前` : `${Math.round(s / 3600)} 小时前`),
     stale: "已过时", noLive: "主机尚未上报数据。", interval: (a, b) => `${a} 至 ${b}`,
     hour: "时段", value: "数值", low: "下限", high: "上限", state: "状态", soFar: "进行中", final: "已完成", none: "–",
-    zone: "区域", share: "时间占比", visits: "客流", stay: "平均停留", kind: "类型",
+    zone: "区域", share: "时间占比", 
     hoursNote: "柱为估计值，竖线为 90% 区间。斜纹：时段未结束，或到访尚未全部上报。",
     zonesNote: "顾客在各区域停留时间的占比。圆点为探针。",
     noPlan: "没有平面图：一两个探针只能判断在店与否，不能定位。", noZones: "当日各区域没有数据。",
@@ -42,7 +42,7 @@ export const WORDS = {
       "fewer than 10 stays": "停留不足十次", "nobody was heard": "无人", "nobody entered": "无人进店", "no zone was visited": "没有区域停留",
       "no sales linked, or none delivered for the bucket": "没有销售数据", "no transaction": "没有成交", "nobody was counted": "无人",
       suppressed: "人数过少，不显示",
-    }, people: "人", visitsUnit: "人次",
+    },
   },
 };
 
