@@ -131,6 +131,5 @@ class Store(Protocol):
         """Give the receipts of [start_s, end_s) in order of time."""
         ...
 
-    def forget(self, *, visits_before_s: int, hours_before_s: int, days_before_s: int) -> int:
-        """Delete what is older than it may be; gives how many rows went."""
-        ...
+    def forget(self, *, visits_before_s: int, hours_before_s: int, days_before_s: int) -> None:
+        """Delete what is older than it may be; forgotten messages leave no gap."""

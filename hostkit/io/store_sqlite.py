@@ -325,34 +325,11 @@ class SqliteStore:
 
     # ---- retention ----
 
-    def forget(self, *, visits_before_s: int, hours_before_s: int, days_before_s: int) -> int:
-        """Delete what is older than it may be; gives how many rows went."""
-        statements = (
-            ("DELETE FROM visit WHERE end_s<?", (visits_before_s,)),
-            # Whole prefixes go and `base` moves over them, so that no gap opens.
-            (
-                "UPDATE outbox SET base = max(base, old) FROM (SELECT source AS s, boot AS b, max(seq) AS old"
-                " FROM message WHERE time_s<? GROUP BY 1, 2) WHERE source=s AND boot=b",
-                (visits_before_s,),
-            ),
-            (
-                "UPDATE outbox SET upto = max(upto, base), stored = (SELECT count(*) FROM message AS m"
-                " WHERE m.source=outbox.source AND m.boot=outbox.boot AND seq>base AND good)",
-                (),
-            ),
-            (
-                "DELETE FROM message WHERE seq<=(SELECT base FROM outbox AS o WHERE o.source=message.source"
-                " AND o.boot=message.boot)",
-                (),
-            ),
-            ("DELETE FROM event WHERE time_s<?", (hours_before_s,)),
-            ("DELETE FROM quarantine WHERE time_s<?", (visits_before_s,)),
-            ("DELETE FROM dirty WHERE hour_s<?", (visits_before_s,)),
-            ("DELETE FROM bucket WHERE grain=? AND end_s<?", (Grain.HOUR, hours_before_s)),
-            ("DELETE FROM bucket WHERE grain=? AND end_s<?", (Grain.DAY, days_before_s)),
-        )
-        changed = [(self._run(sql, values).rowcount, sql) for sql, values in statements]
-        return sum(count for count, sql in changed if sql.startswith("DELETE"))
+    def forget(self, *, visits_before_s: int, hours_before_s: int, days_before_s: int) -> None:
+        """Delete what is older than it may be."""
+        before = {"visits_s": visits_before_s, "hours_s": hours_before_s, "days_s": days_before_s}
+        for statement in _sql("sqlite-forget.sql").split(";"):
+            self._run(statement, before)
 
     # ---- within ----
 
@@ -394,8 +371,7 @@ class SqliteStore:
                 next_step="update footfall or give another --data",
             )
         for number, name in enumerate(MIGRATIONS[version:], start=version + 1):
-            sql = files(__package__).joinpath("migrations", name).read_text("utf-8")
-            self._db.executescript(f"BEGIN IMMEDIATE; {sql}; PRAGMA user_version={number}; COMMIT;")
+            self._db.executescript(f"BEGIN IMMEDIATE; {_sql(name)}; PRAGMA user_version={number}; COMMIT;")
         self._run("INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)", (_new_id(),))
 
     @contextmanager
@@ -417,6 +393,10 @@ class SqliteStore:
             if isinstance(error, sqlite3.ProgrammingError | sqlite3.IntegrityError):
                 raise
             raise _storage_error(self._path, error) from error
+
+
+def _sql(name: str) -> str:
+    return files(__package__).joinpath("migrations", name).read_text("utf-8")
 
 
 def _scope(source_prefix: str) -> tuple[str, str]:
