@@ -55,12 +55,15 @@ class Killer:
     def done(self) -> bool:
         return not self._due and not self._down
 
+    def has_down(self, child: Child) -> bool:
+        return any(child is one for _, one in self._down)
+
     def step(self) -> None:
         now_s = time.monotonic()
         for up_s, child in [one for one in self._down if one[0] <= now_s]:
             self._down.remove((up_s, child))
             child.restart()
-        if self._due and self._due[0][0] <= now_s and not any(child is self._due[0][1] for _, child in self._down):
+        if self._due and self._due[0][0] <= now_s and not self.has_down(self._due[0][1]):
             _, child, down_s = self._due.pop(0)
             child.kill()
             self.killed.append(child.name)
@@ -79,6 +82,9 @@ def run(folder: Path, settings: DemoSettings, *, kills: int = 0, seed: int = 0) 
         )  # fmt: skip
         while chain.probes.running or not killer.done:
             killer.step()
+            for child in (chain.broker, chain.hub, chain.collector):
+                if not child.running and not killer.has_down(child):
+                    raise child.ended()
             time.sleep(0.02)
         assert chain.probes.process.returncode == 0, chain.probes.last_words()
         assert killer.killed.count("hub") == killer.killed.count("broker") == killer.killed.count("collector") == kills
