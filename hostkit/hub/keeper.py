@@ -8,7 +8,8 @@ What a SIGKILL loses, and what covers it:
   by their count and passed over. Nothing is lost and nothing doubled; the figures are those of an undisturbed run.
 - If no probe has the key any more, or the configuration changed, or in anonymous_5min, which keeps no journal: open
   visits are closed with `end_reason: restart` from a checkpoint of their bursts, which carry track numbers only.
-  Lost then are bursts of the last `CHECKPOINT_US` of event time, visits not yet committed (at most `EMIT_S` old), and
+  Lost then are bursts of the last `CHECKPOINT_US` of event time (in a demo: of `CHECKPOINT_S`), visits that waited
+  for `EMIT_S`, and
   who stayed on is counted once more.
 - A kill between a rotation and its last batches loses the key of the day before: as if no probe had it.
 """
@@ -35,7 +36,7 @@ from hostkit.model import PrivacyMode, Site, Visit
 
 EMIT_ROWS, EMIT_S = 200, 60.0
 CHECKPOINT_US = 120_000_000
-CHECKPOINT_S = 5.0  # at most this often, however fast event time runs
+CHECKPOINT_S = 1.0  # at most this often, however fast event time runs
 MAX_JOURNAL_BYTES = 512 << 20  # of a day; half a million people
 _visit_encoder = msgspec.json.Encoder()
 _visit_decoder = msgspec.json.Decoder(Visit)
