@@ -8,9 +8,8 @@ What a SIGKILL loses, and what covers it:
   by their count and passed over. Nothing is lost and nothing doubled; the figures are those of an undisturbed run.
 - If no probe has the key any more, or the configuration changed, or in anonymous_5min, which keeps no journal: open
   visits are closed with `end_reason: restart` from a checkpoint of their bursts, which carry track numbers only.
-  Lost then are bursts of the last `CHECKPOINT_US` of event time (in a demo: of `CHECKPOINT_S`), visits that waited
-  for `EMIT_S`, and
-  who stayed on is counted once more.
+  Lost then are bursts of the last `CHECKPOINT_US` of event time (of `CHECKPOINT_S` where it runs fast) and visits
+  that waited for `EMIT_S`; who stayed on is counted once more.
 - A kill between a rotation and its last batches loses the key of the day before: as if no probe had it.
 """
 

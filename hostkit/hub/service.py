@@ -1,4 +1,4 @@
-"""The live hub: batches from MQTT in; visits, hours, live figures and health out. The hub's only reader of a clock.
+"""The live hub: batches from MQTT in; visits, hours, live figures and health out.
 
 One thread takes from the inbox, works, commits and only then confirms: to the broker (PUBACK), to the probe (`ack`), to
 whoever sent a command (`rsp`). A refusing disk ends the hub with StorageError: the probes keep what was not acked.
@@ -6,58 +6,44 @@ whoever sent a command (`rsp`). A refusing disk ends the hub with StorageError: 
 hub is down; everything that can hold a key comes and goes at QoS 0, which no session stores.
 """
 
-import platform
 import secrets
-import shutil
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
-from hostkit import __version__
-from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, KPI, LIVE, RSP, SITE, decode, decode_state
-from hostkit.contract.kpivalues import kpi_values, suppress
+from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, decode, decode_state
 from hostkit.contract.messages import (
     Ack,
-    Clock,
     Command,
     Fault,
     Flush,
-    Health,
-    Info,
-    KpiBucket,
-    KpiValue,
-    Live,
     Replay,
     Response,
-    SiteInForce,
     State,
 )
 from hostkit.contract.topics import Address, parse_topic
-from hostkit.core.kpi import Kpi
-from hostkit.core.wire import READABLE_VERSIONS
 from hostkit.errors import InputError, PeerError
-from hostkit.hub.figures import HOUR_S, KEPT_S, LIVE_LAG_S
+from hostkit.hub.figures import KEPT_S
 from hostkit.hub.intake import Held, Intake
 from hostkit.hub.keeper import Keeper, database
 from hostkit.hub.keys import KeyFlow
+from hostkit.hub.links import SITE_LINK, UPLINK, site_client, uplink_client
+from hostkit.hub.pace import Now, Timers, monotonic_s
+from hostkit.hub.speaker import Speaker
 from hostkit.hub.uplink import Uplink
-from hostkit.hub.voice import NODE, Voice
-from hostkit.io.mqtt import INBOX_ITEMS, Arrived, BrokerUrl, Client, Down, Inbox, Item, take
-from hostkit.io.outbox import Bucket, Outbox
-from hostkit.model import Provenance, Radio, Site
+from hostkit.hub.voice import Voice
+from hostkit.io.mqtt import INBOX_ITEMS, Arrived, BrokerUrl, Down, Inbox, Item, take
+from hostkit.io.outbox import Outbox
+from hostkit.model import Provenance, Site
 
-SITE_LINK, UPLINK = "site broker", "uplink broker"
 ROUND_ITEMS = 256  # taken before the next commit
 WAIT_S = 0.2  # longest rest: SIGTERM, timers
 SILENT_S = 30.0  # an online probe that sent nothing for so long is no longer awaited: three of its batches
 UNHEARD_US = 60_000_000  # while nobody is awaited, time is final so long after it passed
 MAX_WAITING = 64  # batches per probe held until there is a key
-LIVE_S, LIVE_REST_S = 10.0, 0.5
-HEALTH_S, HEALTH_REST_S = 30.0, 1.0
 REACK_S = 5.0  # acks go at QoS 0: one may be lost
 KEEP_HOURS_S = 25 * 31 * 86_400
 FORGET_S = 3600.0
@@ -72,23 +58,6 @@ class HubSettings:
     uplink: BrokerUrl | None
     data: Path
     batch_clock: bool
-
-
-class Now:
-    """The service's time: the wall clock, or the latest time told by probes, which never goes back."""
-
-    def __init__(self, *, batch: bool) -> None:
-        self.batch = batch
-        self._told_us: int | None = None
-
-    def told(self, time_us: int) -> None:
-        """A probe said that it is `time_us`."""
-        self._told_us = max(self._told_us or 0, time_us)
-
-    @property
-    def us(self) -> int | None:
-        """Give Unix time in µs; None while nobody has told it."""
-        return self._told_us if self.batch else time.time_ns() // 1000
 
 
 @dataclass(slots=True)
@@ -115,7 +84,7 @@ class Hub:
 
     def __init__(self, settings: HubSettings, outbox: Outbox, say: Callable[[str], None]) -> None:
         site = settings.site
-        self._site, self._say, self._outbox, self._data = site, say, outbox, settings.data
+        self._site, self._say, self._outbox = site, say, outbox
         self._now = Now(batch=settings.batch_clock)
         self._voice = Voice(site)
         word = outbox.word("provenance")
@@ -126,19 +95,29 @@ class Hub:
         life = outbox.life()
         self._keys = KeyFlow(site, secrets.token_bytes, life.key_id if life else None)
         self._inbox: Inbox = Queue(INBOX_ITEMS)
-        self._local = self._site_client(settings.broker)
-        self._upward = self._uplink_client(settings.uplink or settings.broker, shared=settings.uplink is None)
+        self._local = site_client(self._voice, settings.broker, self._inbox)
+        upper = settings.uplink or settings.broker
+        self._upward = uplink_client(self._voice, upper, self._inbox, shared=settings.uplink is None)
         self._relays = settings.uplink is not None
         self._uplink = Uplink(outbox, self._upward, self._voice)
         self._probes = {probe.id: _Probe(online=False) for probe in site.probes}
         self._waiting: list[Held] = []
         self._confirm: list[Arrived] = []
         self._answers: list[Response] = []
-        self._began_s = time.monotonic()
-        self._due: dict[str, tuple[float, float]] = {}  # next event time, next monotonic time
+        self._timers = Timers()
         self._drops = {"messages_refused": 0, "relay": 0, "waiting_full": 0}
-        self._said_info: tuple[object, ...] = ()
         self._dirty = False
+        self._speaker = Speaker(
+            voice=self._voice,
+            outbox=outbox,
+            intake=self._intake,
+            keeper=self._keeper,
+            uplink=self._uplink,
+            links=(self._local, self._upward),
+            relays=self._relays,
+            data=settings.data,
+            began_s=monotonic_s(),
+        )
 
     def start(self) -> None:
         """Connect."""
@@ -158,7 +137,7 @@ class Hub:
                 break
             self._handle(item)
             item = take(self._inbox, 0)
-        now_s, now_us = time.monotonic(), self._now.us
+        now_s, now_us = monotonic_s(), self._now.us
         self._mind_keys(now_s, now_us)
         if now_us is not None and self._keeper.seal is not None:
             self._work(now_s, now_us)
@@ -182,12 +161,11 @@ class Hub:
             self._connected(item.link)
 
     def _connected(self, link: str) -> None:
-        self._said_info = ()
+        self._speaker.afresh()
         if link == SITE_LINK:
-            self._keys.connected(time.monotonic())
+            self._keys.connected(monotonic_s())
         else:
-            self._uplink.connected(time.monotonic())
-            self._due.clear()
+            self._uplink.connected(monotonic_s())
 
     def _arrived(self, message: Arrived) -> None:
         address = parse_topic(message.topic)
@@ -208,7 +186,7 @@ class Hub:
             self._confirm.append(message)
             return
         probe = self._probes[address.node]
-        probe.sent_s, probe.online = time.monotonic(), True
+        probe.sent_s, probe.online = monotonic_s(), True
         self._mark(batch.provenance)
         if batch.base_time_us:
             self._now.told(batch.base_time_us + batch.sent_us - batch.base_us)
@@ -216,7 +194,7 @@ class Hub:
         if self._keeper.seal is None and len(self._waiting) >= MAX_WAITING * len(self._probes):
             self._drops["waiting_full"] += 1  # not confirmed: the probe has it
             return
-        for held in self._intake.hold(Held(batch=batch, message=message, at_s=time.monotonic())):
+        for held in self._intake.hold(Held(batch=batch, message=message, at_s=monotonic_s())):
             self._confirm.append(held.message)
             probe.acked = None
 
@@ -224,7 +202,7 @@ class Hub:
         if address.stream == "state":
             online = decode_state(message.payload, message.topic) is State.ONLINE
             self._probes[address.node].online = online
-            self._probes[address.node].sent_s = time.monotonic()
+            self._probes[address.node].sent_s = monotonic_s()
             self._keys.seen(address.node, online=online)
         elif address.stream == "info":
             told = decode(INFO, message.payload, message.topic)
@@ -268,7 +246,7 @@ class Hub:
 
     def _from_above(self, message: Arrived, address: Address) -> None:
         if address.stream == "ack":
-            self._uplink.acknowledged(decode(ACK, message.payload, message.topic).data, time.monotonic())
+            self._uplink.acknowledged(decode(ACK, message.payload, message.topic).data, monotonic_s())
             self._dirty = True
         elif address.stream == "cmd/<verb>":
             self._command(decode(CMD, message.payload, message.topic).data)
@@ -278,10 +256,10 @@ class Hub:
             again = self._outbox.send_again(command.from_s, command.to_s)
             self._answers.append(Response(id=command.id, replayed=again))
         elif isinstance(command, Flush) and self._now.us and self._keys.running and self._keeper.seal:
-            self._take_ready(time.monotonic(), self._now.us)
+            self._take_ready(monotonic_s(), self._now.us)
             self._keeper.flush(self._keys.running, secrets.token_hex(8), self._now.us / 1e6)
-            self._hours(float("inf"), self._now.us / 1e6)
-            self._due.clear()
+            self._speaker.close_hours(float("inf"), self._now.us / 1e6)
+            self._speaker.afresh()
             self._answers.append(Response(id=command.id))
         elif isinstance(command, Flush):
             self._answers.append(Response(id=command.id))  # nothing was heard yet
@@ -325,8 +303,8 @@ class Hub:
         depth = self._outbox.last
         self._keeper.emit(now_us / 1e6)
         self._dirty |= self._outbox.last != depth or not self._keeper.stored
-        self._hours((self._keeper.chain.stepped_us or 0) / 1e6, now_us / 1e6)
-        if self._is_due("forget", now_s, now_us / 1e6, FORGET_S, 10.0):
+        self._dirty |= self._speaker.close_hours((self._keeper.chain.stepped_us or 0) / 1e6, now_us / 1e6)
+        if self._timers.due("forget", now_s, now_us / 1e6, every_s=FORGET_S, rest_s=10.0):
             self._keeper.figures.forget_before(now_us / 1e6 - KEPT_S)
             self._outbox.forget_before(now_us / 1e6 - KEPT_S, now_us / 1e6 - KEEP_HOURS_S)
 
@@ -358,27 +336,6 @@ class Hub:
             return min(-1 if until is None else until for until in awaited)
         return max(until_us.values(), default=0) - UNHEARD_US if self._now.batch else now_us - UNHEARD_US
 
-    def _hours(self, stepped_s: float, at_s: float) -> None:
-        figures = self._keeper.figures
-        seen = self._intake.batches + self._intake.lost
-        figures.completeness = self._intake.batches / seen if seen else None
-        for start_s in list(figures.due_hours(stepped_s)):
-            kpis = self._values(figures.hour(start_s))
-            kept = self._outbox.bucket(start_s)
-            if kept and KPI.decoder.decode(kept.payload).data.kpis == kpis:
-                continue
-            rev = kept.rev + 1 if kept else 1
-            data = KpiBucket(grain="hour", start_s=start_s, end_s=start_s + HOUR_S, rev=rev, kpis=kpis)
-            payload = self._voice.payload(KPI, data, at_s)
-            self._outbox.set_bucket(Bucket(start_s=start_s, rev=rev, payload=payload))
-            self._dirty = True
-
-    def _values(self, kpis: tuple[Kpi, ...]) -> tuple[KpiValue, ...]:
-        """Make figures that may leave: what is live hides crossed cells below k; a demo or replay is local."""
-        provenance = self._voice.provenance or Provenance.LIVE
-        values = kpi_values(kpis, privacy_mode=self._site.privacy.mode, provenance=provenance)
-        return suppress(values, self._site.privacy.k) if provenance is Provenance.LIVE else values
-
     def _commit(self, now_s: float) -> None:
         if self._dirty:
             self._keeper.store(now_s)
@@ -398,16 +355,11 @@ class Hub:
         answers, self._answers = self._answers, []
         for response in answers:
             self._upward.publish(self._voice.topic(f"rsp/{response.id}"), self._voice.payload(RSP, response, at_s))
-        self._introduce(at_s)
-        if self._is_due("live", now_s, at_s, LIVE_S, LIVE_REST_S):
-            self._say_live()
-        if self._is_due("health", now_s, at_s, HEALTH_S, HEALTH_REST_S):
-            payload = self._voice.payload(HEALTH, self._health(now_s, at_s), at_s)
-            for client in self._clients():
-                client.publish(self._voice.topic("health"), payload, qos=0)
+        running = self._keys.running
+        self._speaker.speak(now_s, at_s, running.key_id if running else None, self._drops)
 
     def _ack_probes(self, now_s: float, at_s: float) -> None:
-        again = self._is_due("ack", now_s, now_s, REACK_S, REACK_S)
+        again = self._timers.due("ack", now_s, now_s, every_s=REACK_S, rest_s=REACK_S)
         newest: dict[str, Ack] = {}
         for (probe, boot), upto in self._intake.taken().items():
             newest[probe] = Ack(boot=str(boot), upto=upto)
@@ -418,108 +370,3 @@ class Hub:
         for probe, ack in newest.items():
             if probe in self._probes:
                 self._probes[probe].acked = ack
-
-    def _introduce(self, at_s: float) -> None:
-        """Say `info` and `site`, retained, when they changed or a broker is new."""
-        running = self._keys.running
-        said = (running.key_id if running else None, self._local.connected, self._upward.connected)
-        if said == self._said_info or not (self._local.connected or self._upward.connected):
-            return
-        self._said_info = said
-        info = Info(
-            role="hub",
-            firmware=__version__,
-            hardware=platform.machine() or "unknown",
-            key_id=said[0],
-            wire_versions=READABLE_VERSIONS,
-            radios=(Radio.WIFI,),
-            config_hash=self._voice.config_hash,
-        )
-        site = SiteInForce(config_hash=self._voice.config_hash, site=self._site)
-        for client in self._clients():
-            client.publish(self._voice.topic("info"), self._voice.payload(INFO, info, at_s), retain=True)
-            client.publish(self._voice.topic("site"), self._voice.payload(SITE, site, at_s), retain=True)
-
-    def _say_live(self) -> None:
-        chain = self._keeper.chain
-        if chain.stepped_us is None:
-            return
-        at_s = chain.stepped_us / 1e6
-        kpis = self._keeper.figures.live(at_s - LIVE_LAG_S, chain.open_visits())
-        live = Live(at_s=int(at_s - LIVE_LAG_S), kpis=self._values(kpis))
-        self._upward.publish(self._voice.topic("live"), self._voice.payload(LIVE, live, at_s), retain=True)
-
-    def _health(self, now_s: float, at_s: float) -> Health:
-        intake, chain, outbox = self._intake, self._keeper.chain, self._outbox
-        oldest_s = outbox.oldest_at_s
-        counters = {
-            "batches": intake.batches,
-            "batches_duplicate": intake.duplicates,
-            "other_element_tables": intake.other_tables,
-            "frames": chain.frames,
-            "frames_late": chain.late,
-            "visits": chain.made,
-            "resumed_entries": self._keeper.resumed,
-            "visits_restart": self._keeper.abandoned,
-            "outbox_resent": self._uplink.resent,
-            **{f"{name}_{key}": n for name, c in self._named_clients() for key, n in c.counts.items()},
-        }
-        drops = {
-            "batches_lost": intake.lost,
-            "frames_too_late": chain.too_late,
-            "outbox_rows": outbox.lost,
-            **{reason.value: n for reason, n in intake.drops.items()},
-            **self._drops,
-        }
-        return Health(
-            uptime_s=now_s - self._began_s,
-            counters=counters,
-            drops=drops,
-            clock=Clock(synced=True),
-            outbox_depth=outbox.depth,
-            outbox_oldest_s=max(0.0, at_s - oldest_s) if oldest_s is not None else None,
-            outbox_gone=Ack(boot=outbox.boot, upto=outbox.gone),
-            disk_free_bytes=shutil.disk_usage(self._data).free,
-        )
-
-    def _is_due(self, name: str, now_s: float, at_s: float, every_s: float, rest_s: float) -> bool:
-        """Tell whether `every_s` of event time and `rest_s` of monotonic time have passed since it was."""
-        due_at_s, due_s = self._due.get(name, (float("-inf"), float("-inf")))
-        if at_s < due_at_s or now_s < due_s:
-            return False
-        self._due[name] = (at_s + every_s, now_s + rest_s)
-        return True
-
-    def _clients(self) -> list[Client]:
-        return [self._local, self._upward] if self._relays else [self._upward]
-
-    def _named_clients(self) -> list[tuple[str, Client]]:
-        return [("site", self._local), ("uplink", self._upward)]
-
-    def _site_client(self, url: BrokerUrl) -> Client:
-        voice = self._voice
-        return Client(
-            url,
-            self._inbox,
-            name=SITE_LINK,
-            client_id=f"{self._site.tenant}/{self._site.site}/{NODE}",
-            clean=False,
-            # obs alone at QoS 1: while batches wait for a key, nothing else may wait behind them at the broker.
-            subscriptions=(
-                *((voice.pattern(stream), 0) for stream in ("state", "info", "health", "rsp/+")),
-                (voice.pattern("obs"), 1),
-            ),
-            state_topic=voice.topic("state"),
-        )
-
-    def _uplink_client(self, url: BrokerUrl, *, shared: bool) -> Client:
-        prefix = self._voice.topic("state").removesuffix("state")
-        return Client(
-            url,
-            self._inbox,
-            name=UPLINK,
-            client_id=f"{self._site.tenant}/{self._site.site}/{NODE}/uplink",
-            clean=False,
-            subscriptions=((f"{prefix}ack", 0), (f"{prefix}cmd/+", 1)),
-            state_topic=None if shared else self._voice.topic("state"),
-        )

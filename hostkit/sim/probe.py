@@ -12,8 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostkit import __version__
-from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, Kind, compose, decode, encode
-from hostkit.contract.messages import Ack, AskKeys, Clock, Command, Fault, GiveKeys, Health, Info, KeySpan, Response
+from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, Kind, compose, decode, decode_state, encode
+from hostkit.contract.messages import (
+    Ack,
+    AskKeys,
+    Clock,
+    Command,
+    Fault,
+    GiveKeys,
+    Health,
+    Info,
+    KeySpan,
+    Response,
+    State,
+)
 from hostkit.contract.topics import Address, parse_topic, topic, topics
 from hostkit.core.dot11 import FINGERPRINT_VERSION
 from hostkit.core.wire import READABLE_VERSIONS, RECORD, Batch, Listened, encode_batch
@@ -22,6 +34,7 @@ from hostkit.io.mqtt import Arrived, BrokerUrl, Client, Inbox, Item, Up
 from hostkit.model import Provenance, Radio
 from hostkit.sim.spool import Spool, Spooled
 
+_HUB = "hub"
 BATCH_RECORDS = 36  # fills about 1 KiB
 BATCH_US = 10_000_000
 HEALTH_US = 30_000_000
@@ -95,7 +108,11 @@ class ProbeNode:
             inbox,
             name=source.probe,
             client_id=f"{tenant}/{site}/{source.probe}",
-            subscriptions=((self._topic("ack"), 0), (f"{self._topic('state').removesuffix('state')}cmd/+", 1)),
+            subscriptions=(
+                (self._topic("ack"), 0),
+                (f"{self._topic('state').removesuffix('state')}cmd/+", 1),
+                (topic(tenant, site, _HUB, "state"), 0),
+            ),
             state_topic=self._topic("state"),
         )
 
@@ -194,12 +211,20 @@ class ProbeNode:
 
     def _arrived(self, item: Arrived) -> None:
         try:
-            if parse_topic(item.topic).stream == "ack":
+            stream = parse_topic(item.topic).stream
+            if stream == "state":
+                self._hub_came(item)
+            elif stream == "ack":
                 self._acknowledged(decode(ACK, item.payload, item.topic).data)
             else:
                 self._command(decode(CMD, item.payload, item.topic).data)
         except PeerError:
             self._refused += 1  # reaches health; a probe has nobody else to tell
+
+    def _hub_came(self, item: Arrived) -> None:
+        """A hub that comes back to a broker without its session has none of what went there meanwhile."""
+        if not item.retained and decode_state(item.payload, item.topic) is State.ONLINE:
+            self.spool.send_again()
 
     def _acknowledged(self, ack: Ack) -> None:
         if ack.boot == str(self.boot) and ack.upto <= self._seq:

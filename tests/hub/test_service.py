@@ -80,6 +80,23 @@ def test_three_kills_of_the_broker_change_nothing(broker: Mosquitto, hub: HubPro
     assert sum(row.p_entrant for row in rows) == pytest.approx(undisturbed, rel=0.02)
 
 
+def test_a_broker_that_forgot_while_the_hub_was_away_changes_nothing(
+    broker: Mosquitto, hub: HubProcess, undisturbed: float
+) -> None:
+    def faults() -> None:
+        hub.said("key: ")
+        time.sleep(1.0)
+        hub.stop(signal.SIGKILL)
+        broker.stop(signal.SIGKILL)
+        broker.start()
+        time.sleep(2.0)  # probes come back and send what nobody keeps
+        hub.start()
+
+    rows = played(broker, hub, faults)
+    assert len({row.visit_id for row in rows}) == len(rows)
+    assert sum(row.p_entrant for row in rows) == pytest.approx(undisturbed, rel=0.02)
+
+
 def test_everything_it_says_keeps_the_contract_and_nothing_it_stores_names_a_device(
     broker: Mosquitto, hub: HubProcess
 ) -> None:

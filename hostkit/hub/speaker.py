@@ -1,0 +1,153 @@
+"""What the hub tells of itself and the shop: introduction, live figures, hours, health. Knows no batch and no key."""
+
+import platform
+import shutil
+from pathlib import Path
+
+from hostkit import __version__
+from hostkit.contract.codec import HEALTH, INFO, KPI, LIVE, SITE
+from hostkit.contract.kpivalues import kpi_values, suppress
+from hostkit.contract.messages import Ack, Clock, Health, Info, KpiBucket, KpiValue, Live, SiteInForce
+from hostkit.core.kpi import Kpi
+from hostkit.core.wire import READABLE_VERSIONS
+from hostkit.hub.figures import HOUR_S, LIVE_LAG_S
+from hostkit.hub.intake import Intake
+from hostkit.hub.keeper import Keeper
+from hostkit.hub.pace import Timers
+from hostkit.hub.uplink import Uplink
+from hostkit.hub.voice import Voice
+from hostkit.io.mqtt import Client
+from hostkit.io.outbox import Bucket, Outbox
+from hostkit.model import Provenance, Radio
+
+LIVE_S, LIVE_REST_S = 10.0, 0.5
+HEALTH_S, HEALTH_REST_S = 30.0, 1.0
+
+
+class Speaker:
+    """Speaks through `local` and `upward`, which are one broker unless `relays`. `began_s` is monotonic."""
+
+    def __init__(
+        self,
+        *,
+        voice: Voice,
+        outbox: Outbox,
+        intake: Intake,
+        keeper: Keeper,
+        uplink: Uplink,
+        links: tuple[Client, Client],
+        relays: bool,
+        data: Path,
+        began_s: float,
+    ) -> None:
+        self._voice, self._outbox, self._intake = voice, outbox, intake
+        self._keeper, self._uplink, self._links = keeper, uplink, links
+        self._told = links if relays else links[1:]
+        self._data, self._began_s = data, began_s
+        self._timers = Timers()
+        self._said_info: tuple[object, ...] = ()
+
+    def afresh(self) -> None:
+        """Say everything again: a broker is new."""
+        self._said_info = ()
+        self._timers.clear()
+
+    def speak(self, now_s: float, at_s: float, key_id: int | None, drops: dict[str, int]) -> None:
+        """Say what is due; `drops` are the service's own."""
+        self._introduce(at_s, key_id)
+        if self._timers.due("live", now_s, at_s, every_s=LIVE_S, rest_s=LIVE_REST_S):
+            self._say_live()
+        if self._timers.due("health", now_s, at_s, every_s=HEALTH_S, rest_s=HEALTH_REST_S):
+            payload = self._voice.payload(HEALTH, self._health(now_s, at_s, drops), at_s)
+            for client in self._told:
+                client.publish(self._voice.topic("health"), payload, qos=0)
+
+    def close_hours(self, stepped_s: float, at_s: float) -> bool:
+        """Put hours that are over and changed into the outbox, as the next `rev`; tell whether there were any."""
+        stored = False
+        figures = self._keeper.figures
+        seen = self._intake.batches + self._intake.lost
+        figures.completeness = self._intake.batches / seen if seen else None
+        for start_s in list(figures.due_hours(stepped_s)):
+            kpis = self._values(figures.hour(start_s))
+            kept = self._outbox.bucket(start_s)
+            if kept and KPI.decoder.decode(kept.payload).data.kpis == kpis:
+                continue
+            rev = kept.rev + 1 if kept else 1
+            data = KpiBucket(grain="hour", start_s=start_s, end_s=start_s + HOUR_S, rev=rev, kpis=kpis)
+            payload = self._voice.payload(KPI, data, at_s)
+            self._outbox.set_bucket(Bucket(start_s=start_s, rev=rev, payload=payload))
+            stored = True
+        return stored
+
+    def _introduce(self, at_s: float, key_id: int | None) -> None:
+        """Say `info` and `site`, retained, when they changed or a broker is new."""
+        said = (key_id, *(client.connected for client in self._told))
+        if said == self._said_info or not any(said[1:]):
+            return
+        self._said_info = said
+        info = Info(
+            role="hub",
+            firmware=__version__,
+            hardware=platform.machine() or "unknown",
+            key_id=key_id,
+            wire_versions=READABLE_VERSIONS,
+            radios=(Radio.WIFI,),
+            config_hash=self._voice.config_hash,
+        )
+        site = SiteInForce(config_hash=self._voice.config_hash, site=self._voice.site)
+        for client in self._told:
+            client.publish(self._voice.topic("info"), self._voice.payload(INFO, info, at_s), retain=True)
+            client.publish(self._voice.topic("site"), self._voice.payload(SITE, site, at_s), retain=True)
+
+    def _say_live(self) -> None:
+        chain = self._keeper.chain
+        if chain.stepped_us is None:
+            return
+        at_s = chain.stepped_us / 1e6
+        kpis = self._keeper.figures.live(at_s - LIVE_LAG_S, chain.open_visits())
+        live = Live(at_s=int(at_s - LIVE_LAG_S), kpis=self._values(kpis))
+        self._links[1].publish(self._voice.topic("live"), self._voice.payload(LIVE, live, at_s), retain=True)
+
+    def _health(self, now_s: float, at_s: float, own_drops: dict[str, int]) -> Health:
+        intake, chain, outbox = self._intake, self._keeper.chain, self._outbox
+        oldest_s = outbox.oldest_at_s
+        counters = {
+            "batches": intake.batches,
+            "batches_duplicate": intake.duplicates,
+            "other_element_tables": intake.other_tables,
+            "frames": chain.frames,
+            "frames_late": chain.late,
+            "visits": chain.made,
+            "resumed_entries": self._keeper.resumed,
+            "visits_restart": self._keeper.abandoned,
+            "outbox_resent": self._uplink.resent,
+            **{
+                f"{name}_{key}": n
+                for name, c in zip(("site", "uplink"), self._links, strict=True)
+                for key, n in c.counts.items()
+            },
+        }
+        drops = {
+            "batches_lost": intake.lost,
+            "frames_too_late": chain.too_late,
+            "outbox_rows": outbox.lost,
+            **{reason.value: n for reason, n in intake.drops.items()},
+            **own_drops,
+        }
+        return Health(
+            uptime_s=now_s - self._began_s,
+            counters=counters,
+            drops=drops,
+            clock=Clock(synced=True),
+            outbox_depth=outbox.depth,
+            outbox_oldest_s=max(0.0, at_s - oldest_s) if oldest_s is not None else None,
+            outbox_gone=Ack(boot=outbox.boot, upto=outbox.gone),
+            disk_free_bytes=shutil.disk_usage(self._data).free,
+        )
+
+    def _values(self, kpis: tuple[Kpi, ...]) -> tuple[KpiValue, ...]:
+        """Make figures that may leave: what is live hides crossed cells below k; a demo or replay is local."""
+        provenance = self._voice.provenance or Provenance.LIVE
+        values = kpi_values(kpis, privacy_mode=self._voice.site.privacy.mode, provenance=provenance)
+        return suppress(values, self._voice.site.privacy.k) if provenance is Provenance.LIVE else values

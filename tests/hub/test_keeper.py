@@ -1,0 +1,151 @@
+"""What the keeper commits: visits once, in the outbox or not by privacy mode; a changed site ends what was open."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hostkit.contract.codec import VISITS
+from hostkit.contract.messages import KeySpan, VisitRow
+from hostkit.hub.chain import Heard
+from hostkit.hub.figures import HOUR_S, Figures
+from hostkit.hub.keeper import EMIT_ROWS, Keeper
+from hostkit.hub.voice import Voice
+from hostkit.io.outbox import Outbox
+from hostkit.model import EndReason, Privacy, PrivacyMode, Provenance, Site
+from tests.hub.test_chain import SITE, START_US, crowd
+
+SPAN = KeySpan(key_id=7, key="00" * 16, from_s=0, until_s=2_000_000_000)
+AT_S = START_US / 1e6
+
+
+def keeper(path: Path, site: Site = SITE, span: KeySpan = SPAN, life: str = "one") -> tuple[Keeper, Outbox]:
+    outbox, voice = Outbox(path / "hub.db"), Voice(site)
+    voice.provenance = Provenance.REPLAY
+    made = Keeper(site, outbox, voice)
+    made.begin(span, life, AT_S)
+    outbox.commit()
+    return made, outbox
+
+
+def run(one: Keeper, outbox: Outbox, first: int = 0, last: int | None = None) -> None:
+    """Take entries of the crowd as the service does, a commit every ten."""
+    for number, entry in enumerate(crowd()[first:last]):
+        if isinstance(entry, Heard):
+            one.take(entry)
+        else:
+            one.step_to(entry.until_us, entry.until_us / 1e6)
+            one.emit(entry.until_us / 1e6)
+        if number % 10 == 9:
+            one.store(number)
+            outbox.commit()
+    one.store(1e6)
+    outbox.commit()
+
+
+def rows(outbox: Outbox) -> list[VisitRow]:
+    payloads = [payload for _, payload in outbox.waiting(0, 10_000)]
+    return [row for payload in payloads for row in VISITS.decoder.decode(payload).data.rows]
+
+
+def finished(one: Keeper, outbox: Outbox) -> list[VisitRow]:
+    one.flush(SPAN, "last", AT_S + 9000)
+    outbox.commit()
+    found = rows(outbox)
+    outbox.close()
+    return found
+
+
+@pytest.mark.parametrize("cut", [5, 400, 1100, 1500])
+def test_a_restart_anywhere_gives_the_same_rows(tmp_path: Path, cut: int) -> None:
+    (tmp_path / "calm").mkdir()
+    calm, outbox = keeper(tmp_path / "calm")
+    run(calm, outbox)
+    expected = finished(calm, outbox)
+    assert len(expected) > 50
+    first, outbox = keeper(tmp_path)
+    run(first, outbox, 0, cut)
+    outbox.close()
+    second, outbox = keeper(tmp_path, life="two")
+    assert second.resumed == cut
+    assert sorted(v.visit_id for v in second.figures.visits) == sorted(v.visit_id for v in first.figures.visits)
+    run(second, outbox, cut)
+    assert sorted(finished(second, outbox), key=lambda row: row.visit_id) == sorted(
+        expected, key=lambda row: row.visit_id
+    )
+
+
+@pytest.mark.parametrize("what", ["key", "site"])
+def test_another_key_or_site_ends_what_was_open(tmp_path: Path, what: str) -> None:
+    first, outbox = keeper(tmp_path)
+    run(first, outbox, 0, 1000)
+    still_open = len(first.chain.open_visits())
+    before = rows(outbox)
+    outbox.close()
+    assert still_open > 5
+    site = SITE if what == "key" else replace(SITE, name="refitted")
+    span = replace_key(SPAN) if what == "key" else SPAN
+    second, outbox = keeper(tmp_path, site, span, "two")
+    ended = rows(outbox)[len(before) :]
+    assert second.abandoned == len(ended) == pytest.approx(still_open, abs=3)  # the checkpoint is two minutes old
+    assert {row.end_reason for row in ended} == {EndReason.RESTART}
+    assert len({row.visit_id for row in before + ended}) == len(before) + len(ended)
+    assert list(outbox.journal_entries()) == []
+
+
+def replace_key(span: KeySpan) -> KeySpan:
+    return KeySpan(key_id=span.key_id + 1, key="11" * 16, from_s=span.from_s, until_s=span.until_s)
+
+
+def test_in_anonymous_5min_no_visit_leaves_and_no_sighting_is_kept(tmp_path: Path) -> None:
+    site = replace(SITE, privacy=Privacy(mode=PrivacyMode.ANONYMOUS_5MIN))
+    one, outbox = keeper(tmp_path, site)
+    run(one, outbox)
+    assert len(one.figures.visits) > 20
+    assert outbox.waiting(0, 10) == ()
+    assert list(outbox.journal_entries()) == []
+
+
+def test_messages_hold_at_most_200_rows_and_rows_keep_no_order(tmp_path: Path) -> None:
+    one, outbox = keeper(tmp_path)
+    run(one, outbox, 0, 400)
+    one.flush(SPAN, "two", AT_S)
+    messages = [VISITS.decoder.decode(payload).data.rows for _, payload in outbox.waiting(0, 100)]
+    assert all(0 < len(message) <= EMIT_ROWS for message in messages)
+    for message in messages:
+        assert [(r.end_s, r.visit_id) for r in message] == sorted((r.end_s, r.visit_id) for r in message)
+        assert all(time_s % 300 == 0 for row in message for time_s in (*row.start_s, *row.end_s))
+
+
+def test_the_journal_goes_when_the_key_rotates(tmp_path: Path) -> None:
+    one, outbox = keeper(tmp_path)
+    run(one, outbox, 0, 300)
+    assert list(outbox.journal_entries())
+    end_us = one.chain.end_us
+    assert end_us is not None
+    one.step_to(end_us, end_us / 1e6)
+    assert one.chain.over
+    one.next_life(replace_key(SPAN), "two", end_us / 1e6)
+    outbox.commit()
+    assert list(outbox.journal_entries()) == []
+    assert {row.end_reason for row in rows(outbox)} <= {EndReason.SILENCE, EndReason.ROTATION}
+    assert not one.chain.open_visits()
+
+
+def test_hours_are_due_once_their_visits_have_ended_and_again_when_they_change() -> None:
+    figures = Figures(SITE)
+    hour_s = int(AT_S // HOUR_S) * HOUR_S
+    figures.heard(Heard(0, hour_s * 1_000_000, (hour_s + 1800) * 1_000_000, 900_000, b""))
+    assert list(figures.due_hours(hour_s + HOUR_S + 1199)) == []
+    assert list(figures.due_hours(hour_s + HOUR_S + 1200)) == [hour_s]
+    assert list(figures.due_hours(float("inf"))) == []
+    coverage = figures.hour(hour_s)[0].coverage
+    assert coverage.listened_share == pytest.approx(900 / (2 * 3600))
+    assert (coverage.probes_up, coverage.probes_expected) == (1, 2)
+
+
+def test_live_figures_are_undefined_with_a_reason_where_nobody_listened() -> None:
+    live = {kpi.id: kpi.value for kpi in Figures(SITE).live(AT_S, ())}
+    assert {value.value for value in live.values()} == {None}
+    assert live["occupancy"].reason == "no probe listens now"
+    assert live["footfall_today"].reason == "no probe listened today"
