@@ -8,7 +8,7 @@ import pytest
 
 from hostkit.sim.live import play
 from hostkit.sim.world import simulate
-from tests.hub.service import SETTINGS, HubProcess
+from tests.hub.service import SETTINGS, HubProcess, patient
 from tests.io.brokers import Mosquitto
 
 SPEED = 60.0
@@ -31,7 +31,7 @@ def test_the_hub_at_sixty_times_real_time_uses_half_a_core(tmp_path: Path) -> No
     hub.said("site broker: connected")
     assert hub.process is not None
     before_s = cpu_s(hub.process.pid)
-    _, played = play(simulation, broker.url, speed=SPEED, say=lambda line: None)
+    _, played = play(simulation, broker.url, speed=SPEED, say=patient)
     used_s = cpu_s(hub.process.pid) - before_s
     assert hub.stop() == 0
     broker.stop()

@@ -19,7 +19,7 @@ from hostkit.sim.live import play
 from hostkit.sim.player import Player
 from hostkit.sim.world import simulate
 from tests.cli.command import footfall, refused
-from tests.hub.service import SETTINGS, SPEED, HubProcess, Watcher, played
+from tests.hub.service import SETTINGS, SPEED, HubProcess, Watcher, patient, played
 from tests.io.brokers import Mosquitto
 
 pytestmark = pytest.mark.needs("mosquitto")
@@ -168,7 +168,7 @@ def test_a_lost_key_ends_open_visits_as_restart(broker: Mosquitto, hub: HubProce
     simulation = simulate(SETTINGS)
     air = [SimulatedAir(simulation, index) for index in range(len(simulation.ears))]
     site = SETTINGS.site
-    player = Player(air, broker.url, tenant=site.tenant, site=site.site, speed=SPEED, say=lambda line: None)
+    player = Player(air, broker.url, tenant=site.tenant, site=site.site, speed=SPEED, say=patient)
     threading.Timer(5.0, player.stop).start()
     assert player.run().unacknowledged == 0  # the probes are gone, and the key with them
     hub.restart()
@@ -219,7 +219,7 @@ def test_a_full_disk_ends_it_with_one_line_and_loses_nothing_acked(tmp_path: Pat
 
     trouble = threading.Thread(target=restarted)
     trouble.start()
-    _, result = play(simulation, broker.url, speed=SPEED, say=lambda line: None)
+    _, result = play(simulation, broker.url, speed=SPEED, say=patient)
     trouble.join()
     watcher.stop()
     assert result.unacknowledged == 0
