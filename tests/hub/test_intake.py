@@ -140,13 +140,14 @@ def test_a_probe_without_time_is_put_where_its_batch_arrived() -> None:
 OFFSET_US, SKEW = 1_741_000_000_000_000, 40e-6
 
 
-def test_the_clock_is_the_line_below_the_arrivals() -> None:
+@pytest.mark.parametrize("minute", [2, 45, 88])
+def test_the_clock_is_the_line_below_the_arrivals(minute: int) -> None:
     random = np.random.default_rng(8)
     clock = ProbeClock()
     for sent_us in range(0, 90 * BUCKET_US, 10_000_000):
         delay_us = 2000 + random.exponential(40_000) + (3_600e6 if random.random() < 0.1 else 0)
         clock.arrived(sent_us, round(sent_us * (1 + SKEW) + OFFSET_US + delay_us))
-    base_us = 80 * BUCKET_US
+    base_us = minute * BUCKET_US
     truth_us = round(base_us * (1 + SKEW)) + OFFSET_US
     one = replace(batch(base_time_us=0), base_us=base_us, sent_us=base_us + 10_000_000)
     assert clock.mature
