@@ -43,7 +43,6 @@ ROUND_ITEMS = 256  # taken before the next commit
 WAIT_S = 0.2  # longest rest: SIGTERM, timers
 SILENT_S = 30.0  # an online probe that sent nothing for so long is no longer awaited: three of its batches
 UNHEARD_US = 60_000_000  # while nobody is awaited, time is final so long after it passed
-MAX_WAITING = 64  # batches per probe held until there is a key
 REACK_S = 5.0  # acks go at QoS 0: one may be lost
 KEEP_HOURS_S = 25 * 31 * 86_400
 FORGET_S = 3600.0
@@ -101,11 +100,10 @@ class Hub:
         self._relays = settings.uplink is not None
         self._uplink = Uplink(outbox, self._upward, self._voice)
         self._probes = {probe.id: _Probe(online=False) for probe in site.probes}
-        self._waiting: list[Held] = []
         self._confirm: list[Arrived] = []
         self._answers: list[Response] = []
         self._timers = Timers()
-        self._drops = {"messages_refused": 0, "relay": 0, "waiting_full": 0}
+        self._drops = {"messages_refused": 0, "relay": 0}
         self._dirty = False
         self._speaker = Speaker(
             voice=self._voice,
@@ -191,9 +189,6 @@ class Hub:
         if batch.base_time_us:
             self._now.told(batch.base_time_us + batch.sent_us - batch.base_us)
         self._keys.seen(address.node, online=True)
-        if self._keeper.seal is None and len(self._waiting) >= MAX_WAITING * len(self._probes):
-            self._drops["waiting_full"] += 1  # not confirmed: the probe has it
-            return
         for held in self._intake.hold(Held(batch=batch, message=message, at_s=monotonic_s())):
             self._confirm.append(held.message)
             probe.acked = None
