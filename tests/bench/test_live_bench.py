@@ -1,0 +1,72 @@
+"""CPU of hub and collector at 60 times real time, and the highest speed at which nothing lags.
+
+Speed is batch time over wall time. Nothing lags while the probes never wait for acknowledgements, so that
+the speed reached equals the speed asked for.
+"""
+
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hostkit.io.process import Child, Children
+from hostkit.sim.chain import start_chain
+from hostkit.sim.plan import default_site
+from hostkit.sim.player import Played
+from hostkit.sim.world import SimSettings
+
+CLOCK_TICKS = 100  # of /proc/PID/stat, fixed for user space
+SPEEDS = (240.0, 480.0, 960.0, 1920.0, 3840.0)
+NOT_LAGGING = 0.95
+
+
+class Report(msgspec.Struct):
+    played: Played
+
+
+def cpu_s(child: Child) -> float:
+    fields = Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def world(hours: float) -> SimSettings:
+    return SimSettings(site=default_site(4), people=round(200 * hours), hours=hours, seed=2)
+
+
+def played(folder: Path, hours: float, speed: float) -> tuple[Played, float, float]:
+    """Play a world; give what was played, CPU and wall seconds of hub and collector while it lasted."""
+    folder.mkdir()
+    with Children() as children:
+        chain = start_chain(folder, world(hours), children, speed=speed, say=lambda line: None)
+        services = (chain.hub, chain.collector)
+        begun, began_s = sum(map(cpu_s, services)), time.monotonic()
+        code = chain.probes.wait(300)
+        used, wall_s = sum(map(cpu_s, services)) - begun, time.monotonic() - began_s
+        assert code == 0, chain.probes.last_words()
+        report = msgspec.json.decode(chain.probes.out.read_bytes(), type=Report)
+    assert report.played.unacknowledged == report.played.dropped == 0
+    return report.played, used, wall_s
+
+
+@pytest.mark.bench
+def test_hub_and_collector_use_less_than_a_core_at_60_times_real_time(tmp_path: Path) -> None:
+    done, used_s, _ = played(tmp_path / "60", 0.5, 60.0)
+    share = used_s / done.wall_s
+    print(f"hub and collector: {used_s:.1f} s of CPU in {done.wall_s:.1f} s at {done.speed:.0f} times real time")
+    assert done.speed == pytest.approx(60.0, rel=0.05)
+    assert share < 1.0, share
+
+
+@pytest.mark.bench
+def test_the_highest_speed_at_which_nothing_lags(tmp_path: Path) -> None:
+    highest = 0.0
+    for speed in SPEEDS:
+        hours = max(0.5, speed * 6.0 / 3600.0)  # at least six seconds of wall time
+        done, used_s, _ = played(tmp_path / f"{speed:.0f}", min(hours, 12.0), speed)
+        print(f"asked {speed:.0f}, reached {done.speed:.0f} times real time, {used_s / done.wall_s:.2f} cores")
+        if done.speed < NOT_LAGGING * speed:
+            break
+        highest = speed
+    print(f"nothing lags up to {highest:.0f} times real time")
+    assert highest >= 240.0
