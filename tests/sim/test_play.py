@@ -55,7 +55,14 @@ class HubStub(threading.Thread):
             (f"footfall/v1/demo/corner-shop/+/{stream}", 1)
             for stream in ("info", "health", "obs", "rsp/+", "cmd/flush")
         )
-        self.client = Client(parse_url(plan.url), self.inbox, name="hub", client_id="hub", subscriptions=everything)
+        self.client = Client(
+            parse_url(plan.url),
+            self.inbox,
+            name="hub",
+            client_id="hub",
+            subscriptions=everything,
+            state_topic=topic("demo", "corner-shop", "hub", "state"),
+        )
         self.stopping = threading.Event()
 
     def run(self) -> None:
