@@ -148,6 +148,7 @@ def replay(
     )
     if not settings.captures:
         raise UsageError("no capture", where="replay", next_step="name one: footfall replay monday.pcap")
+    _check_named_once([path for path, _ in settings.captures])
     if mqtt:
         if csv_dir or plot or truth or fixed:
             raise click.UsageError("with --mqtt the hub and its collector have the figures, not this command")
@@ -169,6 +170,15 @@ def replay(
     print_summary(result)
     if compared is not None:
         print_comparison(compared)
+
+
+def _check_named_once(paths: list[Path]) -> None:
+    """Every frame of a capture named twice would count twice. Raises UsageError."""
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise UsageError("named twice", where=str(path), next_step="name it once, as CAPTURE or with --probe")
+        seen.add(path.resolve())
 
 
 def _play(settings: ReplaySettings, mqtt: str, speed: float, *, as_json: bool) -> None:

@@ -116,6 +116,14 @@ def test_a_bad_probe_and_a_bad_bin(tmp_path: Path) -> None:
     refused(footfall("replay", "--bin", "7m", tmp_path / "a.pcap"), USAGE, "--bin: '7m' is no bin width; ")
 
 
+def test_a_capture_named_twice(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    path.write_bytes(pcap(STREET))
+    again = ("--probe", f"door={tmp_path / 'sub' / '..' / 'a.pcap'}")
+    (tmp_path / "sub").mkdir()
+    refused(footfall("replay", path, *again), USAGE, "a.pcap: named twice; name it once, as CAPTURE or with --probe")
+
+
 @pytest.mark.parametrize("value", ["=a.pcap", "Door=a.pcap", "door=", "a b=a.pcap", "x" * 33 + "=a.pcap", "dör=a"])
 def test_probes_that_are_refused(value: str) -> None:
     with pytest.raises(UsageError, match="is not ID=FILE"):
