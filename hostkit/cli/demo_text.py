@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from rich.table import Table
 
 from hostkit.cli import text
-from hostkit.cli.replay_text import print_comparison
+from hostkit.cli.replay_text import print_comparison, written
 from hostkit.contract import kpi_dictionary
 from hostkit.model import Site
 from hostkit.sim.demo import DemoResult, Figure, LiveFigures
@@ -20,17 +20,17 @@ def live_table(live: LiveFigures, site: Site) -> Table:
     at = "–" if live.at_s is None else f"{datetime.fromtimestamp(live.at_s, ZoneInfo(site.time_zone)):%H:%M:%S}"
     grid = Table(title=f"{site.name}, {at} ({live.provenance})", title_justify="left", box=None, pad_edge=False)
     grid.add_column("now")
-    grid.add_column("people", justify="right")
+    grid.add_column("", justify="right")
     grid.add_column("90 % interval", justify="right")
     for figure in _whole(live):
-        grid.add_row(kpi_dictionary()[figure.id].name_en, text.number(figure.value, 1), _interval(figure))
+        grid.add_row(kpi_dictionary()[figure.id].name_en, _value(figure), _interval(figure))
     return grid
 
 
 def live_line(live: LiveFigures) -> str:
     """Give the figures of now as one line."""
     at = "–" if live.at_s is None else f"{datetime.fromtimestamp(live.at_s, UTC):%H:%M} UTC"
-    figures = "; ".join(f"{figure.id} {text.number(figure.value, 1)} ({_interval(figure)})" for figure in _whole(live))
+    figures = "; ".join(f"{figure.id} {_value(figure)} ({_interval(figure)})" for figure in _whole(live))
     return f"{at} {live.provenance}: {figures}"
 
 
@@ -48,7 +48,12 @@ def _whole(live: LiveFigures) -> list[Figure]:
     return [one for one in live.figures if one.zone is None and one.hour is None and not one.id.endswith(DEVICES)]
 
 
+def _value(figure: Figure) -> str:
+    return written(figure.value, kpi_dictionary()[figure.id].unit)
+
+
 def _interval(figure: Figure) -> str:
     if figure.value is None:
         return figure.reason or "undefined"
-    return f"{text.number(figure.low, 1)} to {text.number(figure.high, 1)}"
+    unit = kpi_dictionary()[figure.id].unit
+    return f"{written(figure.low, unit)} to {written(figure.high, unit)}"

@@ -58,9 +58,9 @@ def print_comparison(rows: Sequence[Row]) -> None:
 
 def _comparison(row: Row) -> tuple[str, ...]:
     unit = kpi_dictionary()[row.id].unit
-    interval = "–" if row.low is None else f"{_written(row.low, unit)} to {_written(row.high, unit)}"
+    interval = "–" if row.low is None else f"{written(row.low, unit)} to {written(row.high, unit)}"
     held = {True: "", False: "outside", None: "undefined"}[row.covered]
-    return (_name(row.id, row.of), _written(row.measured, unit), interval, _written(row.truth, unit), _error(row), held)
+    return (_name(row.id, row.of), written(row.measured, unit), interval, written(row.truth, unit), _error(row), held)
 
 
 def _error(row: Row) -> str:
@@ -110,21 +110,22 @@ def _figure(kpi: Kpi) -> str:
     unit, value = kpi_dictionary()[kpi.id].unit, kpi.value
     if value.value is None:
         return "–"
-    return f"{_written(value.value, unit)} ({_written(value.low, unit)} to {_written(value.high, unit)})"
+    return f"{written(value.value, unit)} ({written(value.low, unit)} to {written(value.high, unit)})"
 
 
 def _kpi_row(kpi: Kpi) -> tuple[str, str, str, str]:
     unit, value = kpi_dictionary()[kpi.id].unit, kpi.value
-    interval = f"{_written(value.low, unit)} to {_written(value.high, unit)}"
+    interval = f"{written(value.low, unit)} to {written(value.high, unit)}"
     note = value.reason or "undefined" if value.value is None else "" if unit == "s" else unit
-    return (_name(kpi.id, kpi.of), _written(value.value, unit), "" if value.value is None else interval, note)
+    return (_name(kpi.id, kpi.of), written(value.value, unit), "" if value.value is None else interval, note)
 
 
 def _name(id_: str, of: str | None) -> str:
     return kpi_dictionary()[id_].name_en + (f", {of}" if of else "")
 
 
-def _written(value: float | None, unit: str) -> str:
+def written(value: float | None, unit: str) -> str:
+    """Write a figure of `unit` as a person reads it."""
     return duration(value) if unit == "s" else number(value, 2 if unit == "ratio" else 0)
 
 

@@ -204,7 +204,7 @@ def _what(data: object) -> str:
 
 def _health(health: Health) -> str:
     drops = ", ".join(f"{name} {count:,}" for name, count in health.drops.items() if count) or "nothing lost"
-    counters = ", ".join(f"{name} {count:,}" for name, count in health.counters.items())
+    counters = ", ".join(f"{name} {count:,}" for name, count in health.counters.items() if count) or "nothing counted"
     depth = "" if health.outbox_depth is None else f", {health.outbox_depth:,} waiting"
     return f"up {text.duration(health.uptime_s)}{depth}; {counters}; {drops}"
 
