@@ -13,6 +13,7 @@ What a SIGKILL loses, and what covers it:
 - A kill between a rotation and its last batches loses the key of the day before: as if no probe had it.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from hostkit.contract.codec import VISITS, encode
 from hostkit.contract.messages import KeySpan, Visits
 from hostkit.contract.visitrows import rows_of_visits
 from hostkit.core.pipeline import close_open
+from hostkit.core.wire import SIGHTING
 from hostkit.errors import ConfigError, StorageError
 from hostkit.hub.chain import Chain, Entry, Heard, Step
 from hostkit.hub.figures import Figures
@@ -52,6 +54,7 @@ class Keeper:
         self._journalled = site.privacy.mode is not PrivacyMode.ANONYMOUS_5MIN
         self.figures = Figures(site, [_visit_decoder.decode(data) for data in outbox.visits()])
         self.chain = Chain(site)
+        self._past: Counter[str] = Counter()
         self.seal: Seal | None = None
         self.key_id: int | None = None
         self.resumed = 0  # journal entries taken again
@@ -95,6 +98,7 @@ class Keeper:
         self.emit(at_s, all_=True)
         self._new_life(span, life_id)
         for heard in left:
+            self._past["frames"] -= len(heard.rows) // SIGHTING.itemsize  # counted where they are taken last
             self._entries.append(heard)
             self.chain.take(heard)
 
@@ -127,6 +131,11 @@ class Keeper:
         if stepped_us >= self._checkpoint_us + CHECKPOINT_US and now_s >= self._checkpoint_s + CHECKPOINT_S:
             self._checkpoint_us, self._checkpoint_s = stepped_us, now_s
             self._outbox.set_checkpoint(self.chain.open_bursts())
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Frames, late and too late ones, and visits of all lives since the start."""
+        return self._past + _counts(self.chain)
 
     @property
     def stored(self) -> bool:
@@ -170,6 +179,7 @@ class Keeper:
         self._adopt(life, Seal(site_key(span), life.id))
 
     def _adopt(self, life: Life, seal: Seal) -> None:
+        self._past += _counts(self.chain)
         self._life, self.seal, self.key_id, self.chain = life, seal, life.key_id, Chain(self._site)
         self._committed, self._whole, self._bytes, self._entries = life.visits, life.whole, 0, []
         self._checkpoint_us = 0
@@ -209,3 +219,7 @@ class Keeper:
 def database(folder: Path) -> Path:
     """Give the place of the hub's file in its data folder."""
     return folder / "hub.db"
+
+
+def _counts(chain: Chain) -> Counter[str]:
+    return Counter(frames=chain.frames, frames_late=chain.late, frames_too_late=chain.too_late, visits=chain.made)

@@ -110,15 +110,15 @@ class Speaker:
         self._links[1].publish(self._voice.topic("live"), self._voice.payload(LIVE, live, at_s), retain=True)
 
     def _health(self, now_s: float, at_s: float, own_drops: dict[str, int]) -> Health:
-        intake, chain, outbox = self._intake, self._keeper.chain, self._outbox
+        intake, counts, outbox = self._intake, self._keeper.counts, self._outbox
         oldest_s = outbox.oldest_at_s
         counters = {
             "batches": intake.batches,
             "batches_duplicate": intake.duplicates,
             "other_element_tables": intake.other_tables,
-            "frames": chain.frames,
-            "frames_late": chain.late,
-            "visits": chain.made,
+            "frames": counts["frames"],
+            "frames_late": counts["frames_late"],
+            "visits": counts["visits"],
             "resumed_entries": self._keeper.resumed,
             "visits_restart": self._keeper.abandoned,
             "outbox_resent": self._uplink.resent,
@@ -130,7 +130,7 @@ class Speaker:
         }
         drops = {
             "batches_lost": intake.lost,
-            "frames_too_late": chain.too_late,
+            "frames_too_late": counts["frames_too_late"],
             "outbox_rows": outbox.lost,
             **{reason.value: n for reason, n in intake.drops.items()},
             **own_drops,

@@ -149,3 +149,17 @@ def test_live_figures_are_undefined_with_a_reason_where_nobody_listened() -> Non
     assert {value.value for value in live.values()} == {None}
     assert live["occupancy"].reason == "no probe listens now"
     assert live["footfall_today"].reason == "no probe listened today"
+
+
+def test_counts_are_since_the_start_however_many_lives(tmp_path: Path) -> None:
+    one, outbox = keeper(tmp_path)
+    run(one, outbox, 0, 300)
+    frames, open_visits = one.counts["frames"], len(one.chain.open_visits())
+    made = one.counts["visits"]
+    assert frames > 0
+    assert open_visits > 0
+    one.flush(SPAN, "two", AT_S + 9000)
+    assert one.counts["frames"] == frames
+    assert one.counts["visits"] == made + open_visits
+    assert one.chain.frames == 0
+    outbox.close()
