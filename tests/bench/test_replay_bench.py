@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import scapy.layers.dot11  # noqa: F401 (rdpcap needs it to dissect)
+from scapy.utils import rdpcap
 
 from hostkit.hub.replay import ReplaySettings, replay
 from hostkit.hub.report import report
@@ -48,9 +50,7 @@ def replay_cpu_s(paths: Sequence[Path]) -> float:
 
 
 def scapy_cpu_s(paths: Sequence[Path]) -> float:
-    utils = pytest.importorskip("scapy.utils")
-    pytest.importorskip("scapy.layers.dot11")
-    return cpu_s(lambda: [utils.rdpcap(str(path)) for path in paths])
+    return cpu_s(lambda: [rdpcap(str(path)) for path in paths])
 
 
 def peak_mb(*paths: Path) -> float:

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from hostkit.io.broker import find_mosquitto
 from tests.cli.command import COMMAND, ROOT, footfall, refused
 
 FIGURES = {"footfall", "visitors", "passersby", "dwell_mean", "dwell_median", "occupancy", "conversion_rate"}
 BROKERS = [
-    pytest.param("mosquitto", marks=pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")),
+    pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")),
     "amqtt",
 ]
 

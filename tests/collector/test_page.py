@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from playwright import sync_api as playwright
 
 from hostkit.collector.api import Api
 from hostkit.collector.ingest import Ingest
@@ -17,7 +18,6 @@ from hostkit.io.webserver import WebServer, parse_listen
 from hostkit.model import Provenance
 from tests.collector.shop import HubVoice, Shop, day, simulated
 
-playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.needs("chromium")
 
 SIZES = {"phone": (390, 844), "desktop": (1440, 900)}

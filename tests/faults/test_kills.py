@@ -8,17 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hostkit.io.broker import find_mosquitto
 from hostkit.sim.demo import DemoSettings
 from tests.faults.chain import run
 
 SOAK_S = float(os.environ.get("FOOTFALL_SOAK", "0"))
 HOURS = 1.0
 SEED = int(os.environ.get("FOOTFALL_SEED", "11"))
-BROKERS = [
-    pytest.param("mosquitto", marks=pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")),
-    pytest.param("amqtt", marks=pytest.mark.skipif(not SOAK_S, reason="both brokers in the long run: scripts/soak")),
-]
+BROKERS = [pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")), *(["amqtt"] if SOAK_S else [])]
 
 
 def settings(broker: str, duration_s: float, hours: float) -> DemoSettings:

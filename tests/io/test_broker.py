@@ -1,6 +1,5 @@
 """Both brokers as the demo starts them: private, on a free port, back after SIGKILL on the same one."""
 
-import importlib.util
 import socket
 import stat
 import subprocess
@@ -13,12 +12,12 @@ import paho.mqtt.client as paho
 import pytest
 
 from hostkit.errors import PeerError, UsageError
-from hostkit.io.broker import BrokerPlan, find_mosquitto, plan_broker
+from hostkit.io.broker import BrokerPlan, plan_broker
 from hostkit.io.process import Child
 
 KINDS = [
-    pytest.param("mosquitto", marks=pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")),
-    pytest.param("amqtt", marks=pytest.mark.skipif(importlib.util.find_spec("amqtt") is None, reason="no amqtt")),
+    pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")),
+    "amqtt",
 ]
 
 
@@ -90,7 +89,7 @@ def test_comes_back_on_its_port_after_sigkill(running: tuple[BrokerPlan, Child])
     left(connected(plan, "again"))
 
 
-@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
+@pytest.mark.needs("mosquitto")
 def test_mosquitto_finds_its_persistence_again(tmp_path: Path) -> None:
     plan = plan_broker(tmp_path / "broker", kind="mosquitto")
     child = Child("broker", plan.argv, tmp_path)

@@ -3,7 +3,6 @@
 import csv
 import filecmp
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -174,8 +173,7 @@ def test_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_unwritable_place_is_one_line(world: Simulation, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(StorageError, match="Permission denied"):
-        export(world, tmp_path / "shop")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match=r"Not a directory|File exists"):
+        export(world, tmp_path / "file" / "shop")
