@@ -32,6 +32,8 @@ MAX_QUEUED = 1000  # unacknowledged QoS 1 publications
 MAX_IN_FLIGHT = 20  # mosquitto's own default towards us
 INBOX_ITEMS = 2000
 _PLAIN_PORT, _TLS_PORT = 1883, 8883
+CLOSED = "the broker closed the connection without an answer"
+CLOSED_TLS = f"{CLOSED}; it may not accept our certificate: check cert and key"
 _TLS_OPTIONS = {"ca", "cert", "key"}
 
 
@@ -172,6 +174,7 @@ class Client:
         self._inbox = inbox
         self._subscriptions = subscriptions
         self._state_topic = state_topic
+        self._answered = False  # by the broker, on the present connection
         self._keep_alive_s = keep_alive_s
         self._connection = 0
         self._session = False
@@ -243,10 +246,12 @@ class Client:
     def _run(self) -> None:
         wait_s = FIRST_WAIT_S
         while not self._stopping.is_set():
-            before = self._connection
+            before, self._answered = self._connection, False
             try:
                 self._paho.connect(self.url.host, self.url.port, keepalive=self._keep_alive_s)
                 self._paho.loop_forever()
+                if not self._answered and not self._stopping.is_set():
+                    self._down(CLOSED_TLS if self.url.tls else CLOSED)
             except (OSError, ValueError) as error:  # ValueError: paho's own word for a socket that went away
                 self._down(getattr(error, "strerror", None) or str(error) or type(error).__name__)
             wait_s = FIRST_WAIT_S if self._connection > before else min(2 * wait_s, LONGEST_WAIT_S)
@@ -256,6 +261,7 @@ class Client:
     def _on_connect(
         self, client: paho.Client, _: object, flags: paho.ConnectFlags, reason: ReasonCode, __: Properties | None
     ) -> None:
+        self._answered = True
         if reason.is_failure:
             self._down(str(reason))
             return
