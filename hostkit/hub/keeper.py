@@ -207,9 +207,10 @@ class Keeper:
         mode, grain_s = self._site.privacy.mode, self._site.privacy.time_grain_s
         if mode is not PrivacyMode.ANONYMOUS_5MIN:
             data = Visits(time_grain_s=grain_s, privacy_mode=mode, rows=rows_of_visits(visits, grain_s))
+            told_s = at_s - at_s % grain_s  # when a message was made must not tell when its visits ended
             self._outbox.put(
                 int(at_s),
-                lambda seq: encode(VISITS, self._voice.compose(VISITS, data, at_s, boot=self._outbox.boot, seq=seq)),
+                lambda seq: encode(VISITS, self._voice.compose(VISITS, data, told_s, boot=self._outbox.boot, seq=seq)),
             )
         self._committed += len(visits)
         rows = [(visit.end_s.hi, _visit_encoder.encode(visit)) for visit in visits]

@@ -163,3 +163,14 @@ def test_counts_are_since_the_start_however_many_lives(tmp_path: Path) -> None:
     assert one.counts["visits"] == made + open_visits
     assert one.chain.frames == 0
     outbox.close()
+
+
+def test_the_time_of_a_message_is_no_finer_than_the_grain_of_its_rows(tmp_path: Path) -> None:
+    one, outbox = keeper(tmp_path)
+    run(one, outbox, 0, 300)
+    one.flush(SPAN, "two", AT_S + 9001.5)
+    outbox.commit()
+    messages = [VISITS.decoder.decode(payload) for _, payload in outbox.waiting(0, 10_000)]
+    assert messages
+    assert all(message.time.timestamp() % message.data.time_grain_s == 0 for message in messages)
+    outbox.close()
