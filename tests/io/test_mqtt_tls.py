@@ -42,7 +42,6 @@ class Authority:
     def _write(self, name: str, data: bytes) -> Path:
         path = self._folder / name
         path.write_bytes(data)
-        path.chmod(0o644)  # mosquitto gives up root and must still read its key
         return path
 
 
@@ -66,10 +65,7 @@ def _certificate(
 
 @pytest.fixture
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("tls")
-    for above in (made, *made.parents[:2]):
-        above.chmod(0o755)  # for the account mosquitto changes to
-    return made
+    return tmp_path_factory.mktemp("tls")
 
 
 @pytest.fixture
@@ -87,6 +83,7 @@ def broker(folder: Path, authority: Authority) -> Iterator[Mosquitto]:
         "require_certificate true",
         "use_identity_as_username true",
         "tls_version tlsv1.2",
+        "user root",  # started by root, it would give up root and could not read a test's folder
     )
     broker = Mosquitto(folder, lines=lines).start()
     yield broker
