@@ -1,43 +1,34 @@
 """The `footfall` command: finds command families, turns expected errors into one line and an exit code."""
 
-import importlib
 import sys
+from types import MappingProxyType
 from typing import NoReturn
 
 import click
 
 from hostkit import __version__
+from hostkit.cli.lazy import LazyGroup
 from hostkit.errors import ExitCode, HostkitError
 
-# Loaded only when named: a Pi needs a second to import the plotting library.
-COMMANDS = {
-    "collector": "hostkit.cli.collector",
-    "contract": "hostkit.cli.contract",
-    "demo": "hostkit.cli.demo",
-    "hub": "hostkit.cli.hub",
-    "replay": "hostkit.cli.replay",
-    "simulate": "hostkit.cli.simulate",
-    "watch": "hostkit.cli.watch",
-}
+
+class Families(LazyGroup):
+    """Every command family."""
+
+    modules = MappingProxyType(
+        {
+            "collector": "hostkit.cli.collector",
+            "contract": "hostkit.cli.contract",
+            "demo": "hostkit.cli.demo",
+            "evaluate": "hostkit.cli.evaluate",
+            "hub": "hostkit.cli.hub",
+            "replay": "hostkit.cli.replay",
+            "simulate": "hostkit.cli.simulate",
+            "watch": "hostkit.cli.watch",
+        }
+    )
 
 
-class LazyGroup(click.Group):
-    """A click group whose commands are imported when they are asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name every command, without importing any."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of `cmd_name` and return the command it defines under the same name."""
-        if cmd_name not in COMMANDS:
-            return None
-        command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Families, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="footfall")
 def cli() -> None:
     """Measure how people move through shops from the radio their phones already emit."""

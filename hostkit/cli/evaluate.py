@@ -1,0 +1,18 @@
+"""`footfall evaluate`: finds the evaluations. No logic: they are in hostkit.evaluate."""
+
+from types import MappingProxyType
+
+import click
+
+from hostkit.cli.lazy import LazyGroup
+
+
+class Evaluations(LazyGroup):
+    """Everything that can be scored."""
+
+    modules = MappingProxyType[str, str]({})
+
+
+@click.group(cls=Evaluations)
+def evaluate() -> None:
+    """Score the product's methods on your own data, beside the baselines people know."""
