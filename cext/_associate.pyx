@@ -246,6 +246,19 @@ cdef class Tracker:
             r[i] = TrackRow(self.track[i].first_us, self.track[i].last_us, self.track[i].scans, self.track[i].hours)
         return rows
 
+    def tracks_of(self, const uint64_t[::1] device_keys):
+        """The track of each address (N,), -1 for one of which no burst has closed yet."""
+        tracks = np.empty(device_keys.shape[0], np.int64)
+        cdef int64_t[::1] t = tracks
+        cdef Py_ssize_t i
+        cdef uint32_t at, mask = self.table_size - 1
+        for i in range(device_keys.shape[0]):
+            at = <uint32_t>device_keys[i] & mask
+            while self.table[at].used and self.table[at].key != device_keys[i]:
+                at = (at + 1) & mask
+            t[i] = self.table[at].track if self.table[at].used else NONE
+        return tracks
+
     def feed(self, const Sighting[::1] sightings):
         """Take time-ordered sightings (N,); return `(bursts (M,), rssi_dbm (M, probes), frames (M, probes))`.
 

@@ -175,6 +175,8 @@ cdef class Reader(Container):
     cdef int64_t newest_us
     cdef Seen seen[SEEN_FRAMES]
     cdef Tally tally
+    cdef const uint8_t *kept  # the frame of the row read last
+    cdef size_t kept_size
 
     def __init__(self, data, bytes key):
         load_key(&self.key, key)
@@ -191,6 +193,16 @@ cdef class Reader(Container):
             (t.packets, t.frames, t.malformed, t.retries, t.randomised, t.cut, t.backwards, self.truncated),
             tuple([t.skipped[reason] for reason in range(<int>SKIP_COUNT)]),
         )
+
+    @property
+    def last_elements(self):
+        """Element bytes of the frame of the row read last, SSID included, and whether its address names a group."""
+        cdef size_t header = 24
+        if self.kept == NULL:
+            return b"", False
+        if self.kept[1] & 0x80:
+            header = min(<size_t>28, self.kept_size)  # +HTC
+        return self.kept[header : self.kept_size], self.kept[10] & 1 == 1
 
     def read(self, int64_t max_frames):
         """Give the next rows as an array of FRAME, at most `max_frames`; fewer at the end or before a fault."""
@@ -277,6 +289,8 @@ cdef class Reader(Container):
             return self.skip(SKIP_NO_RSSI)
         if not packet.has_time:
             return self.skip(SKIP_NO_TIME)
+        self.kept = header + length
+        self.kept_size = end - length
         fill_row(row, &probe)
         row.time_us = packet.time_us
         row.rssi_dbm = <int8_t>header[layout.rssi]

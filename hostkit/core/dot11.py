@@ -134,6 +134,19 @@ _DAMAGE = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Opened:
+    """One kept frame: its row (1,), the index of its packet in the capture, its elements, SSID included.
+
+    `group_address`: the transmitter address has the group bit, which no station's has (IEEE 802-2014, 8.2.2).
+    """
+
+    packet: int
+    rows: NDArray[np.void]
+    elements: bytes
+    group_address: bool
+
+
 class CaptureReader:
     """Reads a pcap or pcapng capture of link type 127 (radiotap) from memory, front to back.
 
@@ -155,6 +168,14 @@ class CaptureReader:
         if not len(rows):
             self._refuse_fault()
         return rows
+
+    def read_opened(self) -> "Opened | None":
+        """Give the next row and what only evaluations may know of its frame; None at the end."""
+        rows = self.read(1)
+        if not len(rows):
+            return None
+        elements, group_address = self._reader.last_elements
+        return Opened(packet=self._reader.packets - 1, rows=rows, elements=elements, group_address=group_address)
 
     @property
     def counts(self) -> CaptureCounts:

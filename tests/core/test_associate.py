@@ -207,6 +207,21 @@ def tracks_by_key(rows: NDArray[np.void]) -> dict[tuple[int, int], set[int]]:
     return {(min(times), len(times)): times for times in found.values()}
 
 
+def test_the_track_of_each_address_can_be_asked() -> None:
+    rows, it = crowd(1), tracker()
+    bursts, _, _ = run(it, rows)
+    keys = np.unique(rows["device_key"])
+    found = it.tracks_of(keys)
+    assert set(found.tolist()) == set(bursts["track"].tolist())
+    for track in np.unique(found):
+        mine = rows[np.isin(rows["device_key"], keys[found == track])]
+        assert set(bursts["first_us"][bursts["track"] == track]) <= set(mine["time_us"])
+    unheard = np.array([keys.max() + np.uint64(1)])
+    assert it.tracks_of(unheard).tolist() == [-1]
+    it.feed(rows_of(sighting(rows["time_us"][-1] / 1e6 + 100, int(unheard[0]))))
+    assert it.tracks_of(unheard).tolist() == [-1]
+
+
 def test_an_unrelated_class_changes_no_other_track() -> None:
     rows, others = crowd(6), crowd(7)
     others["fingerprint"] += 50_000

@@ -37,6 +37,22 @@ def read_one(header: bytes, body: bytes | None = None) -> tuple[np.ndarray, Capt
     return read(b.pcap([Packet(data=header + (frame() if body is None else body))]))
 
 
+def test_one_frame_at_a_time_is_opened_and_numbered() -> None:
+    body = phone_elements(ssid=b"home")
+    own, group = probe_request(body), bytearray(probe_request(body, sequence=9))
+    group[10] |= 1
+    beacon = b"\x80\0" + own[2:]
+    controlled = bytes([own[0], own[1] | 0x80]) + own[2:24] + b"\1\2\3\4" + body
+    sent = [beacon, own, beacon, bytes(group), controlled]
+    reader = CaptureReader(b.pcap([Packet(data=heard(one)) for one in sent]), KEY)
+    opened = []
+    while one := reader.read_opened():
+        opened.append((one.packet, one.elements, one.group_address, int(one.rows["sequence"][0])))
+    sequence = int(parse_frames(own, np.zeros(1, np.int64), np.array([len(own)]), KEY)["sequence"][0])
+    assert opened == [(1, body, False, sequence), (3, body, True, 9), (4, body, False, sequence)]
+    assert reader.counts.packets == 5
+
+
 # ---- containers ----
 
 CONTAINERS: dict[str, Callable[[list[Packet]], bytes]] = {
