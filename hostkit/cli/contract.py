@@ -1,30 +1,37 @@
-"""`footfall contract`: shows the published contract. No logic: the data is in hostkit.contract."""
+"""`footfall contract`: shows the contract, checks messages, tells changes. No logic: it is in hostkit.contract."""
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
 
 import click
 import msgspec
 
 from hostkit import contract as published
-from hostkit.errors import UsageError
+from hostkit.cli.text import emit, remark
+from hostkit.contract.check import refusal, split_line
+from hostkit.contract.codec import MAX_MESSAGE_BYTES
+from hostkit.contract.diff import Change, differences
+from hostkit.errors import ExitCode, InputError, UsageError
 
 
 @click.group()
 def contract() -> None:
-    """Show what probes, hubs and collectors agree on."""
+    """Show what probes, hubs and collectors agree on, check messages against it, and tell what a change breaks."""
 
 
 @contract.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def show(name: str | None, as_json: bool) -> None:
-    """List topics and names, or print one: a schema, `kpi-dictionary`, `wire` or `site-toml`.
+    """List topics and names, or print one: a schema, a text or the `kpi-dictionary`.
 
     \b
     Examples:
       footfall contract show
       footfall contract show visits
+      footfall contract show reference
       footfall contract show kpi-dictionary --json
     """
     if name is None:
@@ -38,6 +45,66 @@ def show(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(published.text(name)) if as_json else published.text(name))
     else:
         raise UsageError(f"{name!r} is not part of the contract", where="contract show", next_step=f"use {_names()}")
+
+
+@contract.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--topic", help="The topic FILE was published on; without it FILE has lines `topic payload`.")
+@click.option("--json", "as_json", is_flag=True, help="Print one object instead of lines.")
+def validate(file: BinaryIO, topic: str | None, as_json: bool) -> None:
+    """Check messages: one file with its --topic, or lines as `mosquitto_sub -v` prints them (- for standard input).
+
+    Exit code 0: all keep the contract; 6: some break it.
+
+    \b
+    Examples:
+      mosquitto_sub -v -t 'footfall/v1/#' -C 100 | footfall contract validate -
+      footfall contract validate visits.json --topic footfall/v1/acme/shop-12/hub/visits
+    """
+    messages, refused = 0, []
+    for number, line in enumerate([file.read(MAX_MESSAGE_BYTES + 1)] if topic else file, 1):
+        name, payload = (topic, line) if topic else split_line(line)
+        messages += 1
+        fault = refusal(name, payload)
+        if fault:
+            refused.append({"line": number, "where": fault.where, "what": fault.what})
+            remark(str(fault) if topic else f"line {number}: {fault}")
+    totals = {"messages": messages, "refused": len(refused)}
+    emit(_dump({**totals, "faults": refused}) + "\n" if as_json else f"{messages} messages, {len(refused)} refused\n")
+    if refused:
+        raise click.exceptions.Exit(ExitCode.PEER)
+
+
+@contract.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print a list of changes instead of lines.")
+def diff(old: Path, as_json: bool) -> None:
+    """Tell what changed since OLD, an earlier `footfall contract show asyncapi`, and whether it breaks clients.
+
+    Exit code 0: nothing breaks; 6: clients must change.
+
+    \b
+    Examples:
+      footfall contract show asyncapi > contract-0.1.yaml     # at the earlier version
+      footfall contract diff contract-0.1.yaml                # at the later one
+    """
+    changes = sorted(_differences(old), key=lambda change: not change.breaks)
+    breaking = sum(change.breaks for change in changes)
+    lines = [f"{'BREAKS' if change.breaks else 'fits  '}  {change.where}: {change.what}\n" for change in changes]
+    emit(_dump(changes) + "\n" if as_json else "".join(lines) + f"{len(changes)} changes, {breaking} break clients\n")
+    if breaking:
+        raise click.exceptions.Exit(ExitCode.PEER)
+
+
+def _differences(old: Path) -> tuple[Change, ...]:
+    next_step = "give what `footfall contract show asyncapi` printed at the earlier version"
+    try:
+        document = json.loads(old.read_text("utf-8"))
+        return differences(document, json.loads(published.text("asyncapi")))
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=str(old), next_step="check the path") from error
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise InputError("is no AsyncAPI document of ours", where=str(old), next_step=next_step) from error
 
 
 def _names() -> str:

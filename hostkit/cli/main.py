@@ -37,9 +37,8 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; expected errors print one line to stderr and exit with their documented code."""
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
+        # A command that ends with click's Exit comes back as its exit code, others as None.
+        sys.exit(cli(standalone_mode=False) or ExitCode.OK)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -49,4 +48,3 @@ def main() -> NoReturn:
     except HostkitError as error:
         click.echo(f"footfall: {error}", err=True)
         sys.exit(error.exit_code)
-    sys.exit(ExitCode.OK)

@@ -25,7 +25,7 @@ __all__ = [
     "topics",
 ]
 
-TEXTS = ("wire", "site-toml")
+TEXTS = {"wire": "wire.md", "site-toml": "site-toml.md", "reference": "reference.md", "asyncapi": "asyncapi.yaml"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +64,8 @@ def schema(name: str) -> dict[str, object]:
 
 
 def text(name: str) -> str:
-    """Read one of TEXTS, Markdown: the wire format or the keys of site.toml."""
-    return _read(f"{name}.md")
+    """Read one of TEXTS: wire format, keys of site.toml, page of topics and messages, AsyncAPI document."""
+    return _read(TEXTS[name])
 
 
 def _read(path: str) -> str:

@@ -1,4 +1,6 @@
-"""Writes schema/*.json from the message types: `python -m hostkit.contract.generate`. Keeps the examples in them.
+"""Writes what follows from types and topics.toml: schema/*.json, asyncapi.yaml, reference.md.
+
+Run `python -m hostkit.contract.generate`. Examples in the schemas are kept.
 
 A test fails while a file differs from what this would write. Examples are written by hand into the files.
 """
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from hostkit.contract import schema, schema_names
+from hostkit.contract import asyncapi, reference, schema, schema_names
 from hostkit.contract.codec import KINDS, TYPE_PREFIX
 from hostkit.contract.messages import SUPPRESSED, State
 from hostkit.model import PrivacyMode
@@ -80,11 +82,13 @@ def _fold(node: object) -> None:
 
 
 def main() -> None:
-    """Write every schema beside this file."""
+    """Write every generated file beside this one."""
     folder = Path(__file__).with_name("schema")
     for name in ("state", *KINDS):
         examples = schema(name).get("examples", []) if name in schema_names() else []
         (folder / f"{name}.json").write_text(dump(build(name, examples)), "utf-8")
+    folder.with_name("asyncapi.yaml").write_text(dump(asyncapi.build()), "utf-8")
+    folder.with_name("reference.md").write_text(reference.build(), "utf-8")
 
 
 if __name__ == "__main__":
