@@ -13,11 +13,13 @@ cdef extern from "locate_grid.h" nogil:
         const float *log_prior
         const float *x
         const float *floors
+        const float *inv_sigma
+        const float *link_var
         const float *member
         const int32_t *span
         float *scratch
         int32_t probes, rows, stride, layers
-        float y0, cell, power_var, silent_var
+        float y0, cell, power_var
         int32_t nodes
         float *node_db
         float *node_weight
@@ -48,6 +50,7 @@ cdef float MAX_RSSI_DBM = 20.0
 cdef class Grid:
     """Expected RSSI per probe and cell, with priors and polygons, all float32 and kept by reference.
 
+    link_var (K,) in dB², or 1 with inv_sigma (K, rows, stride), None: alike everywhere;
     expected_dbm (K, rows, stride), log_prior (rows, stride), x_m (stride,), floors_dbm (K,), member (L, rows, stride),
     span (L, 2) in vectors of 8 cells, node_db and node_weight (Q,) the quadrature
     over transmit power; Q = 0: Gaussian links.
@@ -55,7 +58,7 @@ cdef class Grid:
 
     cdef grid_t grid
     cdef object arrays
-    cdef float link_var, shared
+    cdef float shared
 
     def __init__(
         self,
@@ -67,7 +70,8 @@ cdef class Grid:
         const float[::1] floors_dbm,
         const float[:, :, ::1] member,
         const int32_t[:, ::1] span,
-        float sigma_db,
+        const float[::1] link_var,
+        const float[:, :, ::1] inv_sigma,
         float shared,
         float power_sigma_db,
         const float[::1] node_db,
@@ -75,13 +79,21 @@ cdef class Grid:
     ):
         cdef Py_ssize_t i
         check_grid(expected_dbm, log_prior, x_m, floors_dbm, member, span)
+        if link_var.shape[0] != floors_dbm.shape[0] or inv_sigma is not None and (
+            inv_sigma.shape[0] != expected_dbm.shape[0]
+            or inv_sigma.shape[1] != expected_dbm.shape[1]
+            or inv_sigma.shape[2] != expected_dbm.shape[2]
+        ):
+            raise ValueError("link_var and inv_sigma need the probes and cells of the map")
         if node_db.shape[0] > GRID_MAX_NODES or node_weight.shape[0] != node_db.shape[0]:
             raise ValueError("too many power nodes")
-        self.arrays = (expected_dbm, log_prior, x_m, floors_dbm, member, span)
+        self.arrays = (expected_dbm, log_prior, x_m, floors_dbm, member, span, link_var, inv_sigma)
         self.grid.map = &expected_dbm[0, 0, 0]
         self.grid.log_prior = &log_prior[0, 0]
         self.grid.x = &x_m[0]
         self.grid.floors = &floors_dbm[0]
+        self.grid.link_var = &link_var[0]
+        self.grid.inv_sigma = &inv_sigma[0, 0, 0] if inv_sigma is not None else NULL
         self.grid.member = &member[0, 0, 0]
         self.grid.span = &span[0, 0]
         self.grid.scratch = NULL
@@ -90,8 +102,7 @@ cdef class Grid:
         self.grid.stride = <int32_t>expected_dbm.shape[2]
         self.grid.layers = <int32_t>member.shape[0]
         self.grid.y0, self.grid.cell = y0_m, cell_m
-        self.link_var, self.shared = sigma_db * sigma_db, shared
-        self.grid.silent_var, self.grid.power_var = self.link_var, power_sigma_db * power_sigma_db
+        self.shared, self.grid.power_var = shared, power_sigma_db * power_sigma_db
         self.grid.nodes = <int32_t>node_db.shape[0]
         for i in range(node_db.shape[0]):
             self.grid.node_db[i], self.grid.node_weight[i] = node_db[i], node_weight[i]
@@ -177,7 +188,7 @@ cdef class Grid:
                 n = max(<int32_t>frames[k], 1) if frames != NULL else 1
                 burst.heard_probe[burst.heard] = k
                 burst.rssi[burst.heard] = value
-                burst.weight[burst.heard] = 1.0 / (self.link_var * (self.shared + (1.0 - self.shared) / n))
+                burst.weight[burst.heard] = 1.0 / (self.grid.link_var[k] * (self.shared + (1.0 - self.shared) / n))
                 burst.heard += 1
         if self.grid.nodes and burst.heard > GRID_MAX_ROBUST:
             keep_loudest(burst)

@@ -36,13 +36,14 @@ typedef struct {
     const float *log_prior; /* [cells], very negative where nobody can be */
     const float *x;         /* [stride] centre of each column, m, relative to the middle of the grid */
     const float *floors;    /* [probes] weakest RSSI heard, dBm */
+    const float *inv_sigma; /* [probes][cells] 1 / sigma of a link, 1/dB, where it differs by cell; else NULL */
+    const float *link_var;  /* [probes] variance of one link, dB^2; 1 with inv_sigma */
     const float *member;    /* [layers][cells] share of a cell inside a polygon */
     const int32_t *span;    /* [layers][2] first and one past the last vector of 8 cells a polygon touches */
     float *scratch;         /* [cells], the caller's */
     int32_t probes, rows, stride, layers;
     float y0, cell;         /* centre of the first row, pitch, m */
     float power_var;        /* variance of transmit power between devices, dB^2; 0: known */
-    float silent_var;       /* variance of one link, dB^2 */
     int32_t nodes;          /* 0: Gaussian links; else quadrature nodes over the transmit power */
     float node_db[GRID_MAX_NODES], node_weight[GRID_MAX_NODES];
 } grid_t;
@@ -113,15 +114,101 @@ GRID_INLINE vf grid_phi(vf t) {
     return grid_select(t < grid_splat(0.0f), one - high, high);
 }
 
-/* log P(the silent probes stayed silent | cell), the device's power being normal around power_mean given the heard ones. */
-GRID_INLINE vf grid_log_silence(const grid_t *grid, const grid_burst_t *burst, int32_t cell, vf power_mean, float inv_sd) {
+/* The links of one burst with every number repeated in all lanes: compilers broadcast scalars badly in loops. */
+typedef struct {
+    const float *row[GRID_MAX_PROBES], *inv_sigma[GRID_MAX_PROBES];
+    vf rssi[GRID_MAX_PROBES], weight[GRID_MAX_PROBES];
+    vf root[GRID_MAX_ROBUST]; /* 1 / (sqrt(3) scale) of a Student-t link */
+    float total;              /* sum of the weights */
+} grid_links_t;
+
+/* Residuals of one vector of cells: sums over the links, and what a Student-t link needs. */
+typedef struct {
+    vf quad, pull, total;                                /* sum w r^2, w r, w */
+    vf log_scale;                                        /* sum log 1 / sigma, 0 without inv_sigma */
+    vf residual[GRID_MAX_ROBUST], root[GRID_MAX_ROBUST]; /* dB, 1/dB */
+} grid_sums_t;
+
+GRID_INLINE void grid_spread(const grid_t *grid, const grid_burst_t *burst, int robust, grid_links_t *links) {
+    const size_t cells = (size_t)grid->rows * (size_t)grid->stride;
+    links->total = 0.0f;
+    for (int32_t i = 0; i < burst->heard; i++) {
+        links->row[i] = grid->map + (size_t)burst->heard_probe[i] * cells;
+        if (grid->inv_sigma) links->inv_sigma[i] = grid->inv_sigma + (size_t)burst->heard_probe[i] * cells;
+        links->rssi[i] = grid_splat(burst->rssi[i]);
+        links->weight[i] = grid_splat(burst->weight[i]);
+        links->total += burst->weight[i];
+        if (robust) links->root[i] = grid_splat(sqrtf(burst->weight[i] * (1.0f / 3.0f)));
+    }
+}
+
+/* robust and cellwise are constants where this is inlined; the caller keeps heard <= GRID_MAX_ROBUST if robust. */
+GRID_INLINE void grid_residuals(const grid_links_t *links, int32_t heard, int32_t cell, int robust, int cellwise,
+                                grid_sums_t *sums) {
+    const vf zero = grid_splat(0.0f);
+    vf quad = zero, pull = zero, total = zero, log_scale = zero, product = grid_splat(1.0f);
+    for (int32_t i = 0; i < heard; i++) {
+        vf r = links->rssi[i] - *(const vf *)(links->row[i] + cell), w = links->weight[i];
+        if (robust) sums->residual[i] = r, sums->root[i] = links->root[i];
+        if (cellwise) {
+            vf inverse = *(const vf *)(links->inv_sigma[i] + cell);
+            w *= inverse * inverse;
+            total += w;
+            product *= inverse;
+            if (robust) sums->root[i] *= inverse;
+            if ((i & 7) == 7) { /* eight factors of 0.01 to 10 keep the product a normal float */
+                log_scale += grid_log(product);
+                product = grid_splat(1.0f);
+            }
+        }
+        vf wr = w * r;
+        pull += wr;
+        quad += wr * r;
+    }
+    sums->quad = quad, sums->pull = pull, sums->total = total, sums->log_scale = zero;
+    if (cellwise) sums->log_scale = log_scale + grid_log(product);
+    else sums->total = grid_splat(links->total);
+}
+
+/* Log likelihood, up to a constant, of Gaussian links and a transmit power of mean power_db and variance power_var.
+ * Sherman-Morrison: the inverse of diag(1/w) + v * ones is diag(w) - v / (1 + v sum w) * w w'. */
+GRID_INLINE vf grid_log_gauss(const grid_sums_t *sums, vf power_db, vf power_var, vf keep, int cellwise) {
+    vf pull = sums->pull - power_db * sums->total;
+    vf quad = sums->quad - power_db * (sums->pull + pull);
+    vf value = grid_splat(-0.5f) * (quad - power_var * keep * (pull * pull));
+    if (cellwise) value += sums->log_scale + grid_splat(0.5f) * grid_log(keep);
+    return value;
+}
+
+/* The same of links with Student-t errors (3 degrees of freedom) at one transmit power: the reciprocal root of the
+ * density, 2^-60 of it. Where the product overflows a float the readings fit nowhere: density 0. */
+GRID_INLINE vf grid_student(const grid_sums_t *sums, vf power_db, int32_t heard) {
+    const vf one = grid_splat(1.0f);
+    vf product = one;
+    for (int32_t i = 0; i < heard; i++) {
+        vf r = (sums->residual[i] - power_db) * sums->root[i];
+        product *= one + r * r;
+    }
+    return grid_splat(0x1p60f) / product; /* keeps the square a normal float for products up to 2^122 */
+}
+
+/* log P(the silent probes stayed silent | cell), the device's power being normal with this mean and variance. */
+GRID_INLINE vf grid_log_silence(const grid_t *grid, const grid_burst_t *burst, int32_t cell, vf mean_db, vf var,
+                                int cellwise) {
     const vf one = grid_splat(1.0f);
     const size_t cells = (size_t)grid->rows * (size_t)grid->stride;
     vf sum = grid_splat(0.0f), product = one;
     for (int32_t i = 0; i < burst->silent; i++) {
-        const int32_t k = burst->silent_probe[i];
-        vf mean = *(const vf *)(grid->map + (size_t)k * cells + cell) + power_mean;
-        vf phi = grid_phi((grid_splat(grid->floors[k]) - mean) * grid_splat(inv_sd));
+        const size_t k = (size_t)burst->silent_probe[i];
+        vf mean = *(const vf *)(grid->map + k * cells + cell) + mean_db, inverse;
+        if (cellwise) {
+            vf s = one / *(const vf *)(grid->inv_sigma + k * cells + cell);
+            /* 1 / sqrt: the variance is at least 0.01 */
+            inverse = grid_splat(10.0f) * grid_exp(grid_splat(-0.5f) * grid_log(grid_splat(100.0f) * (s * s + var)));
+        } else {
+            inverse = grid_splat(1.0f / sqrtf(grid->link_var[k] + var[0]));
+        }
+        vf phi = grid_phi((grid_splat(grid->floors[k]) - mean) * inverse);
         product *= one - grid_splat(burst->listening[i]) * (one - phi);
         if ((i & 7) == 7) { /* eight factors of at least 0.01 keep the product a normal float */
             sum += grid_log(product);
@@ -131,96 +218,67 @@ GRID_INLINE vf grid_log_silence(const grid_t *grid, const grid_burst_t *burst, i
     return sum + grid_log(product);
 }
 
-/* The heard links of one burst with every number repeated in all lanes: compilers broadcast scalars badly in loops. */
-typedef struct {
-    const float *row[GRID_MAX_PROBES];
-    vf rssi[GRID_MAX_PROBES], weight[GRID_MAX_PROBES];
-    vf root[GRID_MAX_ROBUST];                   /* 1 / (sqrt(3) scale) of a Student-t link */
-    vf shift[GRID_MAX_NODES * GRID_MAX_ROBUST]; /* [nodes][heard] transmit power of a node in such units */
-    vf node_weight[GRID_MAX_NODES];
-    float shrink, inv_sd;
-} grid_links_t;
-
-/* Sherman-Morrison: the inverse of diag(1/w) + power_var * ones is diag(w) - shrink * w w'. */
-GRID_INLINE void grid_spread(const grid_t *grid, const grid_burst_t *burst, grid_links_t *links) {
-    float total = 0.0f;
-    for (int32_t i = 0; i < burst->heard; i++) {
-        links->row[i] = grid->map + (size_t)burst->heard_probe[i] * (size_t)(grid->rows * grid->stride);
-        links->rssi[i] = grid_splat(burst->rssi[i]);
-        links->weight[i] = grid_splat(burst->weight[i]);
-        total += burst->weight[i];
-    }
-    links->shrink = grid->power_var / (1.0f + grid->power_var * total);
-    links->inv_sd = 1.0f / sqrtf(grid->silent_var + links->shrink);
-    for (int32_t j = 0; j < grid->nodes; j++) {
-        links->node_weight[j] = grid_splat(grid->node_weight[j]);
-        for (int32_t i = 0; i < burst->heard; i++) {
-            const float root = sqrtf(burst->weight[i] * (1.0f / 3.0f));
-            links->root[i] = grid_splat(root);
-            links->shift[j * burst->heard + i] = grid_splat(grid->node_db[j] * root);
-        }
-    }
-}
-
-/* Log likelihood, up to a constant, of links with Student-t errors (3 degrees of freedom), summed over the power nodes.
- * scaled: residual * root. Where the product overflows a float the readings fit nowhere: density 0. */
-GRID_INLINE vf grid_log_student(const grid_links_t *links, const vf *scaled, int32_t heard, int32_t nodes) {
-    const vf one = grid_splat(1.0f), large = grid_splat(0x1p60f);
-    const vf *shift = links->shift;
-    vf sum = grid_splat(0.0f);
-    for (int32_t j = 0; j < nodes; j++, shift += heard) {
-        vf product = one;
-        for (int32_t i = 0; i < heard; i++) {
-            vf r = scaled[i] - shift[i];
-            product *= one + r * r;
-        }
-        vf inverse = large / product; /* keeps the square a normal float for products up to 2^122 */
-        sum += links->node_weight[j] * inverse * inverse;
-    }
-    return grid_log(sum);
-}
-
-/* Unnormalised log posterior of every cell into scratch; gives its maximum. */
-GRID_CLONES
-static float grid_log_posterior(const grid_t *grid, const grid_burst_t *burst) {
-    const int32_t cells = grid->rows * grid->stride, heard = burst->heard, nodes = grid->nodes;
-    grid_links_t links;
-    grid_spread(grid, burst, &links);
-    const vf half = grid_splat(0.5f), shrink = grid_splat(links.shrink);
-    vf most = grid_splat(-INFINITY), scaled[GRID_MAX_ROBUST];
-    for (int32_t cell = 0; cell < cells; cell += GRID_LANES) {
-        vf quad = grid_splat(0.0f), pull = quad;
-        for (int32_t i = 0; i < heard; i++) {
-            vf r = links.rssi[i] - *(const vf *)(links.row[i] + cell);
-            vf wr = links.weight[i] * r;
-            pull += wr;
-            quad += wr * r;
-            if (nodes) scaled[i] = r * links.root[i]; /* the caller keeps heard <= GRID_MAX_ROBUST then */
-        }
-        vf value = *(const vf *)(grid->log_prior + cell);
-        if (nodes) value += grid_log_student(&links, scaled, heard, nodes);
-        else value -= half * (quad - shrink * pull * pull);
-        if (burst->silent) value += grid_log_silence(grid, burst, cell, shrink * pull, links.inv_sd);
-        *(vf *)(grid->scratch + cell) = value;
-        most = grid_select(value > most, value, most);
-    }
+GRID_INLINE float grid_top(vf most) {
     float top = most[0];
     for (int i = 1; i < GRID_LANES; i++) top = most[i] > top ? most[i] : top;
     return top;
 }
 
-/* Turns scratch into weights exp(value - top) and gives their sum; fix holds the moments about the grid's middle. */
+GRID_INLINE vf grid_keep(const grid_sums_t *sums, vf power_var) {
+    return grid_splat(1.0f) / (grid_splat(1.0f) + power_var * sums->total);
+}
+
+GRID_INLINE float grid_burst_posterior(const grid_t *grid, const grid_burst_t *burst, int robust, int cellwise) {
+    const int32_t cells = grid->rows * grid->stride, heard = burst->heard, nodes = grid->nodes;
+    const vf power_var = grid_splat(grid->power_var), zero = grid_splat(0.0f);
+    grid_links_t links;
+    grid_sums_t sums;
+    grid_spread(grid, burst, robust, &links);
+    sums.total = grid_splat(links.total);
+    vf most = grid_splat(-INFINITY), keep = grid_keep(&sums, power_var), weight[GRID_MAX_NODES], node[GRID_MAX_NODES];
+    for (int32_t j = 0; j < nodes; j++) node[j] = grid_splat(grid->node_db[j]), weight[j] = grid_splat(grid->node_weight[j]);
+    for (int32_t cell = 0; cell < cells; cell += GRID_LANES) {
+        vf value = *(const vf *)(grid->log_prior + cell);
+        grid_residuals(&links, heard, cell, robust, cellwise, &sums);
+        if (cellwise) keep = grid_keep(&sums, power_var);
+        if (robust) {
+            vf density = zero;
+            for (int32_t j = 0; j < nodes; j++) {
+                vf root = grid_student(&sums, node[j], heard);
+                density += weight[j] * root * root;
+            }
+            value += grid_log(density) + sums.log_scale;
+        } else {
+            value += grid_log_gauss(&sums, zero, power_var, keep, cellwise);
+        }
+        if (burst->silent) {
+            vf var = power_var * keep;
+            value += grid_log_silence(grid, burst, cell, var * sums.pull, var, cellwise);
+        }
+        *(vf *)(grid->scratch + cell) = value;
+        most = grid_select(value > most, value, most);
+    }
+    return grid_top(most);
+}
+
+/* Unnormalised log posterior of every cell into scratch; gives its maximum. */
 GRID_CLONES
-static double grid_moments(const grid_t *grid, float top, grid_fix_t *fix) {
+static float grid_log_posterior(const grid_t *grid, const grid_burst_t *burst) {
+    if (grid->inv_sigma)
+        return grid->nodes ? grid_burst_posterior(grid, burst, 1, 1) : grid_burst_posterior(grid, burst, 0, 1);
+    return grid->nodes ? grid_burst_posterior(grid, burst, 1, 0) : grid_burst_posterior(grid, burst, 0, 0);
+}
+
+GRID_INLINE double grid_sum_moments(const grid_t *grid, int logs, float top, grid_fix_t *fix) {
     double sum = 0.0, sx = 0.0, sy = 0.0, sxx = 0.0, sxy = 0.0, syy = 0.0;
     for (int32_t row = 0; row < grid->rows; row++) {
         float *line = grid->scratch + (size_t)row * (size_t)grid->stride;
         vf p0 = grid_splat(0.0f), p1 = p0, p2 = p0;
         for (int32_t column = 0; column < grid->stride; column += GRID_LANES) {
             vf x = *(const vf *)(grid->x + column);
-            vf p = grid_exp(*(const vf *)(line + column) - grid_splat(top));
+            vf p = *(const vf *)(line + column);
+            if (logs) *(vf *)(line + column) = p = grid_exp(p - grid_splat(top));
             vf px = p * x;
-            *(vf *)(line + column) = p;
             p0 += p;
             p1 += px;
             p2 += px * x;
@@ -237,6 +295,10 @@ static double grid_moments(const grid_t *grid, float top, grid_fix_t *fix) {
     fix->xy = sxy / sum - mx * my;
     return sum;
 }
+
+/* Turns scratch into weights exp(value - top) and gives their sum; fix holds the moments about the grid's middle. */
+GRID_CLONES
+static double grid_moments(const grid_t *grid, float top, grid_fix_t *fix) { return grid_sum_moments(grid, 1, top, fix); }
 
 /* Posterior probability of each polygon from the weights in scratch. */
 GRID_CLONES

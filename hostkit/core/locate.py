@@ -1,7 +1,8 @@
 """Positions of bursts from the RSSI at three or more probes. One burst at a time: it follows nobody through time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,8 @@ from hostkit.model import Floor, PathLoss, Polygon, Zone
 DEVICE_HEIGHT_M = 1.1  # a phone in a hand, a pocket or a bag
 MAX_CELLS = 65_536  # a map of 64 probes then takes 16 MiB
 MIN_SIGMA_DB = 0.1  # below it float32 cannot tell neighbouring cells apart
+MAX_SIGMA_DB = 60.0  # a link that says nothing
+PART_ROWS = 65_536  # bursts converted for the kernel at a time
 
 # Student-t with 3 degrees of freedom in place of a Gaussian of sigma: at this scale it loses 3 % of RMSE where no link
 # is blocked and wins 10 % where 15 % of links lose another 20 dB (tests/accuracy/test_locate.py).
@@ -64,30 +67,76 @@ class Locator:
         robust: bool = False,
         prior: ArrayLike | None = None,
     ) -> None:
-        self.x_m, self.y_m = grid_axes(floor, cell_m)
-        self.cell_m = cell_m
         probes = _finite(probes_m, "probes.position_m", (-1, 3))
         offsets = _finite(offsets_db, "probes.offset_db", (len(probes),))
-        floors = _finite(floors_dbm, "probes.floor_dbm", (len(probes),))
         _check_model(path_loss, len(probes))
-        self.n_probes, self.n_zones = len(probes), len(zones)
-        self.expected_dbm = _expected(probes, offsets, floor, path_loss, (self.x_m, self.y_m))
+        expected = _expected(probes, offsets, floor, path_loss, grid_axes(floor, cell_m))
+        sigma, power = path_loss.sigma_db, path_loss.power_sigma_db
+        self._build(expected, floor, zones, floors_dbm, sigma, power, cell_m=cell_m, robust=robust, prior=prior)
+
+    @classmethod
+    def from_maps(
+        cls,
+        expected_dbm: ArrayLike,
+        floor: Floor,
+        zones: Sequence[Zone],
+        floors_dbm: ArrayLike,
+        *,
+        sigma_db: ArrayLike,
+        power_sigma_db: float,
+        cell_m: float = 1.0,
+        robust: bool = False,
+        prior: ArrayLike | None = None,
+    ) -> Self:
+        """Make a Locator from expected RSSI (K, rows, columns) at the cells of `grid_axes(floor, cell_m)`, rows by y.
+
+        sigma_db of a link: one number, (K,), or (K, rows, columns) where it differs by cell.
+        """
+        it = cls.__new__(cls)
+        it._build(
+            expected_dbm, floor, zones, floors_dbm, sigma_db, power_sigma_db, cell_m=cell_m, robust=robust, prior=prior
+        )
+        return it
+
+    def _build(  # noqa: PLR0917
+        self,
+        expected_dbm: ArrayLike,
+        floor: Floor,
+        zones: Sequence[Zone],
+        floors_dbm: ArrayLike,
+        sigma_db: ArrayLike,
+        power_sigma_db: float,
+        *,
+        cell_m: float,
+        robust: bool,
+        prior: ArrayLike | None,
+    ) -> None:
+        self.x_m, self.y_m = grid_axes(floor, cell_m)
+        self.cell_m, self.robust, self.n_zones = cell_m, robust, len(zones)
+        shape = (len(self.y_m), len(self.x_m))
+        self.expected_dbm = _finite(expected_dbm, "expected_dbm", (-1, *shape))
+        self.n_probes = len(self.expected_dbm)
+        floors = _finite(floors_dbm, "probes.floor_dbm", (self.n_probes,))
+        sigma, inv_sigma = _sigma(sigma_db, (self.n_probes, *shape), STUDENT_SCALE if robust else 1.0)
+        _check_power(power_sigma_db, self.n_probes)
+        self.sigma_db, self.power_sigma_db = float(np.median(sigma)), power_sigma_db
+        self.log_prior = _log_prior(prior, shape)
         member = self._members((floor.interior_m, *(zone.polygon_m for zone in zones)))
-        node_db, node_weight = _power_nodes(path_loss) if robust else (np.empty(0), np.empty(0))
+        step = NODE_STEP * self.sigma_db if robust else 0.0
         self._grid = Grid(
             _padded(self.expected_dbm, 0.0),
-            _padded(_log_prior(prior, (len(self.y_m), len(self.x_m))), NOWHERE),
+            _padded(self.log_prior, NOWHERE),
             _padded(self.x_m - self.x_m.mean(), 0.0),
             float(self.y_m[0] - self.y_m.mean()),
             self.cell_m,
             floors.astype(np.float32),
             member,
             _spans(member),
-            path_loss.sigma_db * (STUDENT_SCALE if robust else 1.0),
+            np.ones(self.n_probes, np.float32) if inv_sigma is not None else (sigma**2).astype(np.float32),
+            inv_sigma,
             SHADOW_SHARE,
-            path_loss.power_sigma_db,
-            node_db.astype(np.float32),
-            node_weight.astype(np.float32),
+            power_sigma_db,
+            *power_nodes(power_sigma_db, step),
         )
 
     def fixes(self, rssi_dbm: ArrayLike, heard_p: ArrayLike | None = None, frames: ArrayLike | None = None) -> Fixes:
@@ -97,14 +146,21 @@ class Locator:
         (infinite, below -127, above 20) tell nothing. heard_p (K,) or (M, K): P(the probe was on the channel), at most
         0.99 is believed; None: silence tells nothing. frames (M, K): how many frames the mean is of; None: one.
         """
-        rssi, heard, counts = self._inputs(rssi_dbm, heard_p, frames)
-        moments = np.empty((len(rssi), 5))
-        layers = np.empty((len(rssi), 1 + self.n_zones), np.float32)
-        n_probes = np.empty(len(rssi), np.uint8)
-        self._grid.fixes(rssi, heard, counts, moments, layers, n_probes)
+        rows = Rows(self.n_probes, rssi_dbm, heard_p, frames)
+        moments = np.empty((len(rows), 5))
+        layers = np.empty((len(rows), 1 + self.n_zones), np.float32)
+        n_probes = np.empty(len(rows), np.uint8)
+        for part in rows.parts():
+            self._grid.fixes(*rows[part], moments[part], layers[part], n_probes[part])
+        return self.columns(moments, layers, n_probes)
+
+    def columns(self, moments: NDArray[np.float64], layers: NDArray[np.float32], n_probes: NDArray[np.uint8]) -> Fixes:
+        """Fixes from what the kernel fills: moments (M, 5) about the grid's middle, layers (M, 1 + Z)."""
+        moments[:, 0] += self.x_m.mean()
+        moments[:, 1] += self.y_m.mean()
         return Fixes(
-            x_m=moments[:, 0] + self.x_m.mean(),
-            y_m=moments[:, 1] + self.y_m.mean(),
+            x_m=moments[:, 0],
+            y_m=moments[:, 1],
             cov_xx=moments[:, 2],
             cov_xy=moments[:, 3],
             cov_yy=moments[:, 4],
@@ -117,29 +173,46 @@ class Locator:
         self, rssi_dbm: ArrayLike, heard_p: ArrayLike | None = None, frames: ArrayLike | None = None
     ) -> NDArray[np.float32]:
         """Cell probabilities (M, rows, columns) behind `fixes`; row 0 is the lowest y. For maps: M is small."""
-        rssi, heard, counts = self._inputs(rssi_dbm, heard_p, frames)
-        out = np.empty((len(rssi), len(self.y_m), _stride(len(self.x_m))), np.float32)
-        self._grid.posterior(rssi, heard, counts, out)
+        rows = Rows(self.n_probes, rssi_dbm, heard_p, frames)
+        out = np.empty((len(rows), len(self.y_m), _stride(len(self.x_m))), np.float32)
+        for part in rows.parts():
+            self._grid.posterior(*rows[part], out[part])
         return out[:, :, : len(self.x_m)]
 
     def _members(self, polygons: Sequence[Polygon]) -> NDArray[np.float32]:
         return _padded(np.stack([cell_shares(self.x_m, self.y_m, self.cell_m, p) for p in polygons]), 0.0)
 
-    def _inputs(
-        self, rssi_dbm: ArrayLike, heard_p: ArrayLike | None, frames: ArrayLike | None
+
+class Rows:
+    """Readings as the caller has them, handed to the kernel a part at a time: a copy of all of them is never made."""
+
+    def __init__(self, n_probes: int, rssi_dbm: ArrayLike, heard_p: ArrayLike | None, frames: ArrayLike | None) -> None:
+        self.rssi, self.frames = np.asarray(rssi_dbm), None if frames is None else np.asarray(frames)
+        if self.rssi.ndim != 2 or self.rssi.shape[1] != n_probes or self.rssi.dtype.kind not in "fiu":
+            raise misshapen("rssi_dbm", self.rssi.shape, f"(bursts, {n_probes}) of numbers")
+        self.heard = np.zeros((1, n_probes)) if heard_p is None else np.atleast_2d(np.asarray(heard_p))
+        if self.heard.shape not in ((1, n_probes), self.rssi.shape) or self.heard.dtype.kind not in "fiu":
+            raise misshapen("heard_p", self.heard.shape, f"({n_probes},) or {self.rssi.shape} of numbers")
+        if self.frames is not None and (self.frames.shape != self.rssi.shape or self.frames.dtype.kind not in "iu"):
+            raise misshapen("frames", self.frames.shape, f"{self.rssi.shape} of integers")
+
+    def __len__(self) -> int:
+        return len(self.rssi)
+
+    def parts(self) -> "Iterator[slice[int, int, None]]":
+        """Slices that together cover the rows."""
+        return (slice(start, start + PART_ROWS) for start in range(0, len(self), PART_ROWS))
+
+    def __getitem__(
+        self, part: "slice[int, int, None]"
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint16] | None]:
-        rssi = _float32(rssi_dbm)
-        if rssi.ndim != 2 or rssi.shape[1] != self.n_probes:
-            raise _misshapen("rssi_dbm", rssi.shape, f"(bursts, {self.n_probes})")
-        heard = np.zeros((1, self.n_probes), np.float32) if heard_p is None else np.atleast_2d(_float32(heard_p))
-        if heard.shape[1:] != (self.n_probes,) or len(heard) not in (1, len(rssi)):
-            raise _misshapen("heard_p", heard.shape, f"({self.n_probes},) or {rssi.shape}")
-        if frames is None:
-            return rssi, heard, None
-        counts = np.asarray(frames)
-        if counts.shape != rssi.shape or counts.dtype.kind not in "iu":
-            raise _misshapen("frames", counts.shape, f"{rssi.shape} of integers")
-        return rssi, heard, np.ascontiguousarray(np.clip(counts, 0, 65_535), np.uint16)
+        heard = self.heard if len(self.heard) == 1 else self.heard[part]
+        counts = None if self.frames is None else np.clip(self.frames[part], 0, 65_535)
+        return (
+            _float32(self.rssi[part]),
+            _float32(heard),
+            None if counts is None else np.ascontiguousarray(counts, np.uint16),
+        )
 
 
 def grid_axes(floor: Floor, cell_m: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -176,15 +249,17 @@ def _expected(
     return np.stack(rows).reshape(len(probes), *grid_x.shape)
 
 
-def _power_nodes(path_loss: PathLoss) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Trapezoid nodes over transmit power, no further apart than NODE_STEP where MAX_NODES allows it."""
-    power = path_loss.power_sigma_db
-    if power <= 0.0:
-        return np.zeros(1), np.ones(1)
-    half = int(np.ceil(NODE_REACH * power / (NODE_STEP * STUDENT_SCALE * path_loss.sigma_db)))
-    node = np.linspace(-NODE_REACH, NODE_REACH, min(2 * half + 1, MAX_NODES))
+def power_nodes(power_sigma_db: float, step_db: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Trapezoid nodes over transmit power (dB) and their weights, at most `step_db` apart where MAX_NODES allows it.
+
+    No step: no nodes.
+    """
+    if step_db <= 0.0:
+        return np.empty(0, np.float32), np.empty(0, np.float32)
+    half = int(np.ceil(min(NODE_REACH * power_sigma_db / step_db, MAX_NODES)))
+    node = np.linspace(-NODE_REACH, NODE_REACH, min(2 * half + 1, MAX_NODES)) if half else np.zeros(1)
     weight = np.exp(-0.5 * node**2)
-    return node * power, weight / weight.sum()
+    return (node * power_sigma_db).astype(np.float32), (weight / weight.sum()).astype(np.float32)
 
 
 def _log_prior(prior: ArrayLike | None, shape: tuple[int, int]) -> NDArray[np.float64]:
@@ -198,15 +273,31 @@ def _log_prior(prior: ArrayLike | None, shape: tuple[int, int]) -> NDArray[np.fl
 
 
 def _check_model(path_loss: PathLoss, probes: int) -> None:
-    numbers = (path_loss.rssi_1m_dbm, path_loss.exponent, path_loss.sigma_db, path_loss.power_sigma_db)
-    if not np.isfinite(numbers).all() or path_loss.exponent <= 0.0 or path_loss.power_sigma_db < 0.0:
+    numbers = (path_loss.rssi_1m_dbm, path_loss.exponent, path_loss.sigma_db)
+    if not np.isfinite(numbers).all() or path_loss.exponent <= 0.0:
         raise ConfigError("not a path-loss model", where="path_loss", next_step="use an exponent between 1.5 and 6")
-    if path_loss.sigma_db < MIN_SIGMA_DB:
-        raise ConfigError(
-            f"sigma_db is below {MIN_SIGMA_DB}", where="path_loss.sigma_db", next_step="use 3 to 8 dB, or calibrate"
-        )
+    _check_power(path_loss.power_sigma_db, probes)
+
+
+def _check_power(power_sigma_db: float, probes: int) -> None:
+    if not 0.0 <= power_sigma_db <= MAX_SIGMA_DB:
+        what = f"power_sigma_db must be 0 to {MAX_SIGMA_DB:g}"
+        raise ConfigError(what, where="path_loss.power_sigma_db", next_step="use 3 to 6 dB")
     if not 1 <= probes <= MAX_PROBES:
         raise ConfigError(f"{probes} probes", where="probes", next_step=f"give 1 to {MAX_PROBES} a floor")
+
+
+def _sigma(
+    sigma_db: ArrayLike, shape: tuple[int, int, int], scale: float
+) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+    """Scaled sigma (K,), or (K, rows, columns) together with its reciprocal for the kernel."""
+    sigma = np.asarray(sigma_db, np.float64)
+    if sigma.shape not in ((), shape[:1], shape) or not ((sigma >= MIN_SIGMA_DB) & (sigma <= MAX_SIGMA_DB)).all():
+        what = f"not between {MIN_SIGMA_DB} and {MAX_SIGMA_DB:g} dB, or not one a probe or cell"
+        raise ConfigError(what, where="path_loss.sigma_db", next_step="use 3 to 8 dB, or calibrate")
+    if sigma.ndim < 2:
+        return np.broadcast_to(sigma * scale, shape[:1]), None
+    return sigma * scale, _padded(1.0 / (sigma * scale), 1.0)
 
 
 def _spans(member: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -244,5 +335,6 @@ def _finite(values: ArrayLike, where: str, shape: tuple[int, ...]) -> NDArray[np
     return array
 
 
-def _misshapen(where: str, shape: tuple[int, ...], want: str) -> UsageError:
+def misshapen(where: str, shape: tuple[int, ...], want: str) -> UsageError:
+    """The error of an array that does not fit."""
     return UsageError(f"shape {shape} does not fit", where=where, next_step=f"pass {want}")
