@@ -1,5 +1,6 @@
 """The hub's two connections: what it subscribes to, as whom, with which session."""
 
+from hostkit.contract.homeassistant import STATUS_TOPIC
 from hostkit.hub.voice import NODE, Voice
 from hostkit.io.mqtt import BrokerUrl, Client, Inbox
 
@@ -21,6 +22,7 @@ def site_client(voice: Voice, url: BrokerUrl, inbox: Inbox) -> Client:
         subscriptions=(
             *((voice.pattern(stream), 0) for stream in ("state", "info", "health", "rsp/+")),
             (voice.pattern("obs"), 1),
+            (STATUS_TOPIC, 0),
         ),
         state_topic=voice.topic("state"),
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import Queue
 
 from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, decode, decode_state
+from hostkit.contract.homeassistant import STATUS_ONLINE, STATUS_TOPIC
 from hostkit.contract.messages import (
     Ack,
     Command,
@@ -166,6 +167,11 @@ class Hub:
             self._uplink.connected(monotonic_s())
 
     def _arrived(self, message: Arrived) -> None:
+        if message.topic == STATUS_TOPIC:
+            self._confirm.append(message)
+            if message.payload == STATUS_ONLINE:
+                self._speaker.afresh()
+            return
         address = parse_topic(message.topic)
         if (address.tenant, address.site) != (self._site.tenant, self._site.site):
             raise PeerError("is of another site", where=message.topic, next_step="give every site its own identity")

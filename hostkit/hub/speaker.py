@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hostkit import __version__
 from hostkit.contract.codec import HEALTH, INFO, KPI, LIVE, SITE
+from hostkit.contract.homeassistant import discovery, discovery_topic
 from hostkit.contract.kpivalues import kpi_values, suppress
 from hostkit.contract.messages import Ack, Clock, Health, Info, KpiBucket, KpiValue, Live, SiteInForce
 from hostkit.core.kpi import Kpi
@@ -15,7 +16,7 @@ from hostkit.hub.intake import Intake
 from hostkit.hub.keeper import Keeper
 from hostkit.hub.pace import Timers
 from hostkit.hub.uplink import Uplink
-from hostkit.hub.voice import Voice
+from hostkit.hub.voice import NODE, Voice
 from hostkit.io.mqtt import Client
 from hostkit.io.outbox import Bucket, Outbox
 from hostkit.model import Provenance, Radio
@@ -48,7 +49,7 @@ class Speaker:
         self._said_info: tuple[object, ...] = ()
 
     def afresh(self) -> None:
-        """Say everything again: a broker is new."""
+        """Say everything again: a broker is new, or who listens has just started."""
         self._said_info = ()
         self._timers.clear()
 
@@ -81,7 +82,7 @@ class Speaker:
         return stored
 
     def _introduce(self, at_s: float, key_id: int | None) -> None:
-        """Say `info` and `site`, retained, when they changed or a broker is new."""
+        """Say `info`, `site` and the device for Home Assistant, retained, when they changed or a broker is new."""
         said = (key_id, *(client.connected for client in self._told))
         if said == self._said_info or not any(said[1:]):
             return
@@ -99,6 +100,8 @@ class Speaker:
         for client in self._told:
             client.publish(self._voice.topic("info"), self._voice.payload(INFO, info, at_s), retain=True)
             client.publish(self._voice.topic("site"), self._voice.payload(SITE, site, at_s), retain=True)
+        device = discovery(self._voice.site, NODE, self._voice.provenance or Provenance.LIVE)
+        self._links[0].publish(discovery_topic(self._voice.site), device, retain=True)
 
     def _say_live(self) -> None:
         chain = self._keeper.chain
@@ -107,7 +110,9 @@ class Speaker:
         at_s = chain.stepped_us / 1e6
         kpis = self._keeper.figures.live(at_s - LIVE_LAG_S, chain.open_visits())
         live = Live(at_s=int(at_s - LIVE_LAG_S), kpis=self._values(kpis))
-        self._links[1].publish(self._voice.topic("live"), self._voice.payload(LIVE, live, at_s), retain=True)
+        payload = self._voice.payload(LIVE, live, at_s)
+        for client in self._told:
+            client.publish(self._voice.topic("live"), payload, retain=True)
 
     def _health(self, now_s: float, at_s: float, own_drops: dict[str, int]) -> Health:
         intake, counts, outbox = self._intake, self._keeper.counts, self._outbox

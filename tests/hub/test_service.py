@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hostkit.contract.codec import CMD, KPI, LIVE
+from hostkit.contract.homeassistant import STATUS_TOPIC
 from hostkit.contract.messages import GiveKeys
 from hostkit.core.dot11 import device_keys
 from hostkit.model import EndReason, Provenance
@@ -120,6 +121,24 @@ def test_everything_it_says_keeps_the_contract_and_nothing_it_stores_names_a_dev
     assert len(keys) == 2
     assert all(message.qos == 0 and not message.retained for message in watcher.of("cmd/key"))
     assert_stored_nothing(hub.data, keys)
+
+
+def test_home_assistant_is_told_when_the_hub_comes_and_when_it_starts_itself(
+    broker: Mosquitto, hub: HubProcess
+) -> None:
+    watcher = Watcher(broker, "homeassistant/device/#")
+    play(simulate(SETTINGS), broker.url, speed=SPEED, say=patient)
+    first = watcher.wait("config")
+    device = json.loads(first[-1].payload)
+    assert device["device"]["name"].endswith("(simulated)")
+    told = len(first)
+    watcher.client.publish(STATUS_TOPIC, b"offline")
+    watcher.client.publish(STATUS_TOPIC, b"online")
+    again = watcher.wait("config", told + 1)
+    watcher.stop()
+    assert again[-1].payload == first[-1].payload
+    assert len(again) == told + 1
+    assert hub.stop() == 0
 
 
 def assert_stored_nothing(data: Path, keys: set[bytes]) -> None:
