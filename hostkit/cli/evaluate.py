@@ -10,7 +10,7 @@ from hostkit.cli.lazy import LazyGroup
 class Evaluations(LazyGroup):
     """Everything that can be scored."""
 
-    modules = MappingProxyType[str, str]({})
+    modules = MappingProxyType({"associate": "hostkit.cli.evaluate_associate"})
 
 
 @click.group(cls=Evaluations)

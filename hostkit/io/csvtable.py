@@ -13,7 +13,7 @@ from hostkit.errors import InputError, StorageError
 
 MAX_BYTES = 1 << 30
 
-Column: TypeAlias = NDArray[np.float64] | NDArray[np.str_]
+Column: TypeAlias = NDArray[np.float64] | list[str]
 
 
 def read_table(path: Path, required: Mapping[str, type], optional: Mapping[str, type] | None = None) -> "Table":
@@ -35,6 +35,7 @@ def read_table(path: Path, required: Mapping[str, type], optional: Mapping[str, 
         )
     line: list[int] = []
     cells: dict[str, list[str]] = {name: [] for name in kinds}
+    same: dict[str, str] = {}  # equal cells are kept once
     places = [(cells[name], header.index(name)) for name in kinds]
     for number, row in rows:
         if len(row) < len(header):
@@ -45,8 +46,14 @@ def read_table(path: Path, required: Mapping[str, type], optional: Mapping[str, 
             )
         line.append(number)
         for column, at in places:
-            column.append(row[at])
+            cell = row[at].strip()
+            column.append(same.setdefault(cell, cell))
     return Table(path, {name: _column(path, name, kinds[name], cells[name], line) for name in kinds}, line)
+
+
+def first_column(path: Path) -> list[str]:
+    """Read the first cell of every line, stripped; "" for an empty line. Does not look for a header."""
+    return [row[0].strip() if row else "" for _, row in _lines(path)]
 
 
 class Table:
@@ -66,14 +73,24 @@ class Table:
     def floats(self, name: str) -> NDArray[np.float64]:
         """Column of finite numbers (N,)."""
         column = self._columns[name]
-        assert column.dtype.kind == "f"
-        return np.asarray(column, np.float64)
+        assert not isinstance(column, list)
+        return column
 
     def names(self, name: str) -> NDArray[np.str_]:
         """Column of texts (N,)."""
         column = self._columns[name]
-        assert column.dtype.kind == "U"
-        return np.asarray(column, np.str_)
+        assert isinstance(column, list)
+        return np.array(column, np.str_)
+
+    def codes(self, name: str) -> tuple[list[str], NDArray[np.int64]]:
+        """Distinct texts of a column in order of their first row, and each row's index among them (N,).
+
+        Costs no memory for long texts that repeat.
+        """
+        column = self._columns[name]
+        assert isinstance(column, list)
+        code = {text: number for number, text in enumerate(dict.fromkeys(column))}
+        return list(code), np.array([code[text] for text in column], np.int64)
 
     def where(self, row: int) -> str:
         """Place of a row in the words of an error."""
@@ -98,21 +115,24 @@ def _text(path: Path) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of each row that is not empty, the header first."""
+    return ((number, row) for number, row in _lines(path) if row)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.StringIO(_text(path), newline=""))
     try:
         for row in reader:
-            if row:
-                yield reader.line_num, row
+            yield reader.line_num, row
     except csv.Error as error:
         where = f"{path}: line {reader.line_num}"
         raise InputError(str(error), where=where, next_step="save the table anew as CSV") from error
 
 
-def _column(path: Path, name: str, kind: type, cells: Sequence[str], line: Sequence[int]) -> Column:
+def _column(path: Path, name: str, kind: type, cells: list[str], line: Sequence[int]) -> Column:
     column: Column
     if kind is str:
-        column = np.array([cell.strip() for cell in cells], np.str_)
-        bad = column == ""
+        column = cells
+        bad = np.array([not cell for cell in cells], np.bool_)
     else:
         column = _numbers(cells)
         bad = ~np.isfinite(column)
