@@ -7,13 +7,10 @@ from libc.string cimport memcmp, memset
 
 import numpy as np
 
+include "key.pxi"
+
 
 cdef extern from "dot11.h" nogil:
-    enum:
-        DOT11_KEY_BYTES
-        DOT11_ADDRESS_BYTES
-        DOT11_RECORD_BYTES
-
     ctypedef enum dot11_verdict:
         DOT11_PROBE_REQUEST
         DOT11_TOO_SHORT
@@ -25,25 +22,6 @@ cdef extern from "dot11.h" nogil:
         DOT11_RETRY
         DOT11_MALFORMED
 
-    ctypedef struct dot11_key:
-        pass
-
-    ctypedef struct dot11_probe:
-        uint64_t device_key
-        uint32_t fingerprint
-        uint32_t ssid_key
-        uint32_t element_mask
-        uint16_t sequence
-        uint8_t channel
-        uint8_t flags
-        uint8_t element_count
-
-    ctypedef struct dot11_reception:
-        uint32_t offset_us
-        int8_t rssi_dbm
-        int8_t noise_dbm
-        uint8_t channel
-
     ctypedef struct dot11_rule:
         uint32_t code
         uint32_t select
@@ -51,7 +29,6 @@ cdef extern from "dot11.h" nogil:
         uint8_t treat
         uint8_t bit
 
-    void dot11_key_load(dot11_key *key, const uint8_t *data) noexcept
     uint64_t dot11_siphash(const dot11_key *key, const uint8_t *data, size_t size) noexcept
     dot11_verdict dot11_parse(const dot11_key *key, const uint8_t *frame, size_t size, dot11_probe *out) noexcept
     dot11_verdict dot11_record(
@@ -59,6 +36,12 @@ cdef extern from "dot11.h" nogil:
     ) noexcept
     int dot11_element_rule(size_t index, dot11_rule *out) noexcept
     uint32_t dot11_fingerprint_version() noexcept
+
+cdef enum:
+    LINK_RADIOTAP = 127
+
+cdef inline bint is_wanted(uint16_t link_type) noexcept nogil:
+    return link_type == LINK_RADIOTAP
 
 include "container.pxi"
 include "radiotap.pxi"
@@ -319,13 +302,6 @@ def siphash(const uint8_t[::1] data, bytes key):
     cdef dot11_key loaded
     load_key(&loaded, key)
     return dot11_siphash(&loaded, &data[0] if data.shape[0] else NULL, <size_t>data.shape[0])
-
-
-cdef int load_key(dot11_key *loaded, bytes key) except -1:
-    if len(key) != DOT11_KEY_BYTES:
-        raise ValueError(f"a key has {DOT11_KEY_BYTES} bytes, not {len(key)}")
-    dot11_key_load(loaded, <const uint8_t *>key)
-    return 0
 
 
 def device_keys(bytes addresses, bytes key):

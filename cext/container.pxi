@@ -1,4 +1,5 @@
 # Walks a classic pcap or a pcapng to its packets. Keeps nothing of them; stops at damage with a fault code.
+# The module that includes this says before which link types it reads: is_wanted.
 
 # Why a capture cannot be read on; the order is that of FAULTS.
 cdef enum Fault:
@@ -23,7 +24,6 @@ FAULTS = (
 )
 
 cdef enum:
-    LINK_RADIOTAP = 127
     MAX_PACKET_BYTES = 262144  # the largest snapshot length any capture program writes
     MAX_BLOCK_BYTES = 16777216  # as Wireshark
     MAX_INTERFACES = 1024
@@ -120,7 +120,7 @@ cdef class Container:
     cdef View view
     cdef const uint8_t *data
     cdef int64_t size, at
-    cdef bint is_pcapng, big_endian, nanoseconds, seen_radiotap
+    cdef bint is_pcapng, big_endian, nanoseconds, seen_wanted
     cdef Interface interfaces[MAX_INTERFACES]
     cdef int interface_count
     cdef int fault_code
@@ -199,8 +199,8 @@ cdef class Container:
 
     @final
     cdef bint check_link(self, uint16_t link_type) noexcept nogil:
-        """A capture without any radiotap interface is refused at its first packet or header."""
-        return link_type == LINK_RADIOTAP or self.stop(FAULT_LINK_TYPE, link_type)
+        """A capture without any interface that is wanted is refused at its first packet or header."""
+        return is_wanted(link_type) or self.stop(FAULT_LINK_TYPE, link_type)
 
     @final
     cdef inline bint next_packet(self, Packet *packet) noexcept nogil:
@@ -231,7 +231,7 @@ cdef class Container:
         fraction = self.u32(at + 4)
         packet.time_us = <int64_t>self.u32(at) * 1000000 + (fraction // 1000 if self.nanoseconds else fraction)
         packet.has_time = self.u32(at) < <uint32_t>MAX_TIME_S
-        packet.link_type = LINK_RADIOTAP
+        packet.link_type = self.interfaces[0].link_type
         packet.data = self.data + at + PCAP_PACKET_BYTES
         self.at = at + PCAP_PACKET_BYTES + packet.size
         return True
@@ -327,7 +327,7 @@ cdef class Container:
         value = self.find_option(at + 8, end, OPTION_OFFSET, &size)
         if value and size == 8:
             interface.offset_s = <int64_t>self.u64(value)
-        self.seen_radiotap = self.seen_radiotap or interface.link_type == LINK_RADIOTAP
+        self.seen_wanted = self.seen_wanted or is_wanted(interface.link_type)
         return True
 
     @final
@@ -345,7 +345,7 @@ cdef class Container:
         if number >= <uint32_t>self.interface_count:
             return self.stop(FAULT_NO_INTERFACE, number)
         interface = &self.interfaces[number]
-        if not self.seen_radiotap and not self.check_link(interface.link_type):
+        if not self.seen_wanted and not self.check_link(interface.link_type):
             return False
         packet.link_type = interface.link_type
         packet.data = self.data + at + fixed

@@ -358,23 +358,27 @@ dot11_verdict dot11_parse(const dot11_key *key, const uint8_t *frame, size_t siz
     return verdict;
 }
 
+void dot11_pack(const dot11_probe *probe, const dot11_reception *reception, uint8_t out[DOT11_RECORD_BYTES])
+{
+    out = store(out, reception->offset_us, 4);
+    out = store(out, probe->device_key, 8);
+    out = store(out, probe->fingerprint, 4);
+    out = store(out, probe->ssid_key, 4);
+    out = store(out, probe->sequence, 2);
+    out = store(out, (uint8_t)reception->rssi_dbm, 1);
+    out = store(out, (uint8_t)reception->noise_dbm, 1);
+    out = store(out, probe->channel ? probe->channel : reception->channel, 1);
+    store(out, probe->flags, 1);
+}
+
 dot11_verdict dot11_record(const dot11_key *key, const uint8_t *frame, size_t size,
                                 const dot11_reception *reception, uint8_t out[DOT11_RECORD_BYTES])
 {
     dot11_probe probe;
     const dot11_verdict verdict = dot11_parse(key, frame, size, &probe);
 
-    if (verdict != DOT11_PROBE_REQUEST)
-        return verdict;
-    out = store(out, reception->offset_us, 4);
-    out = store(out, probe.device_key, 8);
-    out = store(out, probe.fingerprint, 4);
-    out = store(out, probe.ssid_key, 4);
-    out = store(out, probe.sequence, 2);
-    out = store(out, (uint8_t)reception->rssi_dbm, 1);
-    out = store(out, (uint8_t)reception->noise_dbm, 1);
-    out = store(out, probe.channel ? probe.channel : reception->channel, 1);
-    store(out, probe.flags, 1);
+    if (verdict == DOT11_PROBE_REQUEST)
+        dot11_pack(&probe, reception, out);
     return verdict;
 }
 

@@ -83,6 +83,9 @@ dot11_verdict dot11_parse(const dot11_key *key, const uint8_t *frame, size_t siz
 dot11_verdict dot11_record(const dot11_key *key, const uint8_t *frame, size_t size,
                                 const dot11_reception *reception, uint8_t out[DOT11_RECORD_BYTES]);
 
+/* Packs one wire record; the channel of `probe` wins over the tuned one. */
+void dot11_pack(const dot11_probe *probe, const dot11_reception *reception, uint8_t out[DOT11_RECORD_BYTES]);
+
 /* Row `index` of the static table; 0 past its end, else 1. */
 int dot11_element_rule(size_t index, dot11_rule *out);
 

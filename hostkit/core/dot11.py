@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from hostkit.core.container import ContainerReader
 from hostkit.errors import InputError
 
 try:
@@ -106,32 +107,8 @@ class CaptureCounts:
 
 _COUNTED = ("packets", "frames", "malformed", "retries", "randomised", "cut", "backwards", "truncated")
 
-# Magic numbers of what people pass for a capture, and how to get at the capture inside.
-_WRAPPERS = (
-    (b"\x1f\x8b", "gzip-compressed", "unpack it with gunzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd-compressed", "unpack it with unzstd"),
-    (b"\xfd7zXZ", "xz-compressed", "unpack it with unxz"),
-    (b"BZh", "bzip2-compressed", "unpack it with bunzip2"),
-    (b"PK\x03\x04", "a zip archive", "unpack it with unzip"),
-    (b"\xa1\xb2\xcd\x34", "a modified pcap", "convert it with editcap -F pcapng"),
-    (b"\x34\xcd\xb2\xa1", "a modified pcap", "convert it with editcap -F pcapng"),
-)
+_NEEDED = f"link type {LINK_RADIOTAP} (radiotap)"
 _RECORD_AGAIN = "capture in monitor mode with radiotap headers (tcpdump -I -y IEEE802_11_RADIO)"
-_LINK_NAMES = {
-    1: "Ethernet",
-    105: "802.11 without radio header",
-    119: "Prism",
-    163: "AVS",
-    192: "PPI",
-    251: "Bluetooth LE",
-}
-_DAMAGE = {
-    "version": "pcap version {} is unknown",
-    "packet_size": "packet length {} is impossible, the file is damaged here",
-    "block_size": "block length {} is impossible, the file is damaged here",
-    "no_interface": "packet of undeclared interface {}, the file is damaged here",
-    "interfaces": "more than {} interfaces, the file is damaged here",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,7 +124,7 @@ class Opened:
     group_address: bool
 
 
-class CaptureReader:
+class CaptureReader(ContainerReader):
     """Reads a pcap or pcapng capture of link type 127 (radiotap) from memory, front to back.
 
     `key` is the 16-byte site key, `name` what errors call the capture. What cannot be a capture is refused at
@@ -155,10 +132,9 @@ class CaptureReader:
     """
 
     def __init__(self, data: "ReadableBuffer", key: bytes, *, name: str = "capture") -> None:
-        self._name = name
-        self._head = bytes(memoryview(data)[:8])
         self._reader = _dot11.Reader(data, key)
-        self._refuse_fault()
+        head = bytes(memoryview(data)[:8])
+        super().__init__(self._reader, head, name, needed=_NEEDED, record_again=_RECORD_AGAIN)
 
     def read(self, max_frames: int = 65536) -> NDArray[np.void]:
         """Give the next rows (dtype FRAME) in file order, at most `max_frames`; an empty array at the end."""
@@ -166,7 +142,7 @@ class CaptureReader:
             raise ValueError("max_frames must be positive")
         rows = self._reader.read(max_frames)
         if not len(rows):
-            self._refuse_fault()
+            self.refuse_fault()
         return rows
 
     def read_opened(self) -> "Opened | None":
@@ -183,51 +159,6 @@ class CaptureReader:
         totals, skipped = self._reader.totals
         reasons = Skipped(**dict(zip(_dot11.SKIP_REASONS, skipped, strict=True)))
         return CaptureCounts(skipped=reasons, **dict(zip(_COUNTED, totals, strict=True)))
-
-    @property
-    def position(self) -> int:
-        """Bytes done."""
-        return self._reader.position
-
-    @property
-    def application(self) -> str:
-        """The program a pcapng names as its writer: printable ASCII, at most 64 characters, else ""."""
-        return "".join(chr(byte) for byte in self._reader.application if 32 <= byte < 127)
-
-    @property
-    def link_type(self) -> int:
-        """Link type of the first interface (LINKTYPE_ number); -1 before one was read."""
-        return self._reader.link_type
-
-    def _refuse_fault(self) -> None:
-        fault, detail = self._reader.fault
-        if fault == "none":
-            return
-        where = f"{self._name}: packet {self._reader.packets + 1} at byte {self._reader.position}"
-        if fault == "not_capture":
-            raise self._not_capture(where)
-        if fault == "link_type":
-            link = f"link type {detail} ({_LINK_NAMES.get(detail, 'unknown')}) carries no signal strength"
-            raise InputError(
-                f"{link}; link type {LINK_RADIOTAP} (radiotap) is needed", where=where, next_step=_RECORD_AGAIN
-            )
-        raise InputError(_DAMAGE[fault].format(detail), where=where, next_step="copy the file again or capture anew")
-
-    def _not_capture(self, where: str) -> InputError:
-        if self._reader.position:
-            return InputError(
-                "no pcapng section here, the file is damaged",
-                where=where,
-                next_step="copy the file again or capture anew",
-            )
-        if not self._head:
-            return InputError("the file is empty", where=self._name, next_step="capture anew")
-        for magic, kind, next_step in _WRAPPERS:
-            if self._head.startswith(magic):
-                return InputError(f"{kind}, not a capture", where=self._name, next_step=next_step)
-        return InputError(
-            "neither pcap nor pcapng", where=self._name, next_step="give a capture of tcpdump, Wireshark or a probe"
-        )
 
 
 def device_keys(addresses: Sequence[bytes], key: bytes) -> NDArray[np.uint64]:
