@@ -10,6 +10,7 @@ from scipy.stats import multivariate_normal
 
 from hostkit.core.locate import Locator
 from hostkit.core.ranging import SHADOW_SHARE
+from hostkit.core.track import Motion
 
 
 def grid_posterior(
@@ -40,6 +41,85 @@ def grid_posterior(
         log_p[row, column] += np.log(1 - np.minimum(heard_p, 0.99) * (1 - below))[silent].sum()
     weight = np.exp(log_p - log_p.max())
     return weight / weight.sum()
+
+
+def track_posterior(
+    locator: Locator,
+    motion: Motion,
+    power: tuple[NDArray[np.float64], NDArray[np.float64], float],
+    time_s: NDArray[np.float64],
+    rssi_dbm: NDArray[np.float64],
+    *,
+    sigma_db: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Filtered and smoothed cell probabilities (T, rows * columns) of one visit, by dense matrices.
+
+    power: nodes, their weights and the standard deviation left at a node.
+    """
+    prior = np.exp(locator.log_prior)
+    prior = prior / prior.sum()
+    node_db, node_weight, left_db = power
+    start = np.kron(node_weight, prior.ravel())
+    alpha, transitions, seen = [start], [], []
+    for i in range(len(time_s)):
+        gap = time_s[i] - time_s[i - 1] if i else None
+        seen.append(_track_likelihood(locator, rssi_dbm[i], node_db, left_db, sigma_db, gap, motion))
+        transitions.append(
+            np.eye(len(start)) if gap is None else _transition(prior, node_weight, gap, motion, locator.cell_m)
+        )
+        row = (alpha[-1] @ transitions[-1]) * seen[-1]
+        alpha.append(row / row.sum())
+    beta, smoothed = np.ones(len(start)), []
+    for i in reversed(range(len(time_s))):
+        both = alpha[i + 1] * beta
+        smoothed.insert(0, both / both.sum())
+        beta = transitions[i] @ (seen[i] * beta)
+        beta /= beta.max()
+    filtered, smooth = (np.array(p).reshape(len(time_s), len(node_db), -1).sum(axis=1) for p in (alpha[1:], smoothed))
+    return filtered, smooth
+
+
+def _track_likelihood(  # noqa: PLR0917
+    locator: Locator,
+    rssi_dbm: NDArray[np.float64],
+    node_db: NDArray[np.float64],
+    left_db: float,
+    sigma_db: float,
+    gap_s: float | None,
+    motion: Motion,
+) -> NDArray[np.float64]:
+    """P(burst | node, cell) relative to the best, flattened; equal repeated errors are tempered away."""
+    heard = ~np.isnan(rssi_dbm)
+    if not heard.any():
+        return np.ones(len(node_db) * locator.log_prior.size)
+    cov = sigma_db**2 * np.eye(heard.sum()) + left_db**2
+    residual = rssi_dbm[heard][:, None, None, None] - locator.expected_dbm[heard][:, None] - node_db[:, None, None]
+    log_p = -0.5 * np.einsum("iqrc,ij,jqrc->qrc", residual, np.linalg.inv(cov), residual)
+    log_p = np.where(locator.log_prior > -1e20, log_p, -np.inf)
+    again = 0.0 if gap_s is None else motion.repeat * math.exp(-gap_s / motion.repeat_s)
+    return (np.exp((1 - again) * (log_p - log_p.max())) + 1e-6).ravel()
+
+
+def _transition(
+    prior: NDArray[np.float64], node_weight: NDArray[np.float64], gap_s: float, motion: Motion, cell_m: float
+) -> NDArray[np.float64]:
+    """Row-stochastic matrix over (node, cell): walk round walls, stand, change power, turn up anywhere."""
+    rows, columns = prior.shape
+    walk = np.zeros((prior.size, prior.size))
+    for r, c in np.ndindex(rows, columns):
+        for r2, c2 in ((r, c + 1), (r, c - 1), (r + 1, c), (r - 1, c)):
+            if 0 <= r2 < rows and 0 <= c2 < columns and prior[r, c] > 0:
+                walk[r * columns + c, r2 * columns + c2] = 0.2 * min(1.0, prior[r2, c2] / prior[r, c])
+    turn = motion.turn_s
+    variance = min(2 * motion.speed_m_s**2 * turn * (gap_s - turn * (1 - math.exp(-gap_s / turn))), 4.0)
+    count = math.ceil(variance / (0.4 * cell_m**2))
+    walk *= variance / (0.4 * cell_m**2 * max(count, 1))
+    walk += np.diag(1 - walk.sum(axis=1))
+    stand, hold, roam = (math.exp(-gap_s / s) for s in (motion.pause_s, motion.power_hold_s, motion.roam_s))
+    place = stand * np.eye(prior.size) + (1 - stand) * np.linalg.matrix_power(walk, count)
+    power = hold * np.eye(len(node_weight)) + (1 - hold) * node_weight
+    anywhere = np.kron(node_weight, prior.ravel())
+    return roam * np.kron(power, place) + (1 - roam) * anywhere
 
 
 @dataclass

@@ -41,3 +41,41 @@ class Grid:
         frames: NDArray[np.uint16] | None,
         out: NDArray[np.float32],
     ) -> None: ...
+
+class Track:
+    def __init__(
+        self,
+        grid: Grid,
+        prior: NDArray[np.float32],
+        step: NDArray[np.float32],
+        node_db: NDArray[np.float32],
+        node_weight: NDArray[np.float32],
+        node_sigma_db: float,
+        motion: NDArray[np.float32],
+    ) -> None: ...
+    def forward(
+        self,
+        state: NDArray[np.float32],
+        last_s: NDArray[np.float64],
+        slot: NDArray[np.int32],
+        time_s: NDArray[np.float64],
+        rssi_dbm: NDArray[np.float32],
+        heard_p: NDArray[np.float32],
+        frames: NDArray[np.uint16] | None,
+        moments: NDArray[np.float64],
+        layers: NDArray[np.float32],
+        n_probes: NDArray[np.uint8],
+    ) -> int: ...
+    def smooth(
+        self,
+        start: NDArray[np.int64],
+        time_s: NDArray[np.float64],
+        rssi_dbm: NDArray[np.float32],
+        heard_p: NDArray[np.float32],
+        frames: NDArray[np.uint16] | None,
+        stored: NDArray[np.float32],
+        kept: NDArray[np.float32],
+        moments: NDArray[np.float64],
+        layers: NDArray[np.float32],
+        n_probes: NDArray[np.uint8],
+    ) -> None: ...

@@ -123,10 +123,10 @@ class Locator:
         self.log_prior = _log_prior(prior, shape)
         member = self._members((floor.interior_m, *(zone.polygon_m for zone in zones)))
         step = NODE_STEP * self.sigma_db if robust else 0.0
-        self._grid = Grid(
-            _padded(self.expected_dbm, 0.0),
-            _padded(self.log_prior, NOWHERE),
-            _padded(self.x_m - self.x_m.mean(), 0.0),
+        self.kernel = Grid(
+            padded(self.expected_dbm, 0.0),
+            padded(self.log_prior, NOWHERE),
+            padded(self.x_m - self.x_m.mean(), 0.0),
             float(self.y_m[0] - self.y_m.mean()),
             self.cell_m,
             floors.astype(np.float32),
@@ -151,7 +151,7 @@ class Locator:
         layers = np.empty((len(rows), 1 + self.n_zones), np.float32)
         n_probes = np.empty(len(rows), np.uint8)
         for part in rows.parts():
-            self._grid.fixes(*rows[part], moments[part], layers[part], n_probes[part])
+            self.kernel.fixes(*rows[part], moments[part], layers[part], n_probes[part])
         return self.columns(moments, layers, n_probes)
 
     def columns(self, moments: NDArray[np.float64], layers: NDArray[np.float32], n_probes: NDArray[np.uint8]) -> Fixes:
@@ -176,11 +176,11 @@ class Locator:
         rows = Rows(self.n_probes, rssi_dbm, heard_p, frames)
         out = np.empty((len(rows), len(self.y_m), _stride(len(self.x_m))), np.float32)
         for part in rows.parts():
-            self._grid.posterior(*rows[part], out[part])
+            self.kernel.posterior(*rows[part], out[part])
         return out[:, :, : len(self.x_m)]
 
     def _members(self, polygons: Sequence[Polygon]) -> NDArray[np.float32]:
-        return _padded(np.stack([cell_shares(self.x_m, self.y_m, self.cell_m, p) for p in polygons]), 0.0)
+        return padded(np.stack([cell_shares(self.x_m, self.y_m, self.cell_m, p) for p in polygons]), 0.0)
 
 
 class Rows:
@@ -297,7 +297,7 @@ def _sigma(
         raise ConfigError(what, where="path_loss.sigma_db", next_step="use 3 to 8 dB, or calibrate")
     if sigma.ndim < 2:
         return np.broadcast_to(sigma * scale, shape[:1]), None
-    return sigma * scale, _padded(1.0 / (sigma * scale), 1.0)
+    return sigma * scale, padded(1.0 / (sigma * scale), 1.0)
 
 
 def _spans(member: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -315,7 +315,7 @@ def _stride(columns: int) -> int:
     return -(-columns // LANES) * LANES
 
 
-def _padded(cells: NDArray[np.float64] | NDArray[np.float32], fill: float) -> NDArray[np.float32]:
+def padded(cells: NDArray[np.float64] | NDArray[np.float32], fill: float) -> NDArray[np.float32]:
     """Copy as float32 with the last axis filled up to whole vectors."""
     out = np.full((*cells.shape[:-1], _stride(cells.shape[-1])), fill, np.float32)
     out[..., : cells.shape[-1]] = cells
