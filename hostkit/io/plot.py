@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from hostkit.core.bins import CountBin
@@ -55,6 +56,35 @@ def png(chart: Chart) -> bytes:
     else:
         counts.text(0.5, 0.5, "nothing was heard", ha="center", color=GREY)
     _draw_dwell(dwell.add_subplot(), chart.visits)
+    return _encoded(figure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StayChart:
+    """Who says a device was in which zone: rows of (name, [(zone, enter_s, leave_s)]), first on top."""
+
+    rows: Sequence[tuple[str, Sequence[tuple[int, float, float]]]]
+    zones: Sequence[str]
+    title: str
+
+
+def stays_png(chart: StayChart) -> bytes:
+    """Draw one bar a row, a colour a zone, along the readings' own time."""
+    figure = Figure(figsize=(SIZE_INCH[0], 1.2 + 0.55 * len(chart.rows)), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(chart.title, fontsize=12, fontweight="bold", x=0.01, ha="left")
+    axes = figure.add_subplot()
+    for row, (_, stays) in enumerate(chart.rows):
+        for zone, enter_s, leave_s in stays:
+            axes.barh(-row, leave_s - enter_s, 0.8, left=enter_s, color=f"C{zone % 10}")
+    axes.set_yticks([-row for row in range(len(chart.rows))], [name for name, _ in chart.rows])
+    axes.set_xlabel("time_s of the readings")
+    patches = [Patch(color=f"C{number % 10}", label=zone) for number, zone in enumerate(chart.zones)]
+    figure.legend(handles=patches, loc="outside upper right", ncols=5, fontsize=9, frameon=False)
+    return _encoded(figure)
+
+
+def _encoded(figure: Figure) -> bytes:
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": "footfall"})
     return out.getvalue()
