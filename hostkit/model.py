@@ -166,7 +166,9 @@ class Probe:
     floor: str | None = None
     position_m: tuple[float, float, float] | None = None
     channels: tuple[int, ...] = (1, 6, 11)
-    dwell_ms: int = 250
+    # Phones sweep the channels upwards at some 67 ms each (derand): hopping from 1 to 6 to 11 every 250 ms keeps step
+    # with them, and a probe hears all three or none. Longer than a sweep, and more probes hear each scan.
+    dwell_ms: int = 1000
     offset_db: float = 0.0  # added to what the path-loss model expects this probe to read
     floor_dbm: float = -94.0  # frames weaker than this are not heard
 
@@ -196,6 +198,20 @@ class PeoplePerDevice:
 
     median: float = 1.0
     log_sd: float = 0.15
+    reference_counts: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupancy:
+    """How levels become people inside: kappa of devices heard above `inside_dbm`, log-normal, as in `PeoplePerDevice`.
+
+    `noise_log_sd` is the scatter of one bin's count about kappa, beside what counting itself leaves open.
+    """
+
+    inside_dbm: float = -67.0
+    people_per_device: float = 1.0
+    log_sd: float = 0.3
+    noise_log_sd: float = 0.3
     reference_counts: int = 0
 
 
@@ -254,5 +270,6 @@ class Site:
     path_loss: PathLoss = field(default_factory=PathLoss)
     rings: Rings = field(default_factory=Rings)
     people_per_device: PeoplePerDevice = field(default_factory=PeoplePerDevice)
+    occupancy: Occupancy = field(default_factory=Occupancy)
     thresholds: Thresholds = field(default_factory=Thresholds)
     privacy: Privacy = field(default_factory=Privacy)

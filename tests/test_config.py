@@ -286,17 +286,17 @@ MISTAKES = [
     (
         "channels = [1, 36]",
         "dwell_ms = 250.5",
-        "probes[0].dwell_ms: is a number, needs a whole number; write it as dwell_ms = 250",
+        "probes[0].dwell_ms: is a number, needs a whole number; write it as dwell_ms = 1000",
     ),
     (
         "channels = [1, 36]",
         "dwell_ms = 19",
-        "probes[0].dwell_ms: 19 is not in 20..60000; write it as dwell_ms = 250",
+        "probes[0].dwell_ms: 19 is not in 20..60000; write it as dwell_ms = 1000",
     ),
     (
         "channels = [1, 36]",
         f"dwell_ms = {10**30}",
-        "probes[0].dwell_ms: huge is not in 20..60000; write it as dwell_ms = 250",
+        "probes[0].dwell_ms: huge is not in 20..60000; write it as dwell_ms = 1000",
     ),
     (
         '"09:00-12:30"',

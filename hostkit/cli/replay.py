@@ -12,6 +12,7 @@ from hostkit.cli import text
 from hostkit.cli.play_text import played_line
 from hostkit.cli.replay_text import footnote, headline, print_comparison, print_summary
 from hostkit.config import load_site
+from hostkit.core.methods import Method
 from hostkit.errors import UsageError
 from hostkit.hub.replay import ReplayResult, ReplaySettings
 from hostkit.hub.replay import replay as run_replay
@@ -99,6 +100,13 @@ def _probe_capture(value: str) -> tuple[Path, str]:
 @click.option(
     "--bin", "bin_s", callback=bin_seconds, default="10m", show_default=True, metavar="WIDTH", help="Width of a count."
 )
+@click.option(
+    "--method",
+    type=click.Choice([method.value for method in Method]),
+    default=Method.TRACKS.value,
+    show_default=True,
+    help="How devices per bin are counted; others than tracks state no error.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the summary.")
 @click.option(
     "--csv", "csv_dir", type=click.Path(path_type=Path, readable=False), metavar="DIR", help="Write tables there."
@@ -127,6 +135,7 @@ def replay(
     site_path: Path | None,
     fixed: Path | None,
     bin_s: int,
+    method: str,
     as_json: bool,
     csv_dir: Path | None,
     plot: Path | None,
@@ -145,6 +154,7 @@ def replay(
         site=load_site(site_path) if site_path else None,
         fixed_addresses=read_addresses(fixed) if fixed else (),
         bin_s=bin_s,
+        method=Method(method),
     )
     if not settings.captures:
         raise UsageError("no capture", where="replay", next_step="name one: footfall replay monday.pcap")

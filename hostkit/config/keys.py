@@ -78,7 +78,7 @@ KEYS = {
     "probes.channels": Key(
         meaning="Wi-Fi channels it hops over, in order; [] to hear BLE only", example="[1, 6, 11]", bounds=(1, 177)
     ),
-    "probes.dwell_ms": Key(meaning="time on a channel before the next", example="250", bounds=(20, 60_000)),
+    "probes.dwell_ms": Key(meaning="time on a channel before the next", example="1000", bounds=(20, 60_000)),
     "probes.offset_db": Key(
         meaning="added to what the path-loss model expects it to read", example="-2.5", bounds=(-40.0, 40.0)
     ),
@@ -104,6 +104,19 @@ KEYS = {
     "people_per_device.log_sd": Key(meaning="its spread, of the logarithm", example="0.15", bounds=(0.0, 3.0)),
     "people_per_device.reference_counts": Key(
         meaning="hand counts it rests on; 0: uncalibrated", example="12", bounds=(0, 1_000_000)
+    ),
+    "occupancy.inside_dbm": Key(
+        meaning="devices heard louder are in the room, for the count of people inside", example="-67.0", bounds=_LEVEL
+    ),
+    "occupancy.people_per_device": Key(
+        meaning="people inside per device counted inside", example="1.2", bounds=(0.05, 20.0)
+    ),
+    "occupancy.log_sd": Key(meaning="its spread from day to day, of the logarithm", example="0.3", bounds=(0.0, 3.0)),
+    "occupancy.noise_log_sd": Key(
+        meaning="spread of one bin about it, of the logarithm", example="0.3", bounds=(0.01, 3.0)
+    ),
+    "occupancy.reference_counts": Key(
+        meaning="hand counts it rests on; 0: uncalibrated", example="4", bounds=(0, 1_000_000)
     ),
     "thresholds.visit_timeout_s": Key(meaning="silence that ends a visit", example="1200.0", bounds=_STAY),
     "thresholds.reentry_s": Key(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from hostkit.core.associate import BURST
 from hostkit.core.count import devices_in_window
 from hostkit.core.heard import SCAN_GAP_S
+from hostkit.core.inside import NOBODY, Inside, count_inside
 from hostkit.model import Coverage, Estimate
 
 
@@ -15,7 +16,7 @@ from hostkit.model import Coverage, Estimate
 class CountBin:
     """Devices present during [start_s, end_s). `addresses` is what counting addresses would have said.
 
-    Shorter than others where the key rotated within it: then there is one bin for each key.
+    Shorter than others where the key rotated within it: then there is one bin for each key. `inside`: see core.inside.
     `coverage.listened_share` is the share of the bin between the first and the last frame of the input.
     """
 
@@ -25,12 +26,14 @@ class CountBin:
     addresses: int
     frames: int
     coverage: Coverage
+    inside: Inside = NOBODY
 
 
 @dataclass(slots=True)
 class _Open:
     keys: list[NDArray[np.uint64]] = field(default_factory=list)
     bursts: list[NDArray[np.void]] = field(default_factory=list)
+    share: list[NDArray[np.float64]] = field(default_factory=list)
     probes: set[int] = field(default_factory=set)
     frames: int = 0
 
@@ -58,11 +61,16 @@ class BinCounter:
             bin_.keys.append(np.unique(rows["device_key"]))
             bin_.probes.update(np.unique(rows["probe"]).tolist())
 
-    def add_bursts(self, bursts: NDArray[np.void]) -> None:
-        """Take BURST rows (M,); a burst belongs to the bin of its first frame."""
-        bursts = bursts[np.argsort(bursts["first_us"], kind="stable")]
-        for number, rows in self._by_bin(bursts, "first_us"):
-            self._open.setdefault(number, _Open()).bursts.append(rows)
+    def add_bursts(self, bursts: NDArray[np.void], share: NDArray[np.float64] | None = None) -> None:
+        """Take BURST rows (M,) and P(inside) of each (M,); a burst belongs to the bin of its first frame."""
+        order = np.argsort(bursts["first_us"], kind="stable")
+        inside = np.zeros(len(bursts)) if share is None else share[order]
+        at = 0
+        for number, rows in self._by_bin(bursts[order], "first_us"):
+            bin_ = self._open.setdefault(number, _Open())
+            bin_.bursts.append(rows)
+            bin_.share.append(inside[at : at + len(rows)])
+            at += len(rows)
 
     def due(self, until_us: int) -> bool:
         """Tell whether a bin ended by `until_us`."""
@@ -94,7 +102,8 @@ class BinCounter:
         end_us = min((number + 1) * self._bin_us, self._end_us)
         observed_us = max(0, min(observed_until_us, end_us) - max(start_us, self._begin_us))
         rows = np.concatenate(bin_.bursts) if bin_.bursts else np.empty(0, BURST)
-        rows = rows[~np.isin(rows["track"], fixed)]
+        moving = ~np.isin(rows["track"], fixed)
+        rows, share = rows[moving], np.concatenate([np.empty(0), *bin_.share])[moving]
         spans_s, window_s = _spans_s(rows, first_us, start_us), observed_us / 1e6
         devices = devices_in_window(spans_s=spans_s, scans=_scans(rows), window_s=window_s)
         return CountBin(
@@ -109,6 +118,7 @@ class BinCounter:
                 probes_expected=self._probes_expected,
                 completeness=None,
             ),
+            inside=count_inside(rows["element_class"], share, window_s),
         )
 
 

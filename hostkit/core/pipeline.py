@@ -1,6 +1,6 @@
 """Sightings in, visits and counts out: the one object that live hub, replay and simulation drive. Reads no clock."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,8 @@ from hostkit.core.bins import BinCounter, CountBin
 from hostkit.core.calendar import next_rotation_us
 from hostkit.core.count import devices_in_window
 from hostkit.core.heard import SCAN_GAP_S
+from hostkit.core.inside import share_inside
+from hostkit.core.methods import Method, recipe
 from hostkit.core.places import PlaceModel
 from hostkit.core.visits import VisitCutter
 from hostkit.core.wire import Flag
@@ -53,14 +55,22 @@ class Totals:
 class Pipeline:
     """One site's chain from sightings to visits.
 
-    `fixed_keys` (F,) are device keys of fixed devices: set apart and counted. `bin_s` is the length of a count bin.
-    `visit_prefix` keeps the visit ids of different runs apart. All that is keyed is dropped at the rotation hour.
+    `fixed_keys` (F,) are device keys of fixed devices: set apart and counted. `bin_s` is the length of a count bin,
+    `method` how its devices are counted. `visit_prefix` keeps the visit ids of different runs apart. All that is keyed
+    is dropped at the rotation hour.
     """
 
     def __init__(
-        self, site: Site, *, bin_s: int = 600, fixed_keys: NDArray[np.uint64] = NO_KEYS, visit_prefix: str = "v"
+        self,
+        site: Site,
+        *,
+        bin_s: int = 600,
+        fixed_keys: NDArray[np.uint64] = NO_KEYS,
+        visit_prefix: str = "v",
+        method: Method = Method.TRACKS,
     ) -> None:
         self._site = site
+        self._method = method
         self._bin_us = bin_s * 1_000_000
         self._fixed_keys = np.unique(fixed_keys)
         self._places = PlaceModel(site)
@@ -136,7 +146,9 @@ class Pipeline:
             end_us = next_rotation_us(time_us, self._site.time_zone, rotation_hour)
             rotated = self._rotated_us is not None
             begin_us = time_us if self._rotated_us is None else self._rotated_us
-            self._life = _Life(self._site, begin_us, end_us, self._bin_us, self._fixed_keys, rotated=rotated)
+            self._life = _Life(
+                self._site, begin_us, end_us, self._bin_us, self._fixed_keys, rotated=rotated, method=self._method
+            )
         return self._life
 
     def _end_life(self, reason: EndReason) -> None:
@@ -152,7 +164,7 @@ class Pipeline:
     def _place(self, columns: Columns, *, last: bool = False) -> None:
         assert self._life is not None
         bursts, rssi_dbm, frames = columns
-        self._life.bins.add_bursts(bursts)
+        self._life.bins.add_bursts(bursts, share_inside(rssi_dbm, self._site.occupancy.inside_dbm))
         self._cutter.add(self._places.rows(bursts, rssi_dbm, frames))
         self._life.find_fixed(last=last)
         self._cutter.forget(self._life.fixed)
@@ -192,7 +204,15 @@ class _Life:
     """Everything keyed, from one rotation of the site key to the next."""
 
     def __init__(
-        self, site: Site, begin_us: int, end_us: int, bin_us: int, fixed_keys: NDArray[np.uint64], *, rotated: bool
+        self,
+        site: Site,
+        begin_us: int,
+        end_us: int,
+        bin_us: int,
+        fixed_keys: NDArray[np.uint64],
+        *,
+        rotated: bool,
+        method: Method,
     ) -> None:
         self.end_us = end_us
         self.begin_us = self.heard_us = self.now_us = begin_us
@@ -201,6 +221,7 @@ class _Life:
             bin_us=bin_us, begin_us=begin_us, end_us=end_us, rotated=rotated, probes_expected=len(site.probes)
         )
         self.fixed: NDArray[np.uint32] = np.empty(0, np.uint32)
+        self._recipe = recipe(method, bin_us)
         self._fixed_keys = fixed_keys
         self._fixed_heard: dict[int, bool] = {}  # key → randomised
         self._frames = 0
@@ -215,7 +236,10 @@ class _Life:
         heard, rows = np.unique(sightings["device_key"][known], return_index=True)
         randomised = (sightings["flags"][known][rows] & Flag.RANDOMISED) != 0
         self._fixed_heard.update(zip(heard.tolist(), randomised.tolist(), strict=True))
-        return self.tracker.feed(np.ascontiguousarray(sightings[~known]))
+        moving = np.ascontiguousarray(sightings[~known])
+        if self._recipe and len(moving):
+            self._recipe.add(moving)
+        return self.tracker.feed(moving)
 
     def advance(self, now_us: int) -> Columns:
         self.now_us = max(self.now_us, now_us)
@@ -224,10 +248,18 @@ class _Life:
     def close_bins(self, until_us: int) -> list[CountBin]:
         if not self.bins.due(until_us):
             return []
-        return self.bins.close(until_us, self.tracker.track_table()["first_us"], self.fixed)
+        return self._by_method(self.bins.close(until_us, self.tracker.track_table()["first_us"], self.fixed))
 
     def finish_bins(self, end_us: int) -> list[CountBin]:
-        return self.bins.finish(end_us, self.tracker.track_table()["first_us"], self.fixed)
+        return self._by_method(self.bins.finish(end_us, self.tracker.track_table()["first_us"], self.fixed))
+
+    def _by_method(self, bins: list[CountBin]) -> list[CountBin]:
+        if self._recipe is None:
+            return bins
+        return [
+            replace(bin_, devices=self._recipe.count(round(bin_.start_s * 1e6), round(bin_.end_s * 1e6)))
+            for bin_ in bins
+        ]
 
     def find_fixed(self, *, last: bool) -> None:
         """Look for devices that are always there, once an hour and at the `last` call."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from hostkit.core.bins import CountBin
 from hostkit.core.count import devices_in_window
+from hostkit.core.inside import Inside
 from hostkit.hub.survey import Span
 from hostkit.model import Coverage
 
@@ -69,4 +70,5 @@ def _silent(number: int, bin_s: int, coverage: Coverage) -> CountBin:
         addresses=0,
         frames=0,
         coverage=coverage,
+        inside=Inside(devices=0.0, variance=0.0, listened_s=window_s),
     )

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from hostkit.core.bins import CountBin
 from hostkit.core.clock import ClockFit, align
 from hostkit.core.dot11 import CaptureCounts, Skipped, device_keys
+from hostkit.core.inside import people_inside
 from hostkit.core.kpi import Kpi, compute
+from hostkit.core.methods import SLOT_US, Method
 from hostkit.core.pipeline import Pipeline, Totals
 from hostkit.core.pseudonym import KEY_BYTES
 from hostkit.errors import InputError, UsageError
@@ -21,7 +23,7 @@ from hostkit.hub.probes import name_probes
 from hostkit.hub.remarks import remarks
 from hostkit.hub.survey import Span, Survey, joined, survey
 from hostkit.io.capture import capture_size
-from hostkit.model import Coverage, Probe, Provenance, Site, Visit
+from hostkit.model import Coverage, Estimate, Probe, Provenance, Site, Visit
 
 SIMULATOR = "footfall simulate"
 SAMPLE_FRAMES = 1_000_000  # over all captures: 20 MB, and four times that while clocks are fitted
@@ -39,6 +41,7 @@ class ReplaySettings:
     site: Site | None = None
     fixed_addresses: tuple[bytes, ...] = ()
     bin_s: int = 600
+    method: Method = Method.TRACKS
     key: bytes | None = None
 
 
@@ -56,7 +59,7 @@ class ReplayedCapture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayResult:
-    """Everything replay found out. `warnings` are lines `where: what; next step`."""
+    """Everything replay found out. `inside`: people, for each bin. `warnings`: lines `where: what; next step`."""
 
     provenance: Provenance
     site: Site
@@ -67,6 +70,7 @@ class ReplayResult:
     coverage: Coverage
     visits: tuple[Visit, ...]
     bins: tuple[CountBin, ...]
+    inside: tuple[Estimate, ...]
     kpis: tuple[Kpi, ...]
     warnings: tuple[str, ...]
 
@@ -94,6 +98,8 @@ def replay(settings: ReplaySettings, on_progress: OnProgress = lambda done, tota
     Memory holds a chunk of each capture that overlaps in time, the open state of the pipeline, and the visits.
     `on_progress` is told bytes done and in all. Raises InputError, ConfigError, StorageError or UsageError.
     """
+    if settings.method is Method.CDRC and settings.bin_s * 1_000_000 % SLOT_US:
+        raise UsageError("counts by five minutes", where="--method cdrc", next_step="give a --bin of 5m, 10m, 15m ...")
     key = settings.key or secrets.token_bytes(KEY_BYTES)
     meter = _Meter(_sizes(settings.captures), on_progress)
     surveys = _survey_all(settings, key, meter)
@@ -111,6 +117,7 @@ def replay(settings: ReplaySettings, on_progress: OnProgress = lambda done, tota
         coverage=coverage,
         visits=visits,
         bins=bins,
+        inside=people_inside([(one.start_s, one.inside) for one in bins], plan.site.occupancy, bin_s=settings.bin_s),
         kpis=compute(visits, plan.site, start_s=bins[0].start_s, end_s=bins[-1].end_s, coverage=coverage),
         warnings=tuple(_remarks(surveys, plan, settings)),
     )
@@ -204,7 +211,7 @@ def _run(
     plan: _Plan, settings: ReplaySettings, key: bytes, meter: _Meter
 ) -> tuple[tuple[Visit, ...], tuple[CountBin, ...], Totals]:
     fixed_keys = device_keys(settings.fixed_addresses, key)
-    pipeline = Pipeline(plan.site, bin_s=settings.bin_s, fixed_keys=fixed_keys)
+    pipeline = Pipeline(plan.site, bin_s=settings.bin_s, fixed_keys=fixed_keys, method=settings.method)
     visits: list[Visit] = []
     bins: list[CountBin] = []
     for now_us, rows in _slices(merge(_stretches(plan), key, meter)):

@@ -47,7 +47,7 @@ def report(result: ReplayResult) -> dict[str, Json]:
         "probes": [_capture(capture, zone) for capture in result.captures],
         "kpis": [_kpi(kpi) for kpi in result.kpis],
         "bin_s": result.bin_s,
-        "series": [_bin(bin_, zone) for bin_ in result.bins],
+        "series": [_bin(*one, zone) for one in zip(result.bins, result.inside, strict=True)],
         "warnings": list(result.warnings),
     }
 
@@ -96,10 +96,12 @@ def _clock(fit: ClockFit) -> dict[str, Json]:
     }
 
 
-def _bin(bin_: CountBin, zone: tzinfo) -> dict[str, Json]:
+def _bin(bin_: CountBin, inside: Estimate, zone: tzinfo) -> dict[str, Json]:
     return {
         "start": _iso(bin_.start_s, zone),
         **_estimate(bin_.devices, "devices"),
+        "method": bin_.devices.method,
+        "people_inside": {**_estimate(inside, "value"), "devices": _round(bin_.inside.devices)},
         "addresses": bin_.addresses,
         "frames": bin_.frames,
         "coverage": _coverage(bin_.coverage),

@@ -30,9 +30,6 @@ _MOUNTS = (  # corners first: they span the shop; then the middle and the walls 
     (3.7, 13.5, 2.6),
     (22.3, 14.0, 2.6),
 )
-# Phones sweep the channels upwards at some 67 ms each (derand), so a hop of 250 ms from 1 to 6 to 11 keeps step with
-# them: a probe then hears all three or none. Staying longer than a sweep, three probes hear more scans together.
-_DWELL_MS = 1000
 _DOOR_MOUNT = (15.5, 7.0, 2.9)  # where a single probe serves best
 MAX_PROBES = len(_MOUNTS)
 
@@ -56,8 +53,7 @@ def default_site(probes: int = 4) -> Site:
         ),
         zones=_default_zones(),
         probes=tuple(
-            Probe(id=f"probe-{index + 1}", floor="ground", position_m=mount, dwell_ms=_DWELL_MS)
-            for index, mount in enumerate(mounts)
+            Probe(id=f"probe-{index + 1}", floor="ground", position_m=mount) for index, mount in enumerate(mounts)
         ),
         path_loss=PathLoss(),
         # 26 m of mapped street and about 15 m heard beyond each end, at 1.25 m/s.
