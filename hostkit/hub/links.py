@@ -7,36 +7,45 @@ from hostkit.io.mqtt import BrokerUrl, Client, Inbox
 SITE_LINK, UPLINK = "site broker", "uplink broker"
 
 
-def site_client(voice: Voice, url: BrokerUrl, inbox: Inbox) -> Client:
-    """Make the client that hears probes. Its session outlives the hub, so that `obs` waits at the broker.
+def site_client(voice: Voice, url: BrokerUrl, inbox: Inbox, *, shared: bool) -> Client:
+    """Make the client that hears probes and, on a broker `shared` with the collector, talks to that.
 
-    `obs` alone comes at QoS 1: while batches wait for a key, nothing else may wait behind them at the broker; and what
-    may hold a key (`rsp`) is never stored in a session.
+    Its session outlives the hub, so that `obs` waits at the broker; what may hold a key (`rsp`) comes at QoS 0, which
+    no session stores. One client a broker: brokers that take the identity for the client id allow no second.
     """
     return Client(
         url,
         inbox,
         name=SITE_LINK,
-        client_id=f"{voice.site.tenant}/{voice.site.site}/{NODE}",
+        client_id=_identity(voice),
         clean=False,
         subscriptions=(
             *((voice.pattern(stream), 0) for stream in ("state", "info", "health", "rsp/+")),
             (voice.pattern("obs"), 1),
             (STATUS_TOPIC, 0),
+            *(_from_above(voice) if shared else ()),
         ),
         state_topic=voice.topic("state"),
     )
 
 
-def uplink_client(voice: Voice, url: BrokerUrl, inbox: Inbox, *, shared: bool) -> Client:
-    """Make the client that talks to the collector; on a `shared` broker the site client tells the state."""
-    prefix = voice.topic("state").removesuffix("state")
+def uplink_client(voice: Voice, url: BrokerUrl, inbox: Inbox) -> Client:
+    """Make the client that talks to the collector on a broker of its own."""
     return Client(
         url,
         inbox,
         name=UPLINK,
-        client_id=f"{voice.site.tenant}/{voice.site.site}/{NODE}/uplink",
+        client_id=_identity(voice),
         clean=False,
-        subscriptions=((f"{prefix}ack", 0), (f"{prefix}cmd/+", 1)),
-        state_topic=None if shared else voice.topic("state"),
+        subscriptions=_from_above(voice),
+        state_topic=voice.topic("state"),
     )
+
+
+def _identity(voice: Voice) -> str:
+    return f"{voice.site.tenant}/{voice.site.site}/{NODE}"
+
+
+def _from_above(voice: Voice) -> tuple[tuple[str, int], ...]:
+    prefix = voice.topic("state").removesuffix("state")
+    return ((f"{prefix}ack", 0), (f"{prefix}cmd/+", 1))

@@ -31,11 +31,11 @@ from hostkit.hub.figures import KEPT_S
 from hostkit.hub.intake import Held, Intake
 from hostkit.hub.keeper import Keeper, database
 from hostkit.hub.keys import KeyFlow
-from hostkit.hub.links import SITE_LINK, UPLINK, site_client, uplink_client
+from hostkit.hub.links import SITE_LINK, site_client, uplink_client
 from hostkit.hub.pace import Now, Timers, monotonic_s
 from hostkit.hub.speaker import Speaker
 from hostkit.hub.uplink import Uplink
-from hostkit.hub.voice import Voice
+from hostkit.hub.voice import NODE, Voice
 from hostkit.io.mqtt import INBOX_ITEMS, Arrived, BrokerUrl, Down, Inbox, Item, take
 from hostkit.io.outbox import Outbox
 from hostkit.model import Provenance, Site
@@ -95,10 +95,10 @@ class Hub:
         life = outbox.life()
         self._keys = KeyFlow(site, secrets.token_bytes, life.key_id if life else None)
         self._inbox: Inbox = Queue(INBOX_ITEMS)
-        self._local = site_client(self._voice, settings.broker, self._inbox)
-        upper = settings.uplink or settings.broker
-        self._upward = uplink_client(self._voice, upper, self._inbox, shared=settings.uplink is None)
-        self._relays = settings.uplink is not None
+        uplink = settings.uplink
+        self._local = site_client(self._voice, settings.broker, self._inbox, shared=uplink is None)
+        self._upward = self._local if uplink is None else uplink_client(self._voice, uplink, self._inbox)
+        self._links = tuple(dict.fromkeys((self._local, self._upward)))
         self._uplink = Uplink(outbox, self._upward, self._voice)
         self._probes = {probe.id: _Probe(online=False) for probe in site.probes}
         self._confirm: list[Arrived] = []
@@ -112,21 +112,20 @@ class Hub:
             intake=self._intake,
             keeper=self._keeper,
             uplink=self._uplink,
-            links=(self._local, self._upward),
-            relays=self._relays,
+            links=self._links,
             data=settings.data,
             began_s=monotonic_s(),
         )
 
     def start(self) -> None:
         """Connect."""
-        self._local.start()
-        self._upward.start()
+        for link in self._links:
+            link.start()
 
     def stop(self) -> None:
         """Say offline and disconnect; what was not committed is as if it never came."""
-        self._local.stop(0.8)
-        self._upward.stop(0.8)
+        for link in self._links:
+            link.stop(0.8)
 
     def round(self, wait_s: float) -> None:
         """Take what has come, do what is due, commit, confirm."""
@@ -163,7 +162,7 @@ class Hub:
         self._speaker.afresh()
         if link == SITE_LINK:
             self._keys.connected(monotonic_s())
-        else:
+        if link == self._upward.name:
             self._uplink.connected(monotonic_s())
 
     def _arrived(self, message: Arrived) -> None:
@@ -179,7 +178,7 @@ class Hub:
             self._batch(message, address)
             return
         self._confirm.append(message)
-        if message.link == UPLINK:
+        if address.node == NODE:
             self._from_above(message, address)
         elif address.node in self._probes:
             self._from_probe(message, address)
@@ -239,7 +238,7 @@ class Hub:
             self._dirty = True
 
     def _relay(self, message: Arrived) -> None:
-        if not self._relays:
+        if self._upward is self._local:
             return
         state_like = not message.topic.endswith("/health")
         if self._upward.publish(message.topic, message.payload, qos=int(state_like), retain=state_like) is None:

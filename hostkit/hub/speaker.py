@@ -26,7 +26,7 @@ HEALTH_S, HEALTH_REST_S = 30.0, 1.0
 
 
 class Speaker:
-    """Speaks through `local` and `upward`, which are one broker unless `relays`. `began_s` is monotonic."""
+    """Speaks through `links`: the site broker's and, where there is another, the uplink's. `began_s` is monotonic."""
 
     def __init__(
         self,
@@ -36,14 +36,12 @@ class Speaker:
         intake: Intake,
         keeper: Keeper,
         uplink: Uplink,
-        links: tuple[Client, Client],
-        relays: bool,
+        links: tuple[Client, ...],
         data: Path,
         began_s: float,
     ) -> None:
         self._voice, self._outbox, self._intake = voice, outbox, intake
         self._keeper, self._uplink, self._links = keeper, uplink, links
-        self._told = links if relays else links[1:]
         self._data, self._began_s = data, began_s
         self._timers = Timers()
         self._said_info: tuple[object, ...] = ()
@@ -60,7 +58,7 @@ class Speaker:
             self._say_live()
         if self._timers.due("health", now_s, at_s, every_s=HEALTH_S, rest_s=HEALTH_REST_S):
             payload = self._voice.payload(HEALTH, self._health(now_s, at_s, drops), at_s)
-            for client in self._told:
+            for client in self._links:
                 client.publish(self._voice.topic("health"), payload, qos=0)
 
     def close_hours(self, stepped_s: float, at_s: float) -> bool:
@@ -83,7 +81,7 @@ class Speaker:
 
     def _introduce(self, at_s: float, key_id: int | None) -> None:
         """Say `info`, `site` and the device for Home Assistant, retained, when they changed or a broker is new."""
-        said = (key_id, *(client.connected for client in self._told))
+        said = (key_id, *(client.connected for client in self._links))
         if said == self._said_info or not any(said[1:]):
             return
         self._said_info = said
@@ -97,7 +95,7 @@ class Speaker:
             config_hash=self._voice.config_hash,
         )
         site = SiteInForce(config_hash=self._voice.config_hash, site=self._voice.site)
-        for client in self._told:
+        for client in self._links:
             client.publish(self._voice.topic("info"), self._voice.payload(INFO, info, at_s), retain=True)
             client.publish(self._voice.topic("site"), self._voice.payload(SITE, site, at_s), retain=True)
         device = discovery(self._voice.site, NODE, self._voice.provenance or Provenance.LIVE)
@@ -111,7 +109,7 @@ class Speaker:
         kpis = self._keeper.figures.live(at_s - LIVE_LAG_S, chain.open_visits())
         live = Live(at_s=int(at_s - LIVE_LAG_S), kpis=self._values(kpis))
         payload = self._voice.payload(LIVE, live, at_s)
-        for client in self._told:
+        for client in self._links:
             client.publish(self._voice.topic("live"), payload, retain=True)
 
     def _health(self, now_s: float, at_s: float, own_drops: dict[str, int]) -> Health:
@@ -129,7 +127,7 @@ class Speaker:
             "outbox_resent": self._uplink.resent,
             **{
                 f"{name}_{key}": n
-                for name, c in zip(("site", "uplink"), self._links, strict=True)
+                for name, c in zip(("site", "uplink"), self._links, strict=False)
                 for key, n in c.counts.items()
             },
         }

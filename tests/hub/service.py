@@ -26,12 +26,14 @@ SPEED = 200.0
 class HubProcess:
     """`footfall hub run --clock batch` in `folder`; `lines` is what it printed."""
 
-    def __init__(self, folder: Path, url: str, *, site: Site = SETTINGS.site, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, url: str, *, uplink: str = "", site: Site = SETTINGS.site, prefix: Sequence[str] = ()
+    ) -> None:
         self.data = folder / "data"
         site_file = folder / "site.toml"
         site_file.write_text(dump_site(site))
         self._command = [*prefix, *COMMAND, "hub", "run", "--site", str(site_file), "--broker", url]
-        self._command += ["--data", str(self.data), "--clock", "batch"]
+        self._command += ["--data", str(self.data), "--clock", "batch", *(["--uplink", uplink] if uplink else [])]
         self.lines: list[str] = []
         self.process: subprocess.Popen[str] | None = None
 

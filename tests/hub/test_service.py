@@ -16,6 +16,7 @@ from hostkit.contract.messages import GiveKeys
 from hostkit.core.dot11 import device_keys
 from hostkit.model import EndReason, Provenance
 from hostkit.sim.air import SimulatedAir
+from hostkit.sim.flush import flush
 from hostkit.sim.live import play
 from hostkit.sim.player import Player
 from hostkit.sim.world import simulate
@@ -123,6 +124,30 @@ def test_everything_it_says_keeps_the_contract_and_nothing_it_stores_names_a_dev
     assert_stored_nothing(hub.data, keys)
 
 
+def test_an_uplink_of_its_own_gets_results_and_the_probes_state_and_nothing_else(
+    tmp_path: Path, broker: Mosquitto, undisturbed: float
+) -> None:
+    above = Mosquitto(tmp_path).start()
+    hub = HubProcess(tmp_path, broker.url, uplink=above.url).start()
+    hub.said("uplink broker: connected")
+    watchers = Watcher(broker), Watcher(above)
+    simulation, site = simulate(SETTINGS), SETTINGS.site
+    sources = [SimulatedAir(simulation, index) for index in range(len(simulation.ears))]
+    played_ = Player(sources, broker.url, tenant=site.tenant, site=site.site, speed=SPEED, say=patient).run()
+    flush(above.url, tenant=site.tenant, site=site.site, at_us=played_.until_us, provenance=Provenance.SIMULATED)
+    assert hub.stop() == 0
+    below, over = ({message.topic.split("/", 4)[4] for message in one.messages} for one in watchers)
+    for watcher, one in zip(watchers, (broker, above), strict=True):
+        watcher.stop()
+        one.stop()
+    assert over >= {"hub/visits", "hub/live", "hub/kpi/hour", "hub/state", "hub/info", "hub/site", "hub/health"}
+    assert over >= {f"probe-1/{stream}" for stream in ("state", "info", "health")}
+    assert not {topic for topic in over if "obs" in topic or "key" in topic}
+    assert below >= {"probe-1/obs", "hub/live", "hub/state"}
+    assert "hub/visits" not in below
+    assert sum(row.p_entrant for row in hub.rows()) == pytest.approx(undisturbed, rel=0.02)
+
+
 def test_home_assistant_is_told_when_the_hub_comes_and_when_it_starts_itself(
     broker: Mosquitto, hub: HubProcess
 ) -> None:
@@ -160,7 +185,6 @@ def test_foreign_messages_on_every_topic_are_counted_and_passed_over(
     broker: Mosquitto, hub: HubProcess, undisturbed: float
 ) -> None:
     hub.said("site broker: connected")
-    hub.said("uplink broker: connected")
     watcher = Watcher(broker)
     base = f"footfall/v1/{SETTINGS.site.tenant}/{SETTINGS.site.site}"
     streams = ["obs", "info", "health", "state", "rsp/x", "rsp/UPPER"]
