@@ -10,7 +10,13 @@ from hostkit.cli.lazy import LazyGroup
 class Evaluations(LazyGroup):
     """Everything that can be scored."""
 
-    modules = MappingProxyType({"associate": "hostkit.cli.evaluate_associate", "dwell": "hostkit.cli.evaluate_dwell"})
+    modules = MappingProxyType(
+        {
+            "associate": "hostkit.cli.evaluate_associate",
+            "count": "hostkit.cli.evaluate_count",
+            "dwell": "hostkit.cli.evaluate_dwell",
+        }
+    )
 
 
 @click.group(cls=Evaluations)
