@@ -28,7 +28,7 @@ def write_truth(data: Path, path: Path) -> Path:
         for source in sorted((data / FOLDER / "csv").glob("position_*/*.csv")):
             with source.open(newline="") as file:
                 for row in csv.DictReader(file, delimiter=";"):
-                    if row["occupancy"]:
+                    if row["occupancy"] not in ("", "nan"):
                         at = datetime.fromisoformat(row["datetime"]).replace(tzinfo=ZONE)
                         table.writerow((at.timestamp(), row["occupancy"]))
     return path
