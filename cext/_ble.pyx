@@ -3,7 +3,7 @@
 from cython cimport final
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
@@ -54,6 +54,7 @@ cdef extern from "ble.h" nogil:
 cdef enum:
     LINK_PHDR = 256  # LINKTYPE_BLUETOOTH_LE_LL_WITH_PHDR
     LINK_NORDIC = 272  # LINKTYPE_NORDIC_BLE
+    READS_ESP32 = 0
 
 cdef inline bint is_wanted(uint16_t link_type) noexcept nogil:
     return link_type == LINK_PHDR or link_type == LINK_NORDIC

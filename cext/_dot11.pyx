@@ -3,7 +3,7 @@
 from cython cimport final
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memset
+from libc.string cimport memcmp, memcpy, memset
 
 import numpy as np
 
@@ -11,12 +11,16 @@ include "key.pxi"
 
 
 cdef extern from "dot11.h" nogil:
+    enum:
+        DOT11_MASKED_MOST
+
     ctypedef enum dot11_verdict:
         DOT11_PROBE_REQUEST
         DOT11_TOO_SHORT
         DOT11_UNKNOWN_VERSION
         DOT11_NOT_MANAGEMENT
         DOT11_OTHER_SUBTYPE
+        DOT11_NO_ROOM
 
     enum:
         DOT11_RETRY
@@ -28,17 +32,24 @@ cdef extern from "dot11.h" nogil:
         uint8_t space
         uint8_t treat
         uint8_t bit
+        uint8_t[64] clear
 
     uint64_t dot11_siphash(const dot11_key *key, const uint8_t *data, size_t size) noexcept
     dot11_verdict dot11_parse(const dot11_key *key, const uint8_t *frame, size_t size, dot11_probe *out) noexcept
     dot11_verdict dot11_record(
         const dot11_key *key, const uint8_t *frame, size_t size, const dot11_reception *reception, uint8_t *out
     ) noexcept
+    dot11_verdict dot11_describe(
+        const uint8_t *frame, size_t size, uint8_t *out, size_t room, size_t *used
+    ) noexcept
+    int dot11_fingerprint_of(const uint8_t *description, size_t size, uint32_t *fingerprint) noexcept
     int dot11_element_rule(size_t index, dot11_rule *out) noexcept
     uint32_t dot11_fingerprint_version() noexcept
 
 cdef enum:
     LINK_RADIOTAP = 127
+    READS_ESP32 = 1
+
 
 cdef inline bint is_wanted(uint16_t link_type) noexcept nogil:
     return link_type == LINK_RADIOTAP
@@ -110,6 +121,9 @@ SKIP_REASONS = (
 )
 
 cdef enum:
+    KEPT = -1  # beside Skip
+    FCS_BYTES = 4
+    MAX_CLASSES = 65536
     SEEN_BITS = 11
     SEEN_FRAMES = 2048  # 2 ** SEEN_BITS, a direct-mapped table that a level 2 cache holds
     SEEN_LEAST_BYTES = 32
@@ -148,9 +162,22 @@ cdef inline void fill_row(Row *row, const dot11_probe *probe) noexcept nogil:
     row.element_count = probe.element_count
 
 
+# One packet as the radio delivered it: a frame and what is known besides its bytes.
+cdef struct Heard:
+    const uint8_t *frame
+    uint32_t size  # captured, without FCS
+    uint32_t whole  # on the air, without FCS
+    int8_t rssi_dbm  # 0: unknown
+    int8_t noise_dbm
+    uint8_t channel  # tuned; 0: unknown
+
+
 @final
 cdef class Reader(Container):
-    """The probe requests of a capture as rows, and a count of everything else."""
+    """The probe requests of a capture as rows, and a count of everything else.
+
+    `classify` gives the fingerprint to put in place of that of a description; it is asked once for each that is new.
+    """
 
     cdef dot11_key key
     cdef Layout layout
@@ -160,9 +187,16 @@ cdef class Reader(Container):
     cdef Tally tally
     cdef const uint8_t *kept  # the frame of the row read last
     cdef size_t kept_size
+    cdef object classify, failure
+    cdef dict classes
+    cdef bint classifies, has_last
+    cdef uint32_t last_static, last_class
 
-    def __init__(self, data, bytes key):
+    def __init__(self, data, bytes key, bint is_last=True, classify=None):
         load_key(&self.key, key)
+        self.classify = classify
+        self.classifies = classify is not None
+        self.classes = {}
 
     @property
     def packets(self):
@@ -173,7 +207,10 @@ cdef class Reader(Container):
         cdef Tally t = self.tally
         cdef int reason
         return (
-            (t.packets, t.frames, t.malformed, t.retries, t.randomised, t.cut, t.backwards, self.truncated),
+            (
+                t.packets, t.frames, t.malformed, t.retries, t.randomised, t.cut, t.backwards, self.truncated,
+                self.damage.places, self.damage.octets,
+            ),
             tuple([t.skipped[reason] for reason in range(<int>SKIP_COUNT)]),
         )
 
@@ -187,6 +224,13 @@ cdef class Reader(Container):
             header = min(<size_t>28, self.kept_size)  # +HTC
         return self.kept[header : self.kept_size], self.kept[10] & 1 == 1
 
+    def go_on(self, data, bint is_last):
+        """Hold the next piece, which begins where `done` of this one ends."""
+        self.base += self.at
+        self.hold(data, is_last)
+        memset(self.seen, 0, sizeof(self.seen))  # they point into the piece before
+        self.kept = NULL
+
     def read(self, int64_t max_frames):
         """Give the next rows as an array of FRAME, at most `max_frames`; fewer at the end or before a fault."""
         cdef int64_t room = min(max_frames, (self.size - self.at) // 40 + 1)
@@ -196,19 +240,41 @@ cdef class Reader(Container):
         cdef int64_t kept
         with nogil:
             kept = self.fill(first, room)
+        self.raise_failure()
         return rows[:kept]
+
+    def read_packets(self, int64_t max_packets):
+        """Give a row for each of the next packets, and why it is none (an index of SKIP_REASONS; -1: it is one)."""
+        rows = np.zeros(max_packets, FRAME)
+        reasons = np.empty(max_packets, np.int8)
+        cdef char[::1] raw = rows.view(np.int8)
+        cdef Row *row = <Row *>&raw[0]
+        cdef int8_t[::1] out = reasons
+        cdef Packet packet
+        cdef int64_t count = 0
+        while count < max_packets and self.next_packet(&packet):
+            self.tally.packets += 1
+            out[count] = <int8_t>self.keep(&packet, row + count)
+            count += 1
+        self.raise_failure()
+        return rows[:count], reasons[:count]
+
+    cdef int raise_failure(self) except -1:
+        if self.failure is not None:
+            raise self.failure
+        return 0
 
     cdef int64_t fill(self, Row *rows, int64_t room) noexcept nogil:
         cdef Packet packet
         cdef int64_t kept = 0
         while kept < room and self.next_packet(&packet):
             self.tally.packets += 1
-            kept += self.keep(&packet, rows + kept)
+            kept += self.keep(&packet, rows + kept) == KEPT
         return kept
 
-    cdef inline int64_t skip(self, int reason) noexcept nogil:
+    cdef inline int skip(self, int reason) noexcept nogil:
         self.tally.skipped[reason] += 1
-        return 0
+        return reason
 
     cdef inline bint find_fields(self, const uint8_t *header, uint32_t length, Layout *layout) noexcept nogil:
         """Lay out the header; one without extended words by the layout of the last with the same present word."""
@@ -240,50 +306,102 @@ cdef class Reader(Container):
             seen.probe = probe[0]
         return verdict
 
-    cdef inline int64_t keep(self, const Packet *packet, Row *row) noexcept nogil:
-        """Parse one packet into `row`; 1 if it was a probe request with time and RSSI, else 0 and counted."""
-        cdef uint32_t length, end = packet.size, whole = packet.original_size
+    cdef inline int hear_radiotap(self, const Packet *packet, Heard *heard) noexcept nogil:
+        """KEPT, or why the packet holds no frame."""
+        cdef uint32_t length, end = packet.size, whole = max(packet.original_size, packet.size)
         cdef uint8_t radio_flags
         cdef const uint8_t *header = packet.data
         cdef Layout layout
-        cdef dot11_probe probe
-        cdef dot11_verdict verdict
-        if packet.link_type != LINK_RADIOTAP:
-            return self.skip(SKIP_OTHER_LINK)
         if end < 8 or header[0] != 0:
-            return self.skip(SKIP_BAD_RADIOTAP)
+            return SKIP_BAD_RADIOTAP
         length = le16(header + 2)
         if length < 8 or length > end or not self.find_fields(header, length, &layout):
-            return self.skip(SKIP_BAD_RADIOTAP)
+            return SKIP_BAD_RADIOTAP
         radio_flags = header[layout.flags] if layout.flags else 0
         if radio_flags & RADIO_BAD_FCS:
-            return self.skip(SKIP_BAD_FCS)
-        if whole < end:
-            whole = end  # a lie: what was captured is there
+            return SKIP_BAD_FCS
         if radio_flags & RADIO_FCS:
-            if whole < length + 4:
-                return self.skip(SKIP_TOO_SHORT)
-            whole -= 4
-            end = min(end, whole)
-        verdict = self.parse(header + length, end - length, &probe)
+            if whole < length + FCS_BYTES:
+                return SKIP_TOO_SHORT
+            whole -= FCS_BYTES
+        heard.frame = header + length
+        heard.size = min(end, whole) - length
+        heard.whole = whole - length
+        heard.rssi_dbm = <int8_t>header[layout.rssi] if layout.rssi else 0
+        heard.noise_dbm = <int8_t>header[layout.noise] if layout.noise else 0
+        heard.channel = channel_of(le16(header + layout.channel)) if layout.channel else 0
+        return KEPT
+
+    cdef inline int hear_esp32(self, const Packet *packet, Heard *heard) noexcept nogil:
+        """Likewise; a receive state other than 0 is an error of reception."""
+        if packet.head[3] != 0:
+            return SKIP_BAD_FCS
+        if packet.original_size < FCS_BYTES:
+            return SKIP_TOO_SHORT
+        heard.frame = packet.data
+        heard.whole = packet.original_size - FCS_BYTES
+        heard.size = min(packet.size, heard.whole)
+        heard.rssi_dbm = <int8_t>packet.head[12]
+        heard.noise_dbm = <int8_t>packet.head[13]
+        heard.channel = packet.head[14]
+        return KEPT
+
+    cdef inline int keep(self, const Packet *packet, Row *row) noexcept nogil:
+        """Parse one packet into `row`; KEPT if it was a probe request with time and RSSI, else counted and why."""
+        cdef Heard heard
+        cdef dot11_probe probe
+        cdef dot11_verdict verdict
+        cdef int reason
+        if packet.head != NULL:
+            reason = self.hear_esp32(packet, &heard)
+        elif packet.link_type == LINK_RADIOTAP:
+            reason = self.hear_radiotap(packet, &heard)
+        else:
+            reason = SKIP_OTHER_LINK
+        if reason != KEPT:
+            return self.skip(reason)
+        verdict = self.parse(heard.frame, heard.size, &probe)
         if verdict != DOT11_PROBE_REQUEST:
             return self.skip(SKIP_TOO_SHORT + (verdict - DOT11_TOO_SHORT))
-        if not layout.rssi or header[layout.rssi] == 0:
+        if heard.rssi_dbm == 0:
             return self.skip(SKIP_NO_RSSI)
         if not packet.has_time:
             return self.skip(SKIP_NO_TIME)
-        self.kept = header + length
-        self.kept_size = end - length
         fill_row(row, &probe)
         row.time_us = packet.time_us
-        row.rssi_dbm = <int8_t>header[layout.rssi]
-        row.noise_dbm = <int8_t>header[layout.noise] if layout.noise else 0
-        row.status = STATUS_CUT if end < whole else 0
+        row.rssi_dbm = heard.rssi_dbm
+        row.noise_dbm = heard.noise_dbm
+        row.status = STATUS_CUT if heard.size < heard.whole else 0
         if not probe.channel:
             row.status |= STATUS_TUNED
-            row.channel = channel_of(le16(header + layout.channel)) if layout.channel else 0
+            row.channel = heard.channel
+        self.kept = heard.frame
+        self.kept_size = heard.size
+        if self.classifies:
+            row.fingerprint = self.class_of(&heard, probe.fingerprint)
         self.count(row)
-        return 1
+        return KEPT
+
+    cdef uint32_t class_of(self, const Heard *heard, uint32_t fingerprint) noexcept nogil:
+        """What `classify` makes of the frame, by its fingerprint."""
+        if fingerprint != self.last_static or not self.has_last:
+            with gil:
+                try:
+                    self.last_class = self.ask_class(heard, fingerprint)
+                    self.last_static = fingerprint
+                    self.has_last = True
+                except Exception as error:
+                    self.failure = error
+        return self.last_class
+
+    cdef uint32_t ask_class(self, const Heard *heard, uint32_t fingerprint) except? 0:
+        known = self.classes.get(fingerprint)
+        if known is None:
+            if len(self.classes) >= MAX_CLASSES:
+                self.classes.clear()  # an attacker's doing: then it is slow, not large
+            known = self.classify(describe(heard.frame[:heard.size]))
+            self.classes[fingerprint] = known
+        return <uint32_t>known
 
     cdef inline void count(self, Row *row) noexcept nogil:
         self.tally.frames += 1
@@ -295,6 +413,24 @@ cdef class Reader(Container):
         self.tally.retries += (row.flags & DOT11_RETRY) != 0
         self.tally.randomised += row.flags & 1
         self.tally.cut += row.status & STATUS_CUT
+
+
+def describe(bytes frame):
+    """What the fingerprint of a bare probe request is made of, as reduced elements; None for another frame."""
+    cdef size_t room = 6 * <size_t>len(frame) + 16, used = 0  # an empty vendor element grows from 2 to 11 octets
+    out = bytearray(room)
+    cdef uint8_t *first = out
+    if dot11_describe(<const uint8_t *>frame, <size_t>len(frame), first, room, &used) != DOT11_PROBE_REQUEST:
+        return None
+    return bytes(out[:used])
+
+
+def fingerprint_of(bytes description):
+    """The fingerprint of every frame with that description; None if it is no description."""
+    cdef uint32_t fingerprint = 0
+    if not dot11_fingerprint_of(<const uint8_t *>description, <size_t>len(description), &fingerprint):
+        return None
+    return fingerprint
 
 
 def siphash(const uint8_t[::1] data, bytes key):
@@ -357,12 +493,12 @@ def record(bytes body, bytes key, uint32_t offset_us, int8_t rssi_dbm, int8_t no
 
 
 def element_rules():
-    """The static table as (space, code, select, treatment, mask bit)."""
+    """The static table as (space, code, select, treatment, mask bit, octets of bits that MASKED clears)."""
     cdef dot11_rule rule
     cdef size_t i = 0
     rows = []
     while dot11_element_rule(i, &rule):
-        rows.append((rule.space, rule.code, rule.select, rule.treat, rule.bit))
+        rows.append((rule.space, rule.code, rule.select, rule.treat, rule.bit, <bytes>rule.clear[:DOT11_MASKED_MOST]))
         i += 1
     return tuple(rows)
 

@@ -1,5 +1,6 @@
-# Walks a classic pcap or a pcapng to its packets. Keeps nothing of them; stops at damage with a fault code.
-# The module that includes this says before which link types it reads: is_wanted.
+# Walks a classic pcap, a pcapng or ESP32 records to their packets. Keeps nothing of them; stops at damage with a fault
+# code, but steps over it in ESP32 records. The module that includes this says before which link types it reads
+# (is_wanted) and whether it reads ESP32 records (READS_ESP32).
 
 # Why a capture cannot be read on; the order is that of FAULTS.
 cdef enum Fault:
@@ -24,6 +25,7 @@ FAULTS = (
 )
 
 cdef enum:
+    LINK_ESP32 = 0xFFFF  # as `link_type` names ESP32 records: no registered link type is that high
     MAX_PACKET_BYTES = 262144  # the largest snapshot length any capture program writes
     MAX_BLOCK_BYTES = 16777216  # as Wireshark
     MAX_INTERFACES = 1024
@@ -57,6 +59,7 @@ cdef struct Packet:
     int64_t time_us
     uint16_t link_type
     bint has_time
+    const uint8_t *head  # of an ESP32 record; NULL: it is none
 
 
 cdef inline uint16_t le16(const uint8_t *p) noexcept nogil:
@@ -98,6 +101,9 @@ cdef inline int64_t pcapng_time(uint64_t ticks, const Interface *interface, bint
     return total_s * 1000000 + <int64_t>(rest * 1000000 // second_ticks) if ok[0] else 0
 
 
+include "esp32.pxi"
+
+
 @final
 cdef class View:
     """A read-only borrowed buffer; mmap, bytes, bytearray and memoryview all serve."""
@@ -115,32 +121,50 @@ cdef class View:
 
 
 cdef class Container:
-    """A capture in memory. `fault` tells why the walk stopped, `at` where."""
+    """A capture in memory, or the piece of one that has arrived. `fault` tells why the walk stopped, `at` where."""
 
     cdef View view
     cdef const uint8_t *data
     cdef int64_t size, at
-    cdef bint is_pcapng, big_endian, nanoseconds, seen_wanted
+    cdef int64_t base  # bytes of pieces before this one
+    cdef int64_t needed  # bytes from `at` without which nothing more can be read; 0: not waiting
+    cdef bint is_last  # no piece follows
+    cdef bint is_pcapng, is_esp32, big_endian, nanoseconds, seen_wanted
     cdef Interface interfaces[MAX_INTERFACES]
     cdef int interface_count
     cdef int fault_code
     cdef uint32_t fault_detail
-    cdef int64_t application_at, truncated
-    cdef uint16_t application_size
+    cdef Clock clock
+    cdef Damage damage
+    cdef int64_t truncated
+    cdef uint8_t[MAX_APPLICATION_BYTES] application_name
+    cdef int application_size
 
-    def __cinit__(self, data, *_):
+    def __cinit__(self, data, key, bint is_last=True, *_):
+        self.hold(data, is_last)
+        self.open()
+
+    @final
+    cdef void hold(self, data, bint is_last):
         self.view = View(data)
         self.data = <const uint8_t *>self.view.buffer.buf
         self.size = self.view.buffer.len
-        self.open()
+        self.at = 0
+        self.is_last = is_last
+        self.needed = 0
 
     @property
     def position(self):
-        return self.at
+        return self.base + self.at
+
+    @property
+    def done(self):
+        """Bytes of this piece that need not be given again, and how many from there on are needed at least."""
+        return self.at, self.needed
 
     @property
     def application(self):
-        return self.data[self.application_at : self.application_at + self.application_size]
+        return self.application_name[: self.application_size]
 
     @property
     def link_type(self):
@@ -152,7 +176,7 @@ cdef class Container:
 
     @final
     cdef void open(self):
-        """Read the file header of a pcap; a pcapng section is a block like others."""
+        """Read the file header of a pcap; a pcapng section or an ESP32 record is one like others."""
         cdef uint32_t little, big, magic
         if self.size < 4:
             self.fault_code = FAULT_NOT_CAPTURE
@@ -161,6 +185,11 @@ cdef class Container:
         big = be32(self.data)
         if little == BLOCK_SECTION:
             self.is_pcapng = True
+            return
+        if READS_ESP32 and little & 0xFFFFFF == ESP32_MAGIC | ESP32_MARK << 16:
+            self.is_esp32 = True
+            self.interfaces[0].link_type = LINK_ESP32
+            self.interface_count = 1
             return
         self.big_endian = big == PCAP_US or big == PCAP_NS
         magic = big if self.big_endian else little
@@ -205,14 +234,55 @@ cdef class Container:
     @final
     cdef inline bint next_packet(self, Packet *packet) noexcept nogil:
         """Find the next packet; False at the end, at a truncation or at a fault."""
+        if self.is_esp32:
+            return self.next_heard(packet)
         if self.fault_code != FAULT_NONE or self.at >= self.size:
             return False
         return self.next_block(packet) if self.is_pcapng else self.next_record(packet)
 
     @final
-    cdef bint truncate(self) noexcept nogil:
-        self.truncated = 1
-        self.at = self.size
+    cdef bint wait(self, int64_t needed) noexcept nogil:
+        """What starts at `at` is not whole: more is to come, or the capture was cut."""
+        if self.is_last:
+            self.truncated = 1
+            self.at = self.size
+        else:
+            self.needed = needed
+        return False
+
+    @final
+    cdef bint next_heard(self, Packet *packet) noexcept nogil:
+        """One heard frame of ESP32 records; marks set the clock, damage is stepped over and counted."""
+        cdef const uint8_t *p
+        cdef int64_t left, length
+        while self.at < self.size:
+            p = self.data + self.at
+            left = self.size - self.at
+            length = esp32_length(p, left)
+            if length > left and not self.is_last:
+                return self.wait(length)
+            if length < 0 or length > left:
+                if self.damage.run == 0:
+                    self.damage.is_cut = length > left
+                self.damage.run += 1
+                self.at += 1
+                continue
+            end_damage(&self.damage)
+            self.at += length
+            if p[2] == ESP32_MARK:
+                set_clock(&self.clock, p)
+                continue
+            packet.head = p
+            packet.data = p + ESP32_HEAD_BYTES
+            packet.original_size = le16(p + 8)
+            packet.size = le16(p + 10)
+            packet.time_us = unwrap(&self.clock, le32(p + 4), &packet.has_time)
+            return True
+        if self.is_last and self.damage.run:
+            self.truncated = self.damage.is_cut
+            if self.damage.is_cut:
+                self.damage.run = 0
+            end_damage(&self.damage)
         return False
 
     @final
@@ -221,16 +291,17 @@ cdef class Container:
         cdef int64_t left = self.size - self.at, at = self.at
         cdef uint32_t fraction
         if left < PCAP_PACKET_BYTES:
-            return self.truncate()
+            return self.wait(PCAP_PACKET_BYTES)
         packet.size = self.u32(at + 8)
         packet.original_size = self.u32(at + 12)
         if packet.size > MAX_PACKET_BYTES:
             return self.stop(FAULT_PACKET_SIZE, packet.size)
         if packet.size > left - PCAP_PACKET_BYTES:
-            return self.truncate()
+            return self.wait(PCAP_PACKET_BYTES + <int64_t>packet.size)
         fraction = self.u32(at + 4)
         packet.time_us = <int64_t>self.u32(at) * 1000000 + (fraction // 1000 if self.nanoseconds else fraction)
         packet.has_time = self.u32(at) < <uint32_t>MAX_TIME_S
+        packet.head = NULL
         packet.link_type = self.interfaces[0].link_type
         packet.data = self.data + at + PCAP_PACKET_BYTES
         self.at = at + PCAP_PACKET_BYTES + packet.size
@@ -245,7 +316,7 @@ cdef class Container:
         while not found and self.at < self.size:
             at = self.at
             if self.size - at < 12:
-                return self.truncate()
+                return self.wait(12)
             kind = le32(self.data + at)  # the section's own number reads the same both ways
             if kind == BLOCK_SECTION and not self.start_section():
                 return False
@@ -254,7 +325,7 @@ cdef class Container:
             if length < 12 or length & 3 or length > MAX_BLOCK_BYTES:
                 return self.stop(FAULT_BLOCK_SIZE, length)
             if length > self.size - at:
-                return self.truncate()
+                return self.wait(length)
             if self.u32(at + length - 4) != length:
                 return self.stop(FAULT_BLOCK_SIZE, length)
             if kind == BLOCK_SECTION:
@@ -288,9 +359,9 @@ cdef class Container:
         if at > end:
             return
         value = self.find_option(at, end, OPTION_APPLICATION, &size)
-        if value and not self.application_at:
-            self.application_at = value
+        if value and not self.application_size:
             self.application_size = min(size, <uint16_t>MAX_APPLICATION_BYTES)
+            memcpy(self.application_name, self.data + value, self.application_size)
 
     @final
     cdef int64_t find_option(self, int64_t at, int64_t end, uint16_t code, uint16_t *size) noexcept nogil:
@@ -347,6 +418,7 @@ cdef class Container:
         interface = &self.interfaces[number]
         if not self.seen_wanted and not self.check_link(interface.link_type):
             return False
+        packet.head = NULL
         packet.link_type = interface.link_type
         packet.data = self.data + at + fixed
         if kind == BLOCK_SIMPLE:

@@ -1,82 +1,13 @@
 /* One 802.11 probe request to one sighting. See dot11.h for the contract. */
 #include "dot11.h"
+#include "dot11_table.h"
 
 #include <string.h>
 
-#define HASH_REVISION 1U /* raise when the hash or the walk changes, not when the table does */
-
-/* ---- the static element table: the only place that says what a fingerprint is made of ---- */
-
-#define RULE(treat, bit) (uint8_t)(((unsigned)(treat) << 5) | (unsigned)(bit))
-#define RULE_TREAT(rule) ((unsigned)(rule) >> 5)
-#define RULE_BIT(rule) ((unsigned)(rule)&31U)
-#define LOOK_FURTHER RULE(7, 31) /* extended id or vendor decides */
-
-#define ID_SSID 0U
-#define ID_DS 3U
-#define ID_HT 45U
-#define ID_VENDOR 221U
-#define ID_EXTENSION 255U
-#define EXTENSION_FILS 2U
-#define EXTENSION_HE 35U
-
-/* Element ids of IEEE 802.11-2020 table 9-92; without a row: STABLE, bit 0. Names of networks are not the phone's. */
-static const uint8_t elements[256] = {
-    [ID_SSID] = RULE(DOT11_DROP, 1),
-    [1] = RULE(DOT11_STABLE, 2),        /* supported rates */
-    [ID_DS] = RULE(DOT11_PRESENCE, 3),  /* DS parameter set: the channel of this very frame */
-    [10] = RULE(DOT11_STABLE, 4),       /* request */
-    [ID_HT] = RULE(DOT11_MASKED, 5),    /* HT capabilities */
-    [50] = RULE(DOT11_STABLE, 6),       /* extended supported rates */
-    [59] = RULE(DOT11_STABLE, 7),       /* supported operating classes */
-    [70] = RULE(DOT11_STABLE, 8),       /* RM enabled capabilities */
-    [84] = RULE(DOT11_DROP, 9),         /* SSID list */
-    [107] = RULE(DOT11_DROP, 10),       /* interworking: the venue and HESSID sought */
-    [114] = RULE(DOT11_DROP, 11),       /* mesh id */
-    [127] = RULE(DOT11_STABLE, 12),     /* extended capabilities */
-    [191] = RULE(DOT11_STABLE, 13),     /* VHT capabilities */
-    [ID_VENDOR] = LOOK_FURTHER,
-    [ID_EXTENSION] = LOOK_FURTHER,
-};
-/* Extended ids, table 9-92 with 802.11ax and 802.11be; without a row: STABLE, bit 0. */
-static const uint8_t extensions[256] = {
-    [EXTENSION_FILS] = RULE(DOT11_PRESENCE, 14), /* FILS request parameters: change from frame to frame */
-    [EXTENSION_HE] = RULE(DOT11_MASKED, 15),     /* HE capabilities */
-    [59] = RULE(DOT11_STABLE, 16),               /* HE 6 GHz band capabilities */
-    [107] = RULE(DOT11_STABLE, 17),              /* multi-link */
-    [108] = RULE(DOT11_STABLE, 18),              /* EHT capabilities */
-};
-/* OUI << 8 | type; the first that fits. A WPS body carries a UUID and P2P a device name: neither may enter, even
- * hashed. Microsoft's type 8 and Epigram's type 4 count and drift within one address (2 and 7 % of its frames). */
-static const struct {
-    uint32_t code, select;
-    uint8_t rule;
-} vendors[] = {
-    {0x0050f208U, 0xffffffffU, RULE(DOT11_TYPE, 19)},
-    {0x506f9a16U, 0xffffffffU, RULE(DOT11_STABLE, 20)}, /* multi-band operation */
-    {0x00101800U, 0xffffff00U, RULE(DOT11_STABLE, 21)}, /* Broadcom */
-    {0x0017f200U, 0xffffff00U, RULE(DOT11_STABLE, 22)}, /* Apple */
-    {0x8cfdf000U, 0xffffff00U, RULE(DOT11_STABLE, 23)}, /* Qualcomm */
-    {0x0050f204U, 0xffffffffU, RULE(DOT11_TYPE, 24)},   /* WPS */
-    {0x506f9a09U, 0xffffffffU, RULE(DOT11_TYPE, 25)},   /* P2P */
-    {0x00904c04U, 0xffffffffU, RULE(DOT11_TYPE, 26)},   /* Epigram */
-    {0x506f9a00U, 0xffffff00U, RULE(DOT11_STABLE, 27)}, /* Wi-Fi Alliance */
-    {0x0050f200U, 0xffffff00U, RULE(DOT11_STABLE, 28)}, /* Microsoft */
-    {0, 0, RULE(DOT11_STABLE, 29)},                     /* any other */
-};
-/* What MASKED clears, by octet of the element with its header; a shorter or longer element is STABLE. */
-#define MASKED_LEAST 16U
-#define MASKED_MOST 64U
-static const uint8_t ht_clear[MASKED_MOST] = {
-    [3] = 0x40, /* 40 MHz intolerant follows what the phone hears (9.4.2.55) */
-    [5] = 0xff, [6] = 0xff, [7] = 0xff, [8] = 0xff, [9] = 0xff, /* the Rx MCS bitmask follows the chains awake */
-    [10] = 0xff, [11] = 0xff, [12] = 0xff, [13] = 0xff, [14] = 0xff,
-};
-static const uint8_t he_clear[MASKED_MOST] = {
-    [20] = 0x0c, [22] = 0x0c, /* Rx and Tx HE-MCS of two streams, likewise (9.4.2.248) */
-};
+#define HASH_REVISION 2U /* raise when the hash or the walk changes, not when the table does */
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+#define DIGEST_BYTES 11U /* of a vendor element: header, OUI, type, length, hash */
 
 /* ---- little-endian loads and stores ---- */
 
@@ -208,7 +139,7 @@ static uint64_t fold(uint64_t a, uint64_t b)
 #endif
 }
 
-/* Adds a run of bytes; runs are kept apart by their length. */
+/* Adds one element; its length is in it. */
 static uint64_t absorb(uint64_t hash, const uint8_t *p, size_t size)
 {
     uint64_t a, b = 0;
@@ -223,21 +154,6 @@ static uint64_t absorb(uint64_t hash, const uint8_t *p, size_t size)
     else
         a = size ? (uint64_t)p[0] | (uint64_t)p[size >> 1] << 8 | (uint64_t)p[size - 1] << 16 : 0;
     return fold(a ^ SALT_A, b ^ hash);
-}
-
-static uint64_t load_kept(const uint8_t *p, const uint8_t *clear)
-{
-    return load64(p) & ~load64(clear);
-}
-
-/* Likewise without the bits of `clear`; at least 16 bytes, the last 16 overlapping those before. */
-static uint64_t absorb_masked(uint64_t hash, const uint8_t *p, size_t size, const uint8_t *clear)
-{
-    hash ^= (uint64_t)size * SALT_B;
-    for (; size > 16; p += 16, clear += 16, size -= 16)
-        hash = fold(load_kept(p, clear) ^ SALT_A, load_kept(p + 8, clear + 8) ^ hash);
-    p -= 16 - size, clear -= 16 - size;
-    return fold(load_kept(p, clear) ^ SALT_A, load_kept(p + 8, clear + 8) ^ hash);
 }
 
 static uint32_t finish(uint64_t hash)
@@ -257,31 +173,81 @@ static uint8_t find_vendor(uint32_t code)
     return vendors[i].rule;
 }
 
-/* The rule of an element whose id alone does not tell. */
-static uint8_t look_further(const uint8_t *element)
+static uint8_t find_rule(const uint8_t *element)
 {
+    const uint8_t rule = elements[element[0]];
+
+    if (rule != LOOK_FURTHER)
+        return rule;
     if (element[0] == ID_EXTENSION)
         return element[1] > 0 ? extensions[element[2]] : 0;
     return find_vendor(element[1] >= 4 ? load32_big(element + 2) : 0);
 }
 
-/* Adds what the table leaves of an element that is not STABLE. */
-static uint64_t absorb_reduced(uint64_t hash, const uint8_t *element, unsigned treat)
+static int is_whole(const uint8_t *p, const uint8_t *end)
 {
-    const size_t size = 2U + element[1];
-    uint8_t token[2];
+    return end - p >= 2 && end - p - 2 >= p[1];
+}
 
-    if (treat == DOT11_MASKED && size >= MASKED_LEAST && size <= MASKED_MOST)
-        return absorb_masked(hash, element, size, element[0] == ID_HT ? ht_clear : he_clear);
-    if (treat == DOT11_MASKED)
-        return absorb(hash, element, size);
-    if (treat == DOT11_TYPE)
-        return absorb(hash, element + 2, 4);
-    if (treat == DOT11_DROP)
-        return hash;
-    token[0] = element[0];
-    token[1] = element[0] == ID_EXTENSION ? element[2] : 0;
-    return absorb(hash, token, sizeof token);
+/* What the table leaves of an element, itself an element: `p` is the element or `room`. Size 0: nothing is left. */
+typedef struct {
+    const uint8_t *p;
+    size_t size;
+} span;
+
+typedef struct {
+    uint8_t bytes[DOT11_MASKED_MOST];
+} scratch;
+
+static span mask_element(const uint8_t *element, scratch *room)
+{
+    const span whole = {element, 2U + element[1]}, masked = {room->bytes, whole.size};
+    size_t row = 0, i;
+
+    if (whole.size < MASKED_LEAST || whole.size > DOT11_MASKED_MOST)
+        return whole;
+    while (masks[row].code != (element[0] == ID_EXTENSION ? element[2] : element[0]))
+        row++; /* every MASKED rule has a row, and their codes differ */
+    for (i = 0; i < whole.size; i++)
+        room->bytes[i] = (uint8_t)(element[i] & ~(unsigned)masks[row].clear[i]);
+    return masked;
+}
+
+/* A vendor's element as OUI, type, length and the hash of its body. */
+static span digest_vendor(const uint8_t *element, scratch *room)
+{
+    const span digest = {room->bytes, DIGEST_BYTES};
+    const size_t head = element[1] >= 4 ? 4 : 0;
+    const uint32_t hash = finish(absorb(SALT_A, element + 2 + head, element[1] - head));
+
+    room->bytes[0] = (uint8_t)ID_VENDOR;
+    room->bytes[1] = DIGEST_BYTES - 2;
+    memset(room->bytes + 2, 0, 4);
+    memcpy(room->bytes + 2, element + 2, head);
+    room->bytes[6] = element[1];
+    store(room->bytes + 7, hash, 4);
+    return digest;
+}
+
+static span reduce(const uint8_t *element, uint8_t rule, scratch *room)
+{
+    const span whole = {element, 2U + element[1]}, nothing = {element, 0};
+    span token = {room->bytes, 2};
+
+    switch (RULE_TREAT(rule)) {
+    case DOT11_STABLE:
+        return element[0] == ID_VENDOR ? digest_vendor(element, room) : whole;
+    case DOT11_MASKED:
+        return mask_element(element, room);
+    case DOT11_DROP:
+        return nothing;
+    default:
+        break;
+    }
+    token.size += RULE_TREAT(rule) == DOT11_TYPE ? 4U : element[0] == ID_EXTENSION ? 1U : 0U;
+    memcpy(room->bytes, element, token.size);
+    room->bytes[1] = (uint8_t)(token.size - 2);
+    return token;
 }
 
 static uint32_t ssid_key(const dot11_key *key, const uint8_t *element)
@@ -293,29 +259,22 @@ static uint32_t ssid_key(const dot11_key *key, const uint8_t *element)
 
 static void walk_elements(const dot11_key *key, const uint8_t *p, const uint8_t *end, dot11_probe *out)
 {
-    const uint8_t *run = p; /* first of the STABLE elements not yet hashed */
     uint64_t hash = SALT_A;
     uint32_t mask = 0;
     unsigned count = 0;
+    scratch room;
 
-    for (; end - p >= 2 && end - p - 2 >= p[1]; p += 2U + p[1], count++) {
-        uint8_t rule = elements[p[0]];
-        if (rule == LOOK_FURTHER)
-            rule = look_further(p);
-        if (RULE_TREAT(rule) != DOT11_STABLE) {
-            if (run != p)
-                hash = absorb(hash, run, (size_t)(p - run));
-            run = p + 2U + p[1];
-            hash = absorb_reduced(hash, p, RULE_TREAT(rule));
-            if (p[0] == ID_DS && p[1] == 1)
-                out->channel = p[2];
-            else if (p[0] == ID_SSID && !(mask & (uint32_t)1 << RULE_BIT(rule)))
-                out->ssid_key = ssid_key(key, p);
-        }
+    for (; is_whole(p, end); p += 2U + p[1], count++) {
+        const uint8_t rule = find_rule(p);
+        const span token = reduce(p, rule, &room);
+        if (token.size > 0)
+            hash = absorb(hash, token.p, token.size);
+        if (p[0] == ID_DS && p[1] == 1)
+            out->channel = p[2];
+        else if (p[0] == ID_SSID && !(mask & (uint32_t)1 << RULE_BIT(rule)))
+            out->ssid_key = ssid_key(key, p);
         mask |= (uint32_t)1 << RULE_BIT(rule);
     }
-    if (run != p)
-        hash = absorb(hash, run, (size_t)(p - run));
     if (p != end)
         out->flags |= DOT11_MALFORMED;
     out->element_mask = mask;
@@ -338,11 +297,18 @@ static dot11_verdict judge(const uint8_t *frame, size_t size)
     return size < DOT11_HEADER_BYTES ? DOT11_TOO_SHORT : DOT11_PROBE_REQUEST;
 }
 
+/* Octets before the elements; at most `size`. +HTC: an HT Control field follows the sequence control (9.3.3.1). */
+static size_t header_bytes(const uint8_t *frame, size_t size)
+{
+    const size_t header = DOT11_HEADER_BYTES + (frame[1] & 0x80U ? 4U : 0U);
+
+    return header < size ? header : size;
+}
+
 dot11_verdict dot11_parse(const dot11_key *key, const uint8_t *frame, size_t size, dot11_probe *out)
 {
     const dot11_verdict verdict = judge(frame, size);
     const uint8_t *address = frame + 10;
-    size_t header = DOT11_HEADER_BYTES;
 
     if (verdict != DOT11_PROBE_REQUEST)
         return verdict;
@@ -350,11 +316,9 @@ dot11_verdict dot11_parse(const dot11_key *key, const uint8_t *frame, size_t siz
     out->device_key = siphash(key, address, DOT11_ADDRESS_BYTES);
     out->sequence = (uint16_t)(((unsigned)frame[22] | (unsigned)frame[23] << 8) >> 4);
     out->flags = (uint8_t)((address[0] & 0x02U ? DOT11_RANDOMISED : 0) | (frame[1] & 0x08U ? DOT11_RETRY : 0));
-    if (frame[1] & 0x80U)
-        header += 4; /* +HTC: an HT Control field follows the sequence control */
-    if (size < header)
-        out->flags |= DOT11_MALFORMED, header = size;
-    walk_elements(key, frame + header, frame + size, out);
+    if (frame[1] & 0x80U && size < DOT11_HEADER_BYTES + 4U)
+        out->flags |= DOT11_MALFORMED;
+    walk_elements(key, frame + header_bytes(frame, size), frame + size, out);
     return verdict;
 }
 
@@ -382,15 +346,69 @@ dot11_verdict dot11_record(const dot11_key *key, const uint8_t *frame, size_t si
     return verdict;
 }
 
+/* ---- descriptions ---- */
+
+dot11_verdict dot11_describe(const uint8_t *frame, size_t size, uint8_t *out, size_t room, size_t *used)
+{
+    const dot11_verdict verdict = judge(frame, size);
+    const uint8_t *p, *end = frame + size;
+    scratch reduced;
+
+    if (verdict != DOT11_PROBE_REQUEST)
+        return verdict;
+    *used = 0;
+    for (p = frame + header_bytes(frame, size); is_whole(p, end); p += 2U + p[1]) {
+        const span token = reduce(p, find_rule(p), &reduced);
+        if (token.size > room - *used)
+            return DOT11_NO_ROOM;
+        if (token.size > 0)
+            memcpy(out + *used, token.p, token.size);
+        *used += token.size;
+    }
+    return verdict;
+}
+
+/* An element of a description is what its own reduction leaves, but for digests: those are not hashed again. */
+static int is_described(const uint8_t *element, uint8_t rule)
+{
+    scratch room;
+    span token;
+
+    if (element[0] == ID_VENDOR && RULE_TREAT(rule) == DOT11_STABLE)
+        return element[1] == DIGEST_BYTES - 2;
+    token = reduce(element, rule, &room);
+    return token.size == 2U + element[1] && memcmp(token.p, element, token.size) == 0;
+}
+
+int dot11_fingerprint_of(const uint8_t *description, size_t size, uint32_t *fingerprint)
+{
+    const uint8_t *p = description, *end = description + size;
+    uint64_t hash = SALT_A;
+
+    for (; is_whole(p, end); p += 2U + p[1]) {
+        if (!is_described(p, find_rule(p)))
+            return 0;
+        hash = absorb(hash, p, 2U + p[1]);
+    }
+    *fingerprint = finish(hash);
+    return p == end;
+}
+
 /* ---- the table as data ---- */
 
 static int fill_rule(dot11_rule *out, unsigned space, uint32_t code, uint32_t select, uint8_t rule)
 {
+    size_t i;
+
     out->code = code;
     out->select = select;
     out->space = (uint8_t)space;
     out->treat = (uint8_t)RULE_TREAT(rule);
     out->bit = (uint8_t)RULE_BIT(rule);
+    memset(out->clear, 0, sizeof out->clear);
+    for (i = 0; i < COUNT(masks); i++)
+        if (masks[i].space == space && masks[i].code == code)
+            memcpy(out->clear, masks[i].clear, sizeof out->clear);
     return 1;
 }
 
@@ -418,9 +436,7 @@ uint32_t dot11_fingerprint_version(void)
     for (i = 0; dot11_element_rule(i, &rule); i++) {
         uint8_t *p = store(store(row, rule.code, 4), rule.select, 4);
         store(store(store(p, rule.space, 1), rule.treat, 1), rule.bit, 1);
-        hash = absorb(hash, row, sizeof row);
+        hash = absorb(absorb(hash, row, sizeof row), rule.clear, sizeof rule.clear);
     }
-    hash = absorb(hash, ht_clear, sizeof ht_clear);
-    hash = absorb(hash, he_clear, sizeof he_clear);
     return finish(hash);
 }

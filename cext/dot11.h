@@ -10,6 +10,7 @@
 #define DOT11_ADDRESS_BYTES 6
 #define DOT11_HEADER_BYTES 24  /* frame control .. sequence control; elements follow (IEEE 802.11-2020, 9.3.3.1) */
 #define DOT11_RECORD_BYTES 26  /* hostkit.core.wire.RECORD */
+#define DOT11_MASKED_MOST 64   /* octets of an element that can be MASKED, its header included */
 
 /* What dot11_parse made of a frame; anything but DOT11_PROBE_REQUEST leaves the output untouched. */
 typedef enum {
@@ -17,7 +18,8 @@ typedef enum {
     DOT11_TOO_SHORT,
     DOT11_UNKNOWN_VERSION,
     DOT11_NOT_MANAGEMENT,
-    DOT11_OTHER_SUBTYPE
+    DOT11_OTHER_SUBTYPE,
+    DOT11_NO_ROOM /* of dot11_describe alone */
 } dot11_verdict;
 
 /* Bits of a sighting's flags: hostkit.core.wire.Flag. */
@@ -31,7 +33,7 @@ enum dot11_flag {
 
 /* How an element enters the fingerprint. */
 enum dot11_class {
-    DOT11_STABLE,   /* id, length and body */
+    DOT11_STABLE,   /* id, length and body; of a vendor's element OUI, type, length and a hash of the body */
     DOT11_MASKED,   /* id, length and body under a bit mask */
     DOT11_PRESENCE, /* id only (and extended id) */
     DOT11_TYPE,     /* id, OUI and vendor type only */
@@ -45,7 +47,8 @@ typedef struct {
     uint32_t select; /* bits of code that count: all but the type where a rule is for a whole OUI */
     uint8_t space;   /* enum dot11_space */
     uint8_t treat;   /* enum dot11_class */
-    uint8_t bit;     /* of the element mask; 0: any element without a row */
+    uint8_t bit;     /* of the element mask; 0: any element without one of its own */
+    uint8_t clear[DOT11_MASKED_MOST]; /* what MASKED clears, by octet of the element with its header */
 } dot11_rule;
 
 typedef struct {
@@ -85,6 +88,14 @@ dot11_verdict dot11_record(const dot11_key *key, const uint8_t *frame, size_t si
 
 /* Packs one wire record; the channel of `probe` wins over the tuned one. */
 void dot11_pack(const dot11_probe *probe, const dot11_reception *reception, uint8_t out[DOT11_RECORD_BYTES]);
+
+/* What the fingerprint of a bare frame was made of, as elements of the same order: STABLE whole, MASKED under its mask,
+ * PRESENCE and TYPE without a body, a STABLE vendor as OUI, type, length (1) and hash (4), DROP not at all. Needs at most
+ * `room` octets, `*used` of them written; DOT11_NO_ROOM where that is too few (the first elements are then there). */
+dot11_verdict dot11_describe(const uint8_t *frame, size_t size, uint8_t *out, size_t room, size_t *used);
+
+/* The fingerprint of every frame with that description; 0 if it is none of dot11_describe's, else 1. */
+int dot11_fingerprint_of(const uint8_t *description, size_t size, uint32_t *fingerprint);
 
 /* Row `index` of the static table; 0 past its end, else 1. */
 int dot11_element_rule(size_t index, dot11_rule *out);

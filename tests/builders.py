@@ -1,6 +1,7 @@
 """Frames and captures built byte by byte, so that a test knows the answer before the parser does."""
 
 import struct
+from binascii import crc32
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -199,3 +200,37 @@ def pcapng(packets: Iterable[Packet], *, order: str = "<", application: str = ""
     """Give a pcapng file of one section with one radiotap interface in µs."""
     head = section(application=application, order=order) + interface(order=order)
     return head + b"".join(enhanced(packet, order=order) for packet in packets)
+
+
+# ---- ESP32 records ----
+
+
+def esp32_record(
+    kind: int, stamp_us: int, payload: bytes, *, sig_len: int = 0, radio: bytes = bytes(4), state: int = 0
+) -> bytes:
+    """Give one record with its CRC; `radio` is RSSI, noise, channel and rate."""
+    head = struct.pack("<2sBBIHH", b"FR", kind, state, stamp_us % 2**32, sig_len, len(payload)) + radio
+    return head + payload + struct.pack("<I", crc32(head + payload))
+
+
+def esp32_mark(clock_us: int, unix_us: int) -> bytes:
+    """Give a mark: the radio's clock without wraps, and what it is in Unix time (0: unknown)."""
+    return esp32_record(1, clock_us, struct.pack("<QQ", clock_us, unix_us))
+
+
+def esp32_heard(
+    frame: bytes, clock_us: int, *, rssi_dbm: int = -60, noise_dbm: int = -95, channel: int = 6, state: int = 0,
+    captured: int | None = None, fcs: bytes = b"FCS!",
+) -> bytes:  # fmt: skip
+    """Give a heard frame; `captured` octets of it and its FCS were kept."""
+    payload = (frame + fcs)[:captured]
+    radio = struct.pack("<bbBB", rssi_dbm, noise_dbm, channel, 11)
+    return esp32_record(0, clock_us, payload, sig_len=len(frame) + len(fcs), radio=radio, state=state)
+
+
+def esp32(packets: Iterable[Packet], *, boot_us: int = 5_000_000, rssi_dbm: int = -60) -> bytes:
+    """Give a stream of bare frames that began at `boot_us` of the radio's clock, one mark at its head."""
+    some = list(packets)
+    start_us = some[0].time_us if some else 1_700_000_000_000_000
+    frames = (esp32_heard(packet.data, boot_us + packet.time_us - start_us, rssi_dbm=rssi_dbm) for packet in some)
+    return esp32_mark(boot_us, start_us) + b"".join(frames)

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hostkit.core.dot11 import ELEMENT_TABLE, Space, Treatment
+from hostkit.core.dot11 import ELEMENT_TABLE, ElementRule, Space, Treatment
 
 U64 = 2**64 - 1
 MAX_TIME_US = 4_102_444_800_000_000  # the year 2100
@@ -44,9 +44,7 @@ def _sip_rounds(v: list[int], count: int) -> None:
 # ---- fingerprint ----
 
 SALT_A, SALT_B = 0xA0761D6478BD642F, 0xE7037ED1A0B428DB
-HT_CLEAR = {3: 0x40, **dict.fromkeys(range(5, 15), 0xFF)}
-HE_CLEAR = {20: 0x0C, 22: 0x0C}
-OTHER = (Treatment.STABLE, 0)
+OTHER = ElementRule(space=Space.ELEMENT, code=0, select=0, treatment=Treatment.STABLE, bit=0, clear=bytes(64))
 
 
 def _fold(a: int, b: int) -> int:
@@ -67,18 +65,8 @@ def _absorb(state: int, data: bytes) -> int:
         width = 8 if len(data) >= 8 else 4
         a, b = _word(data[:width]), _word(data[-width:])
     else:
-        a, b = _word(bytes((data[0], data[len(data) // 2], data[-1]))), 0
+        a, b = _word(bytes((data[0], data[len(data) // 2], data[-1])) if data else b""), 0
     return _fold(a ^ SALT_A, b ^ state)
-
-
-def _absorb_masked(state: int, data: bytes) -> int:
-    """As `_absorb`, but the last step takes the last 16 bytes whatever is left."""
-    state ^= len(data) * SALT_B & U64
-    whole = data
-    while len(data) > 16:
-        state = _fold(_word(data[:8]) ^ SALT_A, _word(data[8:16]) ^ state)
-        data = data[16:]
-    return _fold(_word(whole[-16:-8]) ^ SALT_A, _word(whole[-8:]) ^ state)
 
 
 def _finish(state: int) -> int:
@@ -86,7 +74,7 @@ def _finish(state: int) -> int:
     return (state ^ state >> 32) & 0xFFFFFFFF
 
 
-def _rule(number: int, body: bytes) -> tuple[Treatment, int]:
+def _rule(number: int, body: bytes) -> ElementRule:
     space, code = Space.ELEMENT, number
     if number == 255:
         if not body:
@@ -96,23 +84,39 @@ def _rule(number: int, body: bytes) -> tuple[Treatment, int]:
         space, code = Space.VENDOR, int.from_bytes(body[:4], "big") if len(body) >= 4 else 0
     for rule in ELEMENT_TABLE:
         if rule.space == space and code & rule.select == rule.code:
-            return rule.treatment, rule.bit
+            return rule
     return OTHER
 
 
-def _masked(element: bytes) -> bytes:
-    clear = HT_CLEAR if element[0] == 45 else HE_CLEAR
-    return bytes(octet & ~clear.get(index, 0) for index, octet in enumerate(element))
+def _reduced(element: bytes, rule: ElementRule) -> bytes:
+    """Give what a description has of an element."""
+    if rule.treatment == Treatment.DROP:
+        return b""
+    if rule.treatment == Treatment.TYPE:
+        return b"\xdd\4" + element[2:6]
+    if rule.treatment == Treatment.PRESENCE:
+        return b"\xff\1" + element[2:3] if element[0] == 255 else element[:1] + b"\0"
+    if rule.treatment == Treatment.MASKED and 16 <= len(element) <= 64:
+        return bytes(octet & ~clear for octet, clear in zip(element, rule.clear, strict=False))
+    if element[0] == 221:
+        head = element[2:6] if element[1] >= 4 else b""
+        digest = _finish(_absorb(SALT_A, element[2 + len(head) :]))
+        return b"\xdd\x09" + head.ljust(4, b"\0") + element[1:2] + digest.to_bytes(4, "little")
+    return element
 
 
-def _reduced(state: int, element: bytes, treatment: Treatment) -> int:
-    if treatment == Treatment.MASKED:
-        return _absorb_masked(state, _masked(element)) if 16 <= len(element) <= 64 else _absorb(state, element)
-    if treatment == Treatment.TYPE:
-        return _absorb(state, element[2:6])
-    if treatment == Treatment.PRESENCE:
-        return _absorb(state, bytes((element[0], element[2] if element[0] == 255 else 0)))
-    return state
+def describe(frame: bytes) -> bytes:
+    """Give the description of a bare probe request."""
+    body = frame[28:] if frame[1] & 0x80 else frame[24:]
+    return b"".join(_reduced(element, _rule(element[0], element[2:])) for element in _elements(body))
+
+
+def fingerprint_of(description: bytes) -> int:
+    """Give the fingerprint of every frame with that description."""
+    state = SALT_A
+    for element in _elements(description):
+        state = _absorb(state, element)
+    return _finish(state)
 
 
 def _elements(data: bytes) -> Iterator[bytes]:
@@ -161,23 +165,19 @@ def parse_frame(frame: bytes, key: bytes) -> Row | str:
 
 
 def _walk(body: bytes, key: bytes, row: Row) -> None:
-    state, run, used = SALT_A, b"", 0
+    description, used = b"", 0
     for element in _elements(body):
         used += len(element)
-        treatment, bit = _rule(element[0], element[2:])
-        if treatment == Treatment.STABLE:
-            run += element
-        else:
-            state = _reduced(_absorb(state, run) if run else state, element, treatment)
-            run = b""
-        if element[0] == 0 and not row.element_mask >> bit & 1 and element[1]:
+        rule = _rule(element[0], element[2:])
+        description += _reduced(element, rule)
+        if element[0] == 0 and not row.element_mask >> rule.bit & 1 and element[1]:
             row.ssid_key = siphash(key, element[2:]) & 0xFFFFFFFF or 1
         if element[0] == 3 and element[1] == 1:
             row.channel = element[2]
-        row.element_mask |= 1 << bit
+        row.element_mask |= 1 << rule.bit
         row.element_count = min(row.element_count + 1, 255)
     row.flags |= 0 if used == len(body) else 8
-    row.fingerprint = _finish(_absorb(state, run) if run else state)
+    row.fingerprint = fingerprint_of(description)
 
 
 # ---- radiotap ----
@@ -247,6 +247,8 @@ class Capture:
     skipped: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
     fault: str = "none"
+    damaged: int = 0  # of ESP32 records
+    damaged_bytes: int = 0
 
 
 @dataclass

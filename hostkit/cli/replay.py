@@ -143,7 +143,7 @@ def replay(
     mqtt: str | None,
     speed: float,
 ) -> None:
-    """Turn captures of probe requests (pcap, pcapng; radiotap) into counts, visits and dwell with intervals.
+    """Turn captures of probe requests (pcap, pcapng, ESP32 records) into counts, visits and dwell with intervals.
 
     Captures that follow each other are one probe's; those that overlap in time are several probes', whose clocks
     are fitted on the frames they both heard. Without --site: UTC, one zone, signal strength alone tells inside

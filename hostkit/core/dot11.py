@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ Int64s: TypeAlias = NDArray[np.int64]
 
 FRAME = _dot11.FRAME
 FINGERPRINT_VERSION = _dot11.fingerprint_version()
+SKIP_REASONS = _dot11.SKIP_REASONS
 ADDRESS_BYTES = 6
 LINK_RADIOTAP = 127
 
@@ -46,7 +47,7 @@ class Space(IntEnum):
 class Treatment(IntEnum):
     """How an element enters the fingerprint."""
 
-    STABLE = 0  # id, length and body
+    STABLE = 0  # id, length and body; of a vendor's element OUI, type, length and a hash of the body
     MASKED = 1  # id, length and body under a bit mask
     PRESENCE = 2  # id only
     TYPE = 3  # id, OUI and vendor type only
@@ -55,18 +56,22 @@ class Treatment(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementRule:
-    """One row of the static element table; elements without a row are STABLE and bit 0."""
+    """One row of the static element table; elements without a row are STABLE and bit 0.
+
+    The table itself is C (cext/dot11_table.h), since the probe's build has no other language; this is a view of it.
+    """
 
     space: Space
     code: int
     select: int  # bits of `code` that count
     treatment: Treatment
-    bit: int  # of `element_mask`
+    bit: int  # of `element_mask`; 0 where several share it
+    clear: bytes  # 64 octets: the bits that MASKED clears, by octet of the element with its header
 
 
 ELEMENT_TABLE = tuple(
-    ElementRule(space=Space(space), code=code, select=select, treatment=Treatment(treatment), bit=bit)
-    for space, code, select, treatment, bit in _dot11.element_rules()
+    ElementRule(space=Space(space), code=code, select=select, treatment=Treatment(treatment), bit=bit, clear=clear)
+    for space, code, select, treatment, bit, clear in _dot11.element_rules()
 )
 
 
@@ -79,7 +84,7 @@ class Skipped:
     not_management: int
     other_subtype: int  # a management frame, not a probe request
     bad_radiotap: int
-    bad_fcs: int
+    bad_fcs: int  # or a receive error of an ESP32
     no_rssi: int  # no antenna signal in dBm
     no_time: int  # simple packet block, or a time outside 1970..2099
     other_link_type: int  # an interface of a mixed capture that is not radiotap
@@ -87,7 +92,7 @@ class Skipped:
     @property
     def total(self) -> int:
         """All of them."""
-        return sum(getattr(self, name) for name in _dot11.SKIP_REASONS)
+        return sum(getattr(self, name) for name in SKIP_REASONS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +106,16 @@ class CaptureCounts:
     randomised: int
     cut: int
     backwards: int
-    truncated: int  # 1: the file ended inside a packet, which is not in `packets`
+    truncated: int  # 1: the capture ended inside a packet, which is not in `packets`
+    damaged: int  # places in ESP32 records that were stepped over
+    damaged_bytes: int  # their octets
     skipped: Skipped
 
 
-_COUNTED = ("packets", "frames", "malformed", "retries", "randomised", "cut", "backwards", "truncated")
+_COUNTED = (
+    *("packets", "frames", "malformed", "retries", "randomised", "cut", "backwards"),
+    *("truncated", "damaged", "damaged_bytes"),
+)
 
 _NEEDED = f"link type {LINK_RADIOTAP} (radiotap)"
 _RECORD_AGAIN = "capture in monitor mode with radiotap headers (tcpdump -I -y IEEE802_11_RADIO)"
@@ -124,15 +134,32 @@ class Opened:
     group_address: bool
 
 
-class CaptureReader(ContainerReader):
-    """Reads a pcap or pcapng capture of link type 127 (radiotap) from memory, front to back.
+class Classifier(Protocol):
+    """Gives the fingerprint to use in place of that of a description (core.volatile)."""
 
-    `key` is the 16-byte site key, `name` what errors call the capture. What cannot be a capture is refused at
-    once, what is damaged further on when `read` comes to it, after the frames before the damage: InputError.
+    def classify(self, description: bytes) -> int:
+        """Give 32 bits; asked once for each description that is new."""
+        ...
+
+
+class CaptureReader(ContainerReader):
+    """Reads a capture from memory, front to back: pcap or pcapng of link type 127 (radiotap), or ESP32 records.
+
+    `key` is the 16-byte site key, `name` what errors call the capture, `volatile` what maps static fingerprints to
+    classes. What cannot be a capture is refused at once, what is damaged further on when `read` comes to it, after
+    the frames before the damage: InputError. Damage in ESP32 records is stepped over and counted.
     """
 
-    def __init__(self, data: "ReadableBuffer", key: bytes, *, name: str = "capture") -> None:
-        self._reader = _dot11.Reader(data, key)
+    def __init__(
+        self,
+        data: "ReadableBuffer",
+        key: bytes,
+        *,
+        name: str = "capture",
+        volatile: Classifier | None = None,
+        is_last: bool = True,
+    ) -> None:
+        self._reader = _dot11.Reader(data, key, is_last, volatile.classify if volatile else None)
         head = bytes(memoryview(data)[:8])
         super().__init__(self._reader, head, name, needed=_NEEDED, record_again=_RECORD_AGAIN)
 
@@ -153,12 +180,30 @@ class CaptureReader(ContainerReader):
         elements, group_address = self._reader.last_elements
         return Opened(packet=self._reader.packets - 1, rows=rows, elements=elements, group_address=group_address)
 
+    def read_packets(self, max_packets: int = 65536) -> tuple[NDArray[np.void], NDArray[np.int8]]:
+        """Give a row for each of the next packets, and why it is none: an index of SKIP_REASONS, -1 where it is one."""
+        if max_packets < 1:
+            raise ValueError("max_packets must be positive")
+        rows, reasons = self._reader.read_packets(max_packets)
+        if not len(rows):
+            self.refuse_fault()
+        return rows, reasons
+
     @property
     def counts(self) -> CaptureCounts:
         """What was read so far."""
         totals, skipped = self._reader.totals
-        reasons = Skipped(**dict(zip(_dot11.SKIP_REASONS, skipped, strict=True)))
+        reasons = Skipped(**dict(zip(SKIP_REASONS, skipped, strict=True)))
         return CaptureCounts(skipped=reasons, **dict(zip(_COUNTED, totals, strict=True)))
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """Bytes of the piece held that are done, and how many from there on are needed to go on (0: none wanting)."""
+        return self._reader.done
+
+    def go_on(self, data: "ReadableBuffer", *, is_last: bool) -> None:
+        """Hold the next piece of a capture that arrives in pieces: what `done` left of the last one, and more."""
+        self._reader.go_on(data, is_last)
 
 
 def device_keys(addresses: Sequence[bytes], key: bytes) -> NDArray[np.uint64]:

@@ -26,6 +26,11 @@ def remarks(
 def _of_capture(survey: Survey) -> Iterator[str]:
     if survey.counts.truncated:
         yield f"{survey.path}: ends inside a packet; the {survey.counts.frames} frames before it were used"
+    if survey.counts.damaged:
+        yield (
+            f"{survey.path}: damaged in {survey.counts.damaged} place{'s' * (survey.counts.damaged > 1)}, "
+            f"{survey.counts.damaged_bytes} bytes lost; the {survey.counts.frames} frames around them were used"
+        )
     if survey.steps_back:
         yield (
             f"{survey.path}: its clock jumps back {survey.steps_back} time{'s' * (survey.steps_back > 1)}, "

@@ -30,6 +30,7 @@ from tests.builders import (
 )
 
 HE = bytes.fromhex("010000000000" + "0000000000000000000000" + "fafffaff")  # MAC, PHY, Rx and Tx MCS
+EHT = bytes.fromhex("0200" + "e0ff1b003600000000" + "222222")  # MAC, PHY, MCS and streams up to 80 MHz
 
 
 def fingerprint(tail: bytes = b"", **changed: bytes) -> int:
@@ -86,6 +87,11 @@ UNSEEN = {
     "P2P": (vendor("506f9a09", b"Anna's phone"), vendor("506f9a09", b"")),
     "Microsoft 8": (vendor("0050f208", b"\0\x14\0"), vendor("0050f208", b"\0\x15\0\x27")),
     "Epigram 4": (vendor("00904c04", b"\0\0\x20"), vendor("00904c04", b"\0\x60\0")),
+    "MLD address": (extension(107, b"\x00\x01\x09" + ADDRESS), extension(107, b"\x00\x01\x09" + RANDOMISED)),
+    "short SSID list": (extension(58, b"abcd"), extension(58, b"efghijkl")),
+    "no SSID list": (extension(58, b"abcd"), element(84, b"\0\1a")),
+    "band's address": (element(158, bytes(16) + ADDRESS), element(158, bytes(16) + RANDOMISED)),
+    "EHT streams": (extension(108, EHT), extension(108, EHT[:11] + b"\x11\x11\x11")),
     "HE streams": (extension(35, HE), extension(35, HE[:17] + bytes((HE[17] ^ 0x08, HE[18], HE[19] ^ 0x04, HE[20])))),
 }
 SEEN = {
@@ -99,6 +105,8 @@ SEEN = {
     "presence": (extension(2, b"\1"), b""),
     "order": (element(70, b"\1") + element(59, b"\1"), element(59, b"\1") + element(70, b"\1")),
     "element border": (element(200, b"\1\2"), element(200, b"\1") + b"\2\0"),
+    "vendor length": (vendor("8cfdf001"), vendor("8cfdf001", b"\0")),
+    "EHT phy": (extension(108, EHT), extension(108, EHT[:10] + b"\x01" + EHT[11:])),
     "HE phy": (extension(35, HE), extension(35, HE[:8] + b"\x01" + HE[9:])),
     "HE last octet": (extension(35, HE), extension(35, HE[:-1] + b"\xfe")),
 }
@@ -145,8 +153,8 @@ def test_fingerprints_spread_over_32_bits() -> None:
 
 # ---- the table ----
 
-GOLDEN_VERSION = 0x415B08C6
-GOLDEN_FINGERPRINT = 0xE30CBE04
+GOLDEN_VERSION = 0x3A463498
+GOLDEN_FINGERPRINT = 0xE60FD9C7
 
 
 def test_table_is_the_one_published() -> None:
@@ -158,13 +166,20 @@ def test_table_is_the_one_published() -> None:
 def test_table_drops_names_and_identities() -> None:
     treatment = {(rule.space, rule.code): rule.treatment for rule in ELEMENT_TABLE}
     assert treatment[Space.ELEMENT, 0] == treatment[Space.ELEMENT, 84] == Treatment.DROP
+    assert treatment[Space.EXTENSION, 57] == treatment[Space.EXTENSION, 58] == Treatment.DROP
+    assert treatment[Space.EXTENSION, 107] == treatment[Space.ELEMENT, 148] == Treatment.PRESENCE
     assert treatment[Space.VENDOR, 0x0050F204] == treatment[Space.VENDOR, 0x506F9A09] == Treatment.TYPE
 
 
-def test_table_gives_each_rule_its_own_bit() -> None:
-    bits = [rule.bit for rule in ELEMENT_TABLE]
-    assert len(set(bits)) == len(bits)
-    assert 0 not in bits
+def test_table_gives_no_two_rules_a_bit_but_0() -> None:
+    bits = [rule.bit for rule in ELEMENT_TABLE if rule.bit]
+    assert len(set(bits)) == len(bits) == 29
+
+
+def test_every_masked_element_clears_bits_behind_its_header_and_no_other_does() -> None:
+    for rule in ELEMENT_TABLE:
+        assert any(rule.clear) is (rule.treatment == Treatment.MASKED)
+        assert not any(rule.clear[: 3 if rule.space == Space.EXTENSION else 2])
 
 
 # ---- malformed ----

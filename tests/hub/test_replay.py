@@ -12,7 +12,7 @@ from hostkit.hub.replay import ReplayResult, ReplaySettings, replay
 from hostkit.hub.report import report
 from hostkit.io.addresses import read_addresses
 from hostkit.model import Probe, Provenance, Site
-from tests.builders import ADDRESS, KEY, Packet, heard, pcapng, phone_elements, probe_request
+from tests.builders import ADDRESS, KEY, Packet, esp32, heard, pcapng, phone_elements, probe_request
 from tests.crowd import MINUTE_US, START_US, crowd, overhear, save, shifted
 
 OTHER_KEY = bytes(range(100, 116))
@@ -42,6 +42,21 @@ def test_every_frame_and_address_is_counted(tmp_path: Path) -> None:
     assert sum(bin_.frames for bin_ in result.bins) == result.totals.frames
     assert result.totals.late == 0
     assert result.provenance is Provenance.REPLAY
+
+
+def test_records_of_an_esp32_give_what_a_pcap_gives(tmp_path: Path) -> None:
+    """The desktop for an hour, its radio's clock about to wrap; then the same with damage, which is told."""
+    some = [replace(packet, data=packet.data[-len(probe_request(phone_elements())) :]) for packet in desk()]
+    stream = esp32(some, boot_us=2**32 - 60_000_000, rssi_dbm=-50)
+    (tmp_path / "whole.heard").write_bytes(stream)
+    (tmp_path / "damaged.heard").write_bytes(stream[:1000] + b"?" + stream[1000:])
+    whole, damaged = run(tmp_path / "whole.heard"), run(tmp_path / "damaged.heard")
+    assert whole.bins == run(save(tmp_path / "a.pcap", desk())).bins
+    assert damaged.totals.frames == whole.totals.frames - 1
+    assert not any("damaged" in line for line in whole.warnings)
+    place = tmp_path / "damaged.heard"
+    remark = f"{place}: damaged in 1 place, 108 bytes lost; the 119 frames around them were used"
+    assert remark in damaged.warnings
 
 
 def test_devices_come_near_the_phones_and_far_below_the_addresses(tmp_path: Path) -> None:
