@@ -67,8 +67,8 @@ class Locator:
         robust: bool = False,
         prior: ArrayLike | None = None,
     ) -> None:
-        probes = _finite(probes_m, "probes.position_m", (-1, 3))
-        offsets = _finite(offsets_db, "probes.offset_db", (len(probes),))
+        probes = finite(probes_m, "probes.position_m", (-1, 3))
+        offsets = finite(offsets_db, "probes.offset_db", (len(probes),))
         _check_model(path_loss, len(probes))
         expected = _expected(probes, offsets, floor, path_loss, grid_axes(floor, cell_m))
         sigma, power = path_loss.sigma_db, path_loss.power_sigma_db
@@ -114,9 +114,9 @@ class Locator:
         self.x_m, self.y_m = grid_axes(floor, cell_m)
         self.cell_m, self.robust, self.n_zones = cell_m, robust, len(zones)
         shape = (len(self.y_m), len(self.x_m))
-        self.expected_dbm = _finite(expected_dbm, "expected_dbm", (-1, *shape))
+        self.expected_dbm = finite(expected_dbm, "expected_dbm", (-1, *shape))
         self.n_probes = len(self.expected_dbm)
-        floors = _finite(floors_dbm, "probes.floor_dbm", (self.n_probes,))
+        floors = finite(floors_dbm, "probes.floor_dbm", (self.n_probes,))
         sigma, inv_sigma = _sigma(sigma_db, (self.n_probes, *shape), STUDENT_SCALE if robust else 1.0)
         _check_power(power_sigma_db, self.n_probes)
         self.sigma_db, self.power_sigma_db = float(np.median(sigma)), power_sigma_db
@@ -217,7 +217,7 @@ class Rows:
 
 def grid_axes(floor: Floor, cell_m: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cell centres; the grid covers the bounds and is centred on them."""
-    x0, y0, x1, y1 = _finite(floor.bounds_m, "floor.bounds_m", (4,))
+    x0, y0, x1, y1 = finite(floor.bounds_m, "floor.bounds_m", (4,))
     if not (x1 > x0 and y1 > y0 and np.isfinite(cell_m) and cell_m > 0.0):
         raise ConfigError("the floor has no area", where="floor.bounds_m", next_step="give x_min, y_min, x_max, y_max")
     columns, rows = (max(1, int(np.ceil(round(side / cell_m, 6)))) for side in (x1 - x0, y1 - y0))
@@ -265,7 +265,7 @@ def power_nodes(power_sigma_db: float, step_db: float) -> tuple[NDArray[np.float
 def _log_prior(prior: ArrayLike | None, shape: tuple[int, int]) -> NDArray[np.float64]:
     if prior is None:
         return np.zeros(shape)
-    weight = _finite(prior, "prior", shape)
+    weight = finite(prior, "prior", shape)
     if (weight < 0.0).any() or not weight.any():
         raise ConfigError("the prior allows no cell", where="prior", next_step="give weights of at least 0, not all 0")
     positive = weight > 0.0
@@ -327,7 +327,8 @@ def _float32(values: ArrayLike) -> NDArray[np.float32]:
         return np.ascontiguousarray(values, np.float32)
 
 
-def _finite(values: ArrayLike, where: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def finite(values: ArrayLike, where: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Numbers as float64 of that shape, -1 for any length."""
     array = np.asarray(values, np.float64)
     fits = array.ndim == len(shape) and all(want in (-1, have) for want, have in zip(shape, array.shape, strict=True))
     if not fits or not np.isfinite(array).all():
