@@ -32,6 +32,7 @@ BURST = np.dtype(
 )
 NEW_ADDRESS = 1
 NEW_TRACK = 2
+NEVER_HEARD = -3
 TRACK = np.dtype([("first_us", "<i8"), ("last_us", "<i8"), ("scans", "<u4"), ("hours", "<u4")])
 
 cdef packed struct Sighting:
@@ -92,6 +93,7 @@ cdef enum:
     RANDOMISED = 1
     NONE = -1
     FORGOTTEN = -2  # a track not in any list: silent for longer than the horizon
+    UNKNOWN = -3  # NEVER_HEARD
 
 cdef int64_t HOUR_US = 3_600_000_000
 
@@ -247,7 +249,7 @@ cdef class Tracker:
         return rows
 
     def tracks_of(self, const uint64_t[::1] device_keys):
-        """The track of each address (N,), -1 for one of which no burst has closed yet."""
+        """The track of each address (N,); -1 where no burst of it has closed yet, NEVER_HEARD if it is not known."""
         tracks = np.empty(device_keys.shape[0], np.int64)
         cdef int64_t[::1] t = tracks
         cdef Py_ssize_t i
@@ -256,7 +258,7 @@ cdef class Tracker:
             at = <uint32_t>device_keys[i] & mask
             while self.table[at].used and self.table[at].key != device_keys[i]:
                 at = (at + 1) & mask
-            t[i] = self.table[at].track if self.table[at].used else NONE
+            t[i] = self.table[at].track if self.table[at].used else UNKNOWN
         return tracks
 
     def feed(self, const Sighting[::1] sightings):

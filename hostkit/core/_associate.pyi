@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 BURST: np.dtype[np.void]
 TRACK: np.dtype[np.void]
 NEW_ADDRESS: int
+NEVER_HEARD: int
 NEW_TRACK: int
 
 Columns = tuple[NDArray[np.void], NDArray[np.float32], NDArray[np.uint16]]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.core.associate import BURST
-from hostkit.core.count import devices_in_window
+from hostkit.core.flood import count_devices
 from hostkit.core.heard import SCAN_GAP_S
 from hostkit.core.inside import NOBODY, Inside, count_inside
 from hostkit.model import Coverage, Estimate
@@ -36,6 +36,7 @@ class _Open:
     share: list[NDArray[np.float64]] = field(default_factory=list)
     probes: set[int] = field(default_factory=set)
     frames: int = 0
+    set_aside: int = 0  # addresses of a flood
 
 
 class BinCounter:
@@ -52,6 +53,13 @@ class BinCounter:
         self._next = begin_us // bin_us
         self._probes_expected = probes_expected
         self._open: dict[int, _Open] = {}
+
+    def add_flood(self, sightings: NDArray[np.void]) -> None:
+        """Take SIGHTING rows (N,) in time order that were set aside: their bins are counted with wider intervals."""
+        for number, rows in self._by_bin(sightings, "time_us"):
+            bin_ = self._open.setdefault(number, _Open())
+            bin_.frames += len(rows)
+            bin_.set_aside += len(np.unique(rows["device_key"]))
 
     def add_sightings(self, sightings: NDArray[np.void]) -> None:
         """Take SIGHTING rows (N,) in time order."""
@@ -105,12 +113,12 @@ class BinCounter:
         moving = ~np.isin(rows["track"], fixed)
         rows, share = rows[moving], np.concatenate([np.empty(0), *bin_.share])[moving]
         spans_s, window_s = _spans_s(rows, first_us, start_us), observed_us / 1e6
-        devices = devices_in_window(spans_s=spans_s, scans=_scans(rows), window_s=window_s)
+        devices = count_devices(spans_s=spans_s, scans=_scans(rows), window_s=window_s, set_aside=bin_.set_aside)
         return CountBin(
             start_s=start_us / 1e6,
             end_s=end_us / 1e6,
             devices=devices,
-            addresses=len(np.unique(np.concatenate(bin_.keys))) if bin_.keys else 0,
+            addresses=bin_.set_aside + (len(np.unique(np.concatenate(bin_.keys))) if bin_.keys else 0),
             frames=bin_.frames,
             coverage=Coverage(
                 listened_share=observed_us / (end_us - start_us),

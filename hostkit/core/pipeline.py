@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.core.associate import Columns, Tracker
+from hostkit.core.associate import NEVER_HEARD, Columns, Tracker
 from hostkit.core.bins import BinCounter, CountBin
 from hostkit.core.calendar import next_rotation_us
-from hostkit.core.count import devices_in_window
+from hostkit.core.flood import Flood, FloodGate, count_devices, flood_of, minutes_of
 from hostkit.core.heard import SCAN_GAP_S
 from hostkit.core.inside import share_inside
 from hostkit.core.methods import Method, recipe
@@ -39,7 +39,8 @@ class Totals:
     """Over all that was fed. Addresses, devices and fixed devices are distinct within one life of the key.
 
     `late` counts frames whose time went back; `dropped` the frames of addresses and the bursts of open visits beyond
-    the bounds on memory; `blurred` frames and addresses told apart less well for a bound of the tracker.
+    the bounds on memory; `blurred` frames and addresses told apart less well for a bound of the tracker. `flood`: what
+    was set aside because no phones make so many addresses, in `frames` too, in `addresses` not.
     """
 
     frames: int
@@ -50,6 +51,7 @@ class Totals:
     late: int
     dropped: int
     blurred: int
+    flood: Flood
 
 
 class Pipeline:
@@ -122,19 +124,22 @@ class Pipeline:
         """Sum up all lives so far, the running one included."""
         lives = [*self._past, *([self._life.totals()] if self._life else [])]
         addresses = sum(life.addresses for life in lives)
+        flood = flood_of([life.flood for life in lives])
         return Totals(
             frames=sum(life.frames for life in lives),
             addresses=addresses,
             randomised_share=sum(life.randomised for life in lives) / addresses if addresses else None,
-            devices=devices_in_window(
+            devices=count_devices(
                 spans_s=np.concatenate([np.empty(0), *(life.spans_s for life in lives)]),
                 scans=sum(life.scans for life in lives),
                 window_s=max((life.window_s for life in lives), default=0.0),
+                set_aside=flood.addresses,
             ),
             fixed=max((life.fixed for life in lives), default=0),
             late=sum(life.late for life in lives),
             dropped=sum(life.dropped for life in lives) + self._cutter.dropped,
             blurred=sum(life.blurred for life in lives),
+            flood=flood,
         )
 
     def _life_at(self, time_us: int) -> "_Life":
@@ -198,6 +203,7 @@ class _LifeTotals:
     late: int
     dropped: int
     blurred: int
+    flood: Flood
 
 
 class _Life:
@@ -220,6 +226,7 @@ class _Life:
         self.bins = BinCounter(
             bin_us=bin_us, begin_us=begin_us, end_us=end_us, rotated=rotated, probes_expected=len(site.probes)
         )
+        self._gate = FloodGate(begin_us, max(len(site.probes), 1))
         self.fixed: NDArray[np.uint32] = np.empty(0, np.uint32)
         self._recipe = recipe(method, bin_us)
         self._fixed_keys = fixed_keys
@@ -231,6 +238,13 @@ class _Life:
         self._frames += len(sightings)
         self.heard_us = max(self.heard_us, int(sightings["time_us"][-1]))
         self.now_us = max(self.now_us, self.heard_us)
+        if self._gate.lets_all_in(sightings, self._never_heard(sightings)):
+            return self._take(sightings)
+        parts = [self._take(self._let_in(minute)) for minute in minutes_of(sightings)]
+        bursts, rssi_dbm, frames = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return bursts, rssi_dbm, frames
+
+    def _take(self, sightings: NDArray[np.void]) -> Columns:
         self.bins.add_sightings(sightings)
         known = np.isin(sightings["device_key"], self._fixed_keys)
         heard, rows = np.unique(sightings["device_key"][known], return_index=True)
@@ -240,6 +254,18 @@ class _Life:
         if self._recipe and len(moving):
             self._recipe.add(moving)
         return self.tracker.feed(moving)
+
+    def _never_heard(self, sightings: NDArray[np.void]) -> NDArray[np.bool_]:
+        keys = np.ascontiguousarray(sightings["device_key"])
+        fresh: NDArray[np.bool_] = self.tracker.tracks_of(keys) == NEVER_HEARD
+        return fresh & ~np.isin(keys, self._fixed_keys)
+
+    def _let_in(self, sightings: NDArray[np.void]) -> NDArray[np.void]:
+        """Give the sightings of one minute but those of a flood."""
+        refused = self._gate.refused(sightings, self._never_heard(sightings))
+        if refused.any():
+            self.bins.add_flood(sightings[refused])
+        return sightings[~refused]
 
     def advance(self, now_us: int) -> Columns:
         self.now_us = max(self.now_us, now_us)
@@ -286,4 +312,5 @@ class _Life:
             late=self.tracker.late,
             dropped=self.tracker.dropped,
             blurred=self.tracker.unclassed + self.tracker.refused + self.tracker.crowded,
+            flood=self._gate.flood(),
         )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hostkit.core.associate import BURST, NEW_ADDRESS, NEW_TRACK, Columns, Tracker
+from hostkit.core.associate import BURST, NEVER_HEARD, NEW_ADDRESS, NEW_TRACK, Columns, Tracker
 from hostkit.core.wire import SIGHTING, Flag
 from tests.oracles_associate import Rules, SlowTracker
 
@@ -217,7 +217,7 @@ def test_the_track_of_each_address_can_be_asked() -> None:
         mine = rows[np.isin(rows["device_key"], keys[found == track])]
         assert set(bursts["first_us"][bursts["track"] == track]) <= set(mine["time_us"])
     unheard = np.array([keys.max() + np.uint64(1)])
-    assert it.tracks_of(unheard).tolist() == [-1]
+    assert it.tracks_of(unheard).tolist() == [NEVER_HEARD]
     it.feed(rows_of(sighting(rows["time_us"][-1] / 1e6 + 100, int(unheard[0]))))
     assert it.tracks_of(unheard).tolist() == [-1]
 
