@@ -1,4 +1,4 @@
-"""`footfall hub`: the service in the shop. No logic."""
+"""`footfall hub`: the service in the shop, and who may talk to its broker. No logic."""
 
 import signal
 import threading
@@ -7,7 +7,7 @@ from types import FrameType
 
 import click
 
-from hostkit.cli import text
+from hostkit.cli import hub_identity, text
 from hostkit.config import load_site
 from hostkit.hub.service import HubSettings
 from hostkit.hub.service import run as run_hub
@@ -16,7 +16,11 @@ from hostkit.io.mqtt import parse_url
 
 @click.group()
 def hub() -> None:
-    """Run the hub: the machine in the shop that turns sightings into visits."""
+    """The machine in the shop that turns sightings into visits: run it, and say who may talk to it."""
+
+
+for _command in (hub_identity.init, hub_identity.issue, hub_identity.revoke, hub_identity.identities):
+    hub.add_command(_command)
 
 
 @hub.command(

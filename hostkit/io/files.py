@@ -20,8 +20,8 @@ NEXT_STEPS = {
 }
 
 
-def write_files(contents: Mapping[Path, bytes]) -> None:
-    """Write every file, replacing what was there, and make the directories they need.
+def write_files(contents: Mapping[Path, bytes], *, private: bool = False) -> None:
+    """Write every file, replacing what was there, and make the directories they need; `private`: for the owner alone.
 
     If one fails, nothing is replaced and StorageError names it. Devices and pipes are written to where they are.
     """
@@ -32,7 +32,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
         for path in contents:
             made += _make_directories(path.parent)
             if _replaceable(path):
-                staged[path] = _stage(path, contents[path])
+                staged[path] = _stage(path, contents[path], private=private)
         for path in contents:
             if path not in staged:
                 path.write_bytes(contents[path])
@@ -78,11 +78,11 @@ def _replaceable(path: Path) -> bool:
     return stat.S_ISREG(mode)
 
 
-def _stage(path: Path, content: bytes) -> Path:
+def _stage(path: Path, content: bytes, *, private: bool) -> Path:
     """Write `content` to disk under a temporary name in the directory of `path`."""
     temporary = path.resolve().with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("xb") as file:
+        with open(temporary, "xb", opener=_private_opener if private else None) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -91,3 +91,7 @@ def _stage(path: Path, content: bytes) -> Path:
             temporary.unlink(missing_ok=True)
         raise
     return temporary
+
+
+def _private_opener(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
