@@ -16,6 +16,7 @@ class Families(LazyGroup):
 
     modules = MappingProxyType(
         {
+            "calibrate": "hostkit.cli.calibrate",
             "collector": "hostkit.cli.collector",
             "contract": "hostkit.cli.contract",
             "demo": "hostkit.cli.demo",

@@ -23,6 +23,7 @@ TAIL = 4.0  # degrees of freedom: a slip of the pen is an outlier, not the truth
 PASS_LOG_SD = math.log(1.5) / 1.6449  # PASS: the 90 % interval of kappa is within a factor of 1.5 either way
 LEAST_PEOPLE = 2.0  # bins with fewer say nothing of a ratio
 NOISE_BINS = 20.0  # bins that the prior of the noise weighs
+MOST_AT_ONCE = 999
 INDEPENDENT_BINS = 4.0  # neighbouring bins are alike: so many count as one
 
 
@@ -46,6 +47,41 @@ class Kappa:
     def passed(self) -> bool:
         """Tell whether it is known well enough to publish figures in people."""
         return self.log_sd <= PASS_LOG_SD
+
+
+class DoorTally:
+    """What a person at the door enters, a line at a time; times are seconds that never go back."""
+
+    def __init__(self) -> None:
+        self._done: list[tuple[int, int]] = []  # entered, passed
+
+    @property
+    def entered(self) -> int:
+        """People who came in."""
+        return sum(entered for entered, _ in self._done)
+
+    @property
+    def passed(self) -> int:
+        """People who went by outside."""
+        return sum(passed for _, passed in self._done)
+
+    def take(self, line: str) -> str:
+        """Take a line and give what to answer: Enter is one in, `3` three; `p` one by, `p 3` three; `u` undoes."""
+        word, _, number = line.strip().lower().partition(" ")
+        if word == "u":
+            if self._done:
+                self._done.pop()
+            return self._said("undone")
+        passing = word == "p"
+        digits = number.strip() if passing else f"{word}{number}"
+        if digits and not (digits.isascii() and digits.isdigit() and int(digits) <= MOST_AT_ONCE):
+            return f"{line.strip()[:20]!a} is nothing I know; Enter one in, 3 three in, p one by, u undo, q end"
+        many = int(digits) if digits else 1
+        self._done.append((0, many) if passing else (many, 0))
+        return self._said("by" if passing else "in")
+
+    def _said(self, what: str) -> str:
+        return f"{what}: {self.entered} in, {self.passed} by"
 
 
 def reference_count(people: float, devices: float, devices_log_sd: float) -> ReferenceCount:
@@ -88,9 +124,7 @@ def fit_occupancy(days: Sequence[Sequence[tuple[float, Inside]]], site: Occupanc
     ratios = [of_day for of_day in ratios if len(of_day)]
     noise = _noise_log_sd(ratios, site.noise_log_sd)
     counts = [
-        ReferenceCount(
-            log_ratio=float(np.median(of_day)), variance=noise**2 * CORRELATION**2 * INDEPENDENT_BINS / len(of_day)
-        )
+        ReferenceCount(log_ratio=float(np.median(of_day)), variance=day_variance(noise, len(of_day)))
         for of_day in ratios
     ]
     kappa = combine(counts, prior_median=site.people_per_device)
@@ -101,6 +135,11 @@ def fit_occupancy(days: Sequence[Sequence[tuple[float, Inside]]], site: Occupanc
         noise_log_sd=noise,
         reference_counts=kappa.counts,
     )
+
+
+def day_variance(noise_log_sd: float, bins: int) -> float:
+    """Variance of the middle ratio of a day's bins, whose neighbours are alike."""
+    return (noise_log_sd * CORRELATION) ** 2 * INDEPENDENT_BINS / bins
 
 
 def log_ratios(bins: Sequence[tuple[float, Inside]]) -> NDArray[np.float64]:

@@ -1,0 +1,36 @@
+"""`footfall calibrate undo`: take a reference count back."""
+
+from pathlib import Path
+
+import click
+
+from hostkit.cli.calibrate_text import print_outcome
+from hostkit.config import load_site
+from hostkit.errors import UsageError
+from hostkit.hub.calibrate import undo as undo_count
+from hostkit.io.calibrations import find, read_counts
+
+
+@click.command(
+    epilog="""Example:
+
+    \b
+      footfall calibrate undo --site site.toml count-20240229-1030"""
+)
+@click.argument("id_", metavar="ID")
+@click.option(
+    "--site",
+    "site_path",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="site.toml of the place.",
+)
+@click.option("--json", "as_object", is_flag=True, help="Print one JSON object instead of lines.")
+def undo(*, id_: str, site_path: Path, as_object: bool) -> None:
+    """Take the count ID back: site.toml is as if it had not been, the count stays in the list."""
+    site = load_site(site_path)
+    record = find(id_, read_counts(site_path))
+    if record.undone:
+        raise UsageError("is taken back already", where=record.id, next_step="see: footfall calibrate list")
+    print_outcome(undo_count(site_path, site, record), as_object=as_object)
