@@ -25,8 +25,9 @@ from hostkit.core.reference import (
 )
 from hostkit.errors import InputError
 from hostkit.hub.replay import ReplayResult
-from hostkit.io.calibrations import Before, CountRecord, free_id, read_counts, read_text, save
+from hostkit.io.calibrations import Before, CountRecord, encoded, free_id, read_counts, read_text
 from hostkit.io.csvtable import Table, read_table
+from hostkit.io.files import write_files
 from hostkit.model import Occupancy, PeoplePerDevice, Site
 
 LEAST_COUNTED = 5  # people; fewer say next to nothing
@@ -289,5 +290,6 @@ def _apply(site_path: Path, site: Site, changed: CountRecord, records: Sequence[
         site = replace(site, occupancy=it)
     values = {key: round(kappa.median, 4), "log_sd": round(log_sd, 4), "reference_counts": len(counts)}
     text, _ = with_table(read_text(site_path), table, values, str(site_path))
-    save(site_path, text, changed)
+    place, body = encoded(site_path, changed)
+    write_files({site_path: text.encode(), place: body})  # the last is moved into place first: see test_calibrate
     return Outcome(record=changed, kappa=kappa, site=site)

@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from hostkit.errors import InputError, UsageError
-from hostkit.io.files import storage_error, write_files
+from hostkit.errors import InputError, StorageError, UsageError
 
 FOLDER = "calibration"
 MAX_FILES = 10_000
-MAX_BYTES = 100_000
+MAX_BYTES = 1_000_000  # as of a site.toml
 
 Positive = Annotated[float, Meta(gt=0)]
 
@@ -53,19 +52,15 @@ def read_counts(site_path: Path) -> tuple[CountRecord, ...]:
     return tuple(sorted(records, key=lambda record: (record.from_s, record.id)))
 
 
-def save(site_path: Path, site_text: str, record: CountRecord) -> None:
-    """Write the count, then site.toml; each whole or not at all. StorageError leaves both as they were."""
+def encoded(site_path: Path, record: CountRecord) -> tuple[Path, bytes]:
+    """Where a count belongs and what to write there."""
     body = msgspec.json.format(msgspec.json.encode(record), indent=2)
-    place = site_path.parent / FOLDER / f"{record.id}.json"
-    write_files({site_path: site_text.encode(), place: body})
+    return site_path.parent / FOLDER / f"{record.id}.json", body
 
 
-def read_text(site_path: Path) -> str:
+def read_text(path: Path) -> str:
     """Text of a site.toml that was already read and found good."""
-    try:
-        return site_path.read_text("utf-8-sig")
-    except OSError as error:
-        raise storage_error(str(site_path), error) from error
+    return _bytes(path).decode("utf-8-sig")
 
 
 def free_id(wanted: str, records: tuple[CountRecord, ...]) -> str:
@@ -86,14 +81,18 @@ def find(id_: str, records: tuple[CountRecord, ...]) -> CountRecord:
 
 def _read(path: Path) -> CountRecord:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise storage_error(str(path), error) from error
-    try:
-        record = _DECODER.decode(data)
+        record = _DECODER.decode(_bytes(path))
     except msgspec.DecodeError as error:
         raise InputError(f"is no count ({error})", where=str(path), next_step="move it out of the folder") from error
     if record.id != path.stem:
         raise InputError(f"holds the count {record.id}", where=str(path), next_step="give the file its own name back")
     return record
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)
+    except OSError as error:
+        step = "check the file and its rights"
+        raise StorageError(f"cannot be read ({error.strerror})", where=str(path), next_step=step) from error
