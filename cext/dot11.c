@@ -269,7 +269,7 @@ static void walk_elements(const dot11_key *key, const uint8_t *p, const uint8_t 
         const span token = reduce(p, rule, &room);
         if (token.size > 0)
             hash = absorb(hash, token.p, token.size);
-        if (p[0] == ID_DS && p[1] == 1)
+        if (p[0] == ID_DS && p[1] == 1 && !out->channel)
             out->channel = p[2];
         else if (p[0] == ID_SSID && !(mask & (uint32_t)1 << RULE_BIT(rule)))
             out->ssid_key = ssid_key(key, p);

@@ -172,7 +172,7 @@ def _walk(body: bytes, key: bytes, row: Row) -> None:
         description += _reduced(element, rule)
         if element[0] == 0 and not row.element_mask >> rule.bit & 1 and element[1]:
             row.ssid_key = siphash(key, element[2:]) & 0xFFFFFFFF or 1
-        if element[0] == 3 and element[1] == 1:
+        if element[0] == 3 and element[1] == 1 and not row.channel:
             row.channel = element[2]
         row.element_mask |= 1 << rule.bit
         row.element_count = min(row.element_count + 1, 255)

@@ -15,6 +15,7 @@ class Evaluations(LazyGroup):
             "associate": "hostkit.cli.evaluate_associate",
             "count": "hostkit.cli.evaluate_count",
             "dwell": "hostkit.cli.evaluate_dwell",
+            "parse": "hostkit.cli.evaluate_parse",
         }
     )
 

@@ -198,6 +198,10 @@ def test_element_count_saturates() -> None:
     assert parse_frame(probe_request(element(200) * 300), KEY)["element_count"] == 255
 
 
+def test_first_channel_counts() -> None:
+    assert parse_frame(probe_request(element(3, b"\0") + element(3, b"\6") + element(3, b"\x0b")), KEY)["channel"] == 6
+
+
 def test_channel_needs_a_ds_element_of_one_octet() -> None:
     assert parse_frame(probe_request(element(3, b"\6\6")), KEY)["channel"] == 0
 
