@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 
@@ -126,15 +127,33 @@ def _transition(
 class Stay:
     device: int
     points: list[tuple[int, float, float]]
+    start: int
+    end: int
     before: int | None
-    after: int | None
+    after: int | None = None
 
     def row(self) -> tuple[object, ...]:
-        times = [t for t, _, _ in self.points]
-        return (self.device, len(times), times[0], times[-1], self.before, self.after)
+        return (self.device, len(self.points), self.start, self.end, self.before, self.after)
 
     def mean(self) -> tuple[float, float]:
         return tuple(float(np.mean([p[axis] for p in self.points])) for axis in (1, 2))
+
+    def likely_us(self) -> float:
+        """Half of the way to the neighbours, each at most two mean intervals long."""
+        if len(self.points) < 2:
+            return 0
+        most = 2 * (self.end - self.start) // (len(self.points) - 1)
+        before = min(self.start - self.before, most) if self.before is not None else 0
+        after = min(self.after - self.end, most) if self.after is not None else 0
+        return self.end - self.start + (before + after) // 2
+
+
+def edge_reach(d_m: float, gap_us: int, variances: float) -> float:
+    """Where as many points of a walk are taken for stay as the other way round."""
+    octave_s = 2.0 ** int(math.log2(gap_us | 1)) * 1.414e-6
+    walk_m, spread = max(0.8 * octave_s, d_m / 2), (d_m / 3.2) ** 2 * variances
+    excess = lambda r: math.exp(-r * r / (2 * spread)) - r / walk_m  # noqa: E731
+    return d_m if excess(d_m) >= 0 else float(brentq(excess, 0, d_m, xtol=1e-12))
 
 
 @dataclass
@@ -150,22 +169,28 @@ class SlowSegmenter:
     def add(self, device: int, t: int, x: float, y: float) -> list[Stay]:
         stay, waiting = self.running.get(device), self.waiting.pop(device, None)
         if stay is None:
-            self.running[device] = Stay(device, [(t, x, y)], None, None)
+            self.running[device] = Stay(device, [(t, x, y)], t, t, None)
             return []
         latest = waiting[0] if waiting else stay.points[-1][0]
         if t - latest > self.g_s * 1e6:
             stay.after = waiting[0] if waiting else t
-            self.running[device] = Stay(device, [(t, x, y)], latest, None)
+            self.running[device] = Stay(device, [(t, x, y)], t, t, latest)
             return self._kept(stay)
         mx, my = stay.mean()
-        if math.hypot(x - mx, y - my) <= self.d_m:
+        away = math.hypot(x - mx, y - my)
+        if away <= self.d_m:
             stay.points.append((t, x, y))
+            if len(stay.points) == 2 and away > edge_reach(self.d_m, t - latest, 2.0):
+                stay.start = stay.end = t
+                stay.before = latest
+            if away <= edge_reach(self.d_m, t - latest, 1.0):
+                stay.end = t
             return []
         if waiting is None:
             self.waiting[device] = (t, x, y)
             return []
         stay.after = waiting[0]
-        self.running[device] = Stay(device, [waiting], stay.points[-1][0], None)
+        self.running[device] = Stay(device, [waiting], waiting[0], waiting[0], stay.end)
         return self._kept(stay) + self.add(device, t, x, y)
 
     def flush(self) -> list[Stay]:
@@ -179,7 +204,7 @@ class SlowSegmenter:
         return out
 
     def _kept(self, stay: Stay) -> list[Stay]:
-        return [stay] if stay.points[-1][0] - stay.points[0][0] >= self.t_s * 1e6 else []
+        return [stay] if stay.likely_us() >= self.t_s * 1e6 else []
 
 
 def zone_events(times: list[int], p: list[float], patience_us: int) -> list[tuple[int, int]]:

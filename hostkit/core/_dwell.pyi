@@ -5,7 +5,6 @@ UNKNOWN_US: int
 MAX_DEVICES: int
 SEGMENT_BYTES: int
 STAY: np.dtype[np.void]
-EVENT: np.dtype[np.void]
 
 class Segmenter:
     backward: int
@@ -19,19 +18,6 @@ class Segmenter:
         time_us: NDArray[np.int64],
         x_m: NDArray[np.float32] | NDArray[np.float64],
         y_m: NDArray[np.float32] | NDArray[np.float64],
-    ) -> NDArray[np.void]: ...
-    def flush(self, device: ArrayLike | None = ...) -> NDArray[np.void]: ...
-    def expire(self, now_us: int) -> NDArray[np.void]: ...
-
-class ZoneTracker:
-    backward: int
-    unplaced: int
-    n_zones: int
-    def __init__(self, n_zones: int, silence_s: float = ...) -> None: ...
-    @property
-    def nbytes(self) -> int: ...
-    def update(
-        self, device: NDArray[np.int32], time_us: NDArray[np.int64], p_zone: NDArray[np.float32]
     ) -> NDArray[np.void]: ...
     def flush(self, device: ArrayLike | None = ...) -> NDArray[np.void]: ...
     def expire(self, now_us: int) -> NDArray[np.void]: ...

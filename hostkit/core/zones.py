@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.core._dwell import EVENT as ZONE_EVENT
-from hostkit.core._dwell import ZoneTracker
+from hostkit.core._zones import EVENT as ZONE_EVENT
+from hostkit.core._zones import ZoneTracker
 from hostkit.errors import ConfigError
 from hostkit.model import Polygon
 

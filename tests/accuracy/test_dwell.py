@@ -1,10 +1,12 @@
 """Dwell and entrants against truth, beside what one would do without them."""
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from hostkit.core.dwell import Segmenter, dwell_summary
 from hostkit.model import Thresholds
+from tests.accuracy.stays import STAYS, Workload, f1_iou50, matches, workload
 from tests.accuracy.visits import simulate
 
 THRESHOLDS = Thresholds()
@@ -40,53 +42,49 @@ def test_interval_of_the_dwell_figures_covers_the_truth() -> None:
     assert (hits / 80 <= 0.985).all()
 
 
-def intervals_f1(found: list[tuple[float, float]], true: list[tuple[float, float]]) -> tuple[int, int, int]:
-    """Matches at IoU ≥ 0.5, found, true."""
-    matches = 0
-    for a, b in true:
-        for c, d in found:
-            overlap = min(b, d) - max(a, c)
-            if overlap > 0 and overlap / (max(b, d) - min(a, c)) >= 0.5:
-                matches += 1
-                break
-    return matches, len(found), len(true)
-
-
 def test_stays_are_found_among_walks() -> None:
-    """300 devices pause and walk, fixes every 20 s with 2.5 m noise; runs in one square of a grid are the baseline."""
-    rng = np.random.default_rng(9)
-    score, naive, spans = np.zeros(3), np.zeros(3), []
-    for _ in range(300):
-        t, place, now, true, at = [], [], 0.0, [], rng.uniform(0, 80, 2)
-        for _ in range(6):
-            stay = rng.lognormal(np.log(400), 0.6)
-            true.append((now, now + stay))
-            to = rng.uniform(0, 80, 2)
-            walk = np.linalg.norm(to - at) / 0.8
-            for offset in np.arange(0, stay + walk, 20.0):
-                t.append(now + offset)
-                place.append(at + (to - at) * max(0.0, (offset - stay) / walk))
-            now, at = now + np.ceil((stay + walk) / 20) * 20, to
-        place = np.array(place) + rng.normal(0, 2.5, (len(t), 2))
-        time_us = (np.array(t) * 1e6).astype(np.int64)
-        it = Segmenter(8.0, 120.0, 1200.0)
-        stays = [it.update(np.zeros(len(t), np.int32), time_us, place[:, 0].copy(), place[:, 1].copy()), it.flush()]
-        found = [(s["start_us"] / 1e6, s["end_us"] / 1e6) for s in np.concatenate(stays)]
-        true = [(a, b) for a, b in true if b - a >= 120]
-        score += intervals_f1(found, true)
-        naive += intervals_f1(same_bin_runs(np.array(t), place), true)
-        spans.append((sum(b - a for a, b in found), sum(b - a for a, b in true)))
-    result, baseline = (2 * s[0] / (s[1] + s[2]) for s in (score, naive))
-    bias = np.sum(spans, axis=0)
-    print(f"\nstays: F1 {result:.3f} (16 m squares {baseline:.3f}), dwell {bias[0] / bias[1] - 1:+.1%}")
-    assert result >= 0.96
-    assert result > baseline + 0.1
-    assert abs(bias[0] / bias[1] - 1) <= 0.03
+    """1,000 devices × 1,000 points; runs in one square of a grid are the baseline."""
+    truth = workload(seed=11)
+    found = intervals(segmented(truth))
+    naive = same_square_runs(truth)
+    f1, baseline = f1_iou50(found, truth.stays), f1_iou50(naive, truth.stays)
+    print(f"\nstays: F1 {f1:.4f}, 16 m squares {baseline:.4f}")
+    assert f1 >= 0.975
+    assert baseline < 0.6
 
 
-def same_bin_runs(t: NDArray[np.float64], place: NDArray[np.float64]) -> list[tuple[float, float]]:
-    """Runs of at least 120 s in one 16 m square."""
-    square = (place // 16) @ [1000, 1]
+@pytest.mark.parametrize(("interval_s", "bias", "physical"), [(1.0, 0.01, 0.01), (5.0, 0.01, 0.02), (20.0, 0.01, 0.05)])
+def test_dwell_of_stays_is_what_could_be_seen(interval_s: float, bias: float, physical: float) -> None:
+    truth = workload(seed=12, devices=300, interval_s=interval_s)
+    found = intervals(segmented(truth))
+    ours, true = matches(found, truth.stays).T
+    dwell = (found["leave_s"] - found["enter_s"])[ours].sum()
+    stays = truth.stays[true]
+    seen, lasted = (stays["last_s"] - stays["first_s"]).sum(), (stays["leave_s"] - stays["enter_s"]).sum()
+    errors = f"{dwell / seen - 1:+.2%} of what was seen, {dwell / lasted - 1:+.2%} of the truth"
+    print(f"\na point each {interval_s} s: dwell {errors}")
+    assert abs(dwell / seen - 1) <= bias
+    assert abs(dwell / lasted - 1) <= physical
+
+
+def segmented(points: Workload) -> NDArray[np.void]:
+    it = Segmenter(8.0, 120.0, 1200.0)
+    return np.concatenate([it.update(points.device, points.time_us, points.x_m, points.y_m), it.flush()])
+
+
+def intervals(found: NDArray[np.void]) -> NDArray[np.void]:
+    rows = np.zeros(len(found), STAYS)
+    rows["device"] = found["device"]
+    rows["enter_s"], rows["leave_s"] = found["start_us"] * 1e-6, found["end_us"] * 1e-6
+    return rows
+
+
+def same_square_runs(points: Workload) -> NDArray[np.void]:
+    """Runs of at least 120 s of one device in one 16 m square."""
+    square = points.x_m // 16 * 1000 + points.y_m // 16 + points.device * 1e6
     cuts = np.flatnonzero(np.diff(square, prepend=np.nan) != 0)
-    ends = np.append(cuts[1:], len(t)) - 1
-    return [(t[a], t[b]) for a, b in zip(cuts, ends, strict=True) if t[b] - t[a] >= 120]
+    ends = np.append(cuts[1:], len(square)) - 1
+    rows = np.zeros(len(cuts), STAYS)
+    rows["device"] = points.device[cuts]
+    rows["enter_s"], rows["leave_s"] = points.time_us[cuts] * 1e-6, points.time_us[ends] * 1e-6
+    return rows[rows["leave_s"] - rows["enter_s"] >= 120]

@@ -102,7 +102,7 @@ def test_stays_of_a_device_do_not_overlap_and_total_dwell_fits_the_span(seed: in
         mine = stays[stays["device"] == one]
         assert (mine["start_us"][1:] > mine["end_us"][:-1]).all()
         assert (mine["end_us"] - mine["start_us"]).sum() <= np.ptp(time_us[device == one])
-    assert (stays["end_us"] - stays["start_us"] >= T_S * 1e6).all()
+    assert (np.mean(dwell_bounds(stays), axis=0) >= T_S).all()
 
 
 def still(times_s: list[float], x: list[float]) -> Columns:
@@ -137,9 +137,30 @@ def test_bounds_are_the_neighbouring_points() -> None:
 
 
 def test_the_reach_includes_its_edge_and_the_gap_too() -> None:
-    assert rows_of(run(still([0, 1200], [0, 8.0]))) == [(0, 2, 0, 1_200_000_000, None, None)]
+    assert rows_of(run(still([0, 100, 200, 300], [0, 0, 0, 8.0])))[0][1] == 4
+    assert rows_of(run(still([0, 100, 200, 300], [0, 0, 0, 8.001])))[0][1] == 3
+    assert rows_of(run(still([0, 1200], [0, 0]))) == [(0, 2, 0, 1_200_000_000, None, None)]
     assert len(run(still([0, 1200.1], [0, 0]))) == 0
     assert len(run(still([0, 120, 240], [0, 8.1, 8.1]))) == 1  # the second place, from 120 s
+
+
+def test_points_at_the_rim_belong_to_a_stay_but_do_not_begin_or_end_it() -> None:
+    stays = run(still([0, 20, 40, 60, 80, 200, 220, 240, 260], [7, 0, 0, 1, -1, 0, 7, 16, 24]))
+    assert rows_of(stays) == [(0, 7, 20_000_000, 200_000_000, 0, 240_000_000)]
+    assert stays["x_m"][0] == pytest.approx(2.0)
+
+
+def test_ten_million_points_in_parts_take_no_more_state() -> None:
+    segmenter, found, rows = Segmenter(D_M, T_S, G_S), 0, 500_000
+    device = np.arange(rows, dtype=np.int32) % 1000
+    x = np.where(np.arange(rows) // 1000 % 100 < 50, 0.0, 100.0)
+    y = np.zeros(rows)
+    for part in range(20):
+        time_us = (part * rows + np.arange(rows, dtype=np.int64)) // 1000 * 20_000_000
+        found += len(segmenter.update(device, time_us, x, y))
+    found += len(segmenter.flush())
+    assert found == 1000 * 10_000_000 // 1000 // 50
+    assert segmenter.nbytes <= 1024 * 64
 
 
 def test_expire_closes_the_silent_only() -> None:
@@ -305,11 +326,11 @@ def test_distribution_sums_to_one_over_rising_edges() -> None:
 
 
 def test_bounds_of_stays_are_open_where_a_neighbour_is_unknown() -> None:
-    lo, hi = dwell_bounds(run(still([0, 100, 200, 300, 400, 500, 600], [90, -90, 0, 0, 0, 50, 50])))
+    lo, hi = dwell_bounds(run(still([0, 100, 200, 300, 400, 500, 540], [90, -90, 0, 0, 0, 50, 50])))
     assert (lo.tolist(), hi.tolist()) == ([200.0], [400.0])
     lo, hi = dwell_bounds(run(still([0, 200], [0, 0])))
     assert (lo.tolist(), hi.tolist()) == ([200.0], [np.inf])
-    lo, hi = dwell_bounds(run(still([0, 200, 300, 400], [0, 0, 50, 50])))
+    lo, hi = dwell_bounds(run(still([0, 200, 300, 340], [0, 0, 50, 50])))
     assert (lo.tolist(), hi.tolist()) == ([200.0], [np.inf])  # nothing before, though something after
 
 
