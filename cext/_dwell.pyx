@@ -193,7 +193,7 @@ cdef class Segmenter:
         if s.points == 2 and away2 > self.start2[octave]:
             s.start_us = s.end_us = time_us
             s.before_us = s.latest_us
-        # Without a branch: a fifth of the points is beyond the edge, at random, and a wrong guess costs more than all else.
+        # No branch: a fifth of the points is beyond the edge, at random, and a wrong guess costs more than all else.
         s.end_us += (time_us - s.end_us) & -<int64_t>(away2 <= self.edge2[octave])
         s.latest_us, s.pending = time_us, 0
 
