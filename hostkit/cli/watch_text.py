@@ -31,6 +31,7 @@ from hostkit.contract.messages import (
     Ack,
     Desired,
     Event,
+    Flood,
     GiveKeys,
     Health,
     Info,
@@ -206,7 +207,13 @@ def _health(health: Health) -> str:
     drops = ", ".join(f"{name} {count:,}" for name, count in health.drops.items() if count) or "nothing lost"
     counters = ", ".join(f"{name} {count:,}" for name, count in health.counters.items() if count) or "nothing counted"
     depth = "" if health.outbox_depth is None else f", {health.outbox_depth:,} waiting"
-    return f"up {text.duration(health.uptime_s)}{depth}; {counters}; {drops}"
+    flood = "" if health.flood is None else f"; {_flood(health.flood)}"
+    return f"up {text.duration(health.uptime_s)}{depth}; {counters}; {drops}{flood}"
+
+
+def _flood(flood: Flood) -> str:
+    near = f" near {flood.probe}" if flood.probe else ""
+    return f"flood{'' if flood.active else ' (over)'}: {flood.set_aside:,} addresses in {flood.minutes:,} min{near}"
 
 
 def _visits(visits: Visits) -> str:

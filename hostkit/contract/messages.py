@@ -103,6 +103,19 @@ class Memory(Closed, frozen=True):
     largest_block_bytes: Count
 
 
+class Flood(Closed, frozen=True):
+    """Somebody sends from more addresses than phones make; they are set aside and counts have wide intervals.
+
+    `set_aside` addresses came in so many `minutes` since the start; `active`: within the last two minutes; `probe`
+    heard most of them.
+    """
+
+    active: bool
+    set_aside: Count
+    minutes: Count
+    probe: Id | None = None
+
+
 Counters = Annotated[dict[Name, Count], Meta(max_length=64)]
 
 
@@ -118,6 +131,7 @@ class Health(Closed, frozen=True):
     outbox_gone: Ack | None = None  # what the outbox no longer holds: acked, or dropped at its cap
     memory: Memory | None = None
     disk_free_bytes: Count | None = None
+    flood: Flood | None = None
 
 
 class SiteInForce(Closed, frozen=True):

@@ -16,7 +16,8 @@ from hostkit.model import Coverage, Estimate
 class CountBin:
     """Devices present during [start_s, end_s). `addresses` is what counting addresses would have said.
 
-    Shorter than others where the key rotated within it: then there is one bin for each key. `inside`: see core.inside.
+    Shorter than others where the key rotated within it: then there is one bin for each key. `inside`: see core.inside;
+    in a flood nothing is known of it.
     `coverage.listened_share` is the share of the bin between the first and the last frame of the input.
     """
 
@@ -126,7 +127,7 @@ class BinCounter:
                 probes_expected=self._probes_expected,
                 completeness=None,
             ),
-            inside=count_inside(rows["element_class"], share, window_s),
+            inside=NOBODY if bin_.set_aside else count_inside(rows["element_class"], share, window_s),
         )
 
 

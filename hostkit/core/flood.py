@@ -7,13 +7,14 @@ a phone; the gate bounds both. What it cannot tell from phones is a board that m
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.core.count import devices_in_window
 from hostkit.core.heard import SCAN_GAP_S
-from hostkit.model import Estimate
+from hostkit.model import Estimate, Site
 
 # A phone makes up to 12 addresses a minute (iPhone 11: 10 in a scan, 1.2 scans a minute). More than four times what was
 # usual in the last ten minutes is a flood, but for what 25 phones or a bus full of people make.
@@ -144,8 +145,14 @@ def flood_of(floods: Sequence[Flood]) -> Flood:
         frames=sum(flood.frames for flood in floods),
         minutes=sum(flood.minutes for flood in floods),
         last_us=max(last_us, default=None),
-        probe_frames=tuple(sum(frames) for frames in zip(*(flood.probe_frames for flood in floods), strict=True)),
+        probe_frames=tuple(map(sum, zip_longest(*(flood.probe_frames for flood in floods), fillvalue=0))),
     )
+
+
+def nearest_probe(flood: Flood, site: Site) -> str | None:
+    """Id of the probe that heard most of a flood."""
+    frames = flood.probe_frames
+    return site.probes[frames.index(max(frames))].id if site.probes and flood.frames else None
 
 
 def count_devices(*, spans_s: NDArray[np.float64], scans: int, window_s: float, set_aside: int) -> Estimate:

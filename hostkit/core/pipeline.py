@@ -124,7 +124,7 @@ class Pipeline:
         """Sum up all lives so far, the running one included."""
         lives = [*self._past, *([self._life.totals()] if self._life else [])]
         addresses = sum(life.addresses for life in lives)
-        flood = flood_of([life.flood for life in lives])
+        flood = self.flood()
         return Totals(
             frames=sum(life.frames for life in lives),
             addresses=addresses,
@@ -141,6 +141,11 @@ class Pipeline:
             blurred=sum(life.blurred for life in lives),
             flood=flood,
         )
+
+    def flood(self) -> Flood:
+        """What was set aside of floods of addresses, over all lives so far."""
+        lives = [life.flood for life in self._past]
+        return flood_of([*lives, self._life.flood()] if self._life else lives)
 
     def _life_at(self, time_us: int) -> "_Life":
         if self._life is not None and time_us >= self._life.end_us:
@@ -244,6 +249,9 @@ class _Life:
         bursts, rssi_dbm, frames = (np.concatenate(column) for column in zip(*parts, strict=True))
         return bursts, rssi_dbm, frames
 
+    def flood(self) -> Flood:
+        return self._gate.flood()
+
     def _take(self, sightings: NDArray[np.void]) -> Columns:
         self.bins.add_sightings(sightings)
         known = np.isin(sightings["device_key"], self._fixed_keys)
@@ -312,5 +320,5 @@ class _Life:
             late=self.tracker.late,
             dropped=self.tracker.dropped,
             blurred=self.tracker.unclassed + self.tracker.refused + self.tracker.crowded,
-            flood=self._gate.flood(),
+            flood=self.flood(),
         )

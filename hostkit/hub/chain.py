@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.core.calendar import next_rotation_us
+from hostkit.core.flood import Flood
 from hostkit.core.pipeline import Pipeline
 from hostkit.core.wire import SIGHTING
 from hostkit.model import Site, Visit
@@ -113,6 +114,11 @@ class Chain:
     def late(self) -> int:
         """Frames whose time went back a little."""
         return self._pipeline.totals().late
+
+    @property
+    def flood(self) -> Flood:
+        """What was set aside of floods of addresses."""
+        return self._pipeline.flood()
 
     def _begin(self, from_us: int) -> None:
         if self.stepped_us is None:

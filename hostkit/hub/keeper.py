@@ -24,6 +24,7 @@ from hostkit.config import dump_site, parse_site
 from hostkit.contract.codec import VISITS, encode
 from hostkit.contract.messages import KeySpan, Visits
 from hostkit.contract.visitrows import rows_of_visits
+from hostkit.core.flood import Flood, flood_of
 from hostkit.core.pipeline import close_open
 from hostkit.core.wire import SIGHTING
 from hostkit.errors import ConfigError, StorageError
@@ -55,6 +56,7 @@ class Keeper:
         self.figures = Figures(site, [_visit_decoder.decode(data) for data in outbox.visits()])
         self.chain = Chain(site)
         self._past: Counter[str] = Counter()
+        self._past_flood = flood_of([])
         self.seal: Seal | None = None
         self.key_id: int | None = None
         self.resumed = 0  # journal entries taken again
@@ -138,6 +140,11 @@ class Keeper:
         return self._past + _counts(self.chain)
 
     @property
+    def flood(self) -> Flood:
+        """What was set aside of floods of addresses in all lives since the start."""
+        return flood_of([self._past_flood, self.chain.flood])
+
+    @property
     def stored(self) -> bool:
         """Tell whether everything taken is in the outbox's transaction."""
         return not self._entries
@@ -180,6 +187,7 @@ class Keeper:
 
     def _adopt(self, life: Life, seal: Seal) -> None:
         self._past += _counts(self.chain)
+        self._past_flood = self.flood
         self._life, self.seal, self.key_id, self.chain = life, seal, life.key_id, Chain(self._site)
         self._committed, self._whole, self._bytes, self._entries = life.visits, life.whole, 0, []
         self._checkpoint_us = 0

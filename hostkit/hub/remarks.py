@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from hostkit.core.clock import ClockFit
+from hostkit.core.flood import Flood, nearest_probe
 from hostkit.hub.probes import overlapping
 from hostkit.hub.survey import Survey
+from hostkit.model import Site
 
 
 def remarks(
@@ -21,6 +23,15 @@ def remarks(
     for path, fit in fits.items():
         if fit.reason is not None:
             yield f"{path}: clock not corrected: {fit.reason}; figures that join probes are less sure"
+
+
+def flood_remark(flood: Flood, site: Site) -> Iterator[str]:
+    """Give a line if more addresses came than phones make."""
+    if flood.frames:
+        yield (
+            f"{nearest_probe(flood, site)}: flood of {flood.addresses:,} addresses in {flood.minutes} "
+            f"minute{'s' * (flood.minutes > 1)}, set aside; intervals then are wide, look for a sender near it"
+        )
 
 
 def _of_capture(survey: Survey) -> Iterator[str]:

@@ -20,7 +20,7 @@ from hostkit.errors import InputError, UsageError
 from hostkit.hub.listened import total_coverage, with_coverage
 from hostkit.hub.merge import Stretch, merge
 from hostkit.hub.probes import name_probes
-from hostkit.hub.remarks import remarks
+from hostkit.hub.remarks import flood_remark, remarks
 from hostkit.hub.survey import Span, Survey, joined, survey
 from hostkit.io.capture import capture_size
 from hostkit.model import Coverage, Estimate, Probe, Provenance, Site, Visit
@@ -119,7 +119,7 @@ def replay(settings: ReplaySettings, on_progress: OnProgress = lambda done, tota
         bins=bins,
         inside=people_inside([(one.start_s, one.inside) for one in bins], plan.site.occupancy, bin_s=settings.bin_s),
         kpis=compute(visits, plan.site, start_s=bins[0].start_s, end_s=bins[-1].end_s, coverage=coverage),
-        warnings=tuple(_remarks(surveys, plan, settings)),
+        warnings=(*_remarks(surveys, plan, settings), *flood_remark(totals.flood, plan.site)),
     )
 
 

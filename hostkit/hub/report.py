@@ -34,6 +34,7 @@ def report(result: ReplayResult) -> dict[str, Json]:
         "malformed": result.counts.malformed,
         "late": totals.late,
         "dropped": totals.dropped,
+        "flood": {"addresses": totals.flood.addresses, "minutes": totals.flood.minutes},
         "addresses": totals.addresses,
         "randomised_share": _round(totals.randomised_share),
         "devices": _estimate(totals.devices, "estimate"),

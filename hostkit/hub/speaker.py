@@ -8,7 +8,9 @@ from hostkit import __version__
 from hostkit.contract.codec import HEALTH, INFO, KPI, LIVE, SITE
 from hostkit.contract.homeassistant import discovery, discovery_topic
 from hostkit.contract.kpivalues import kpi_values, suppress
-from hostkit.contract.messages import Ack, Clock, Health, Info, KpiBucket, KpiValue, Live, SiteInForce
+from hostkit.contract.messages import Ack, Clock, Flood, Health, Info, KpiBucket, KpiValue, Live, SiteInForce
+from hostkit.core.flood import Flood as FloodTotals
+from hostkit.core.flood import nearest_probe
 from hostkit.core.kpi import Kpi
 from hostkit.core.wire import READABLE_VERSIONS
 from hostkit.hub.figures import HOUR_S, LIVE_LAG_S
@@ -19,10 +21,11 @@ from hostkit.hub.uplink import Uplink
 from hostkit.hub.voice import NODE, Voice
 from hostkit.io.mqtt import Client
 from hostkit.io.outbox import Bucket, Outbox
-from hostkit.model import Provenance, Radio
+from hostkit.model import Provenance, Radio, Site
 
 LIVE_S, LIVE_REST_S = 10.0, 0.5
 HEALTH_S, HEALTH_REST_S = 30.0, 1.0
+FLOOD_OVER_S = 120.0
 
 
 class Speaker:
@@ -146,6 +149,7 @@ class Speaker:
             outbox_depth=outbox.depth,
             outbox_oldest_s=max(0.0, at_s - oldest_s) if oldest_s is not None else None,
             outbox_gone=Ack(boot=outbox.boot, upto=outbox.gone),
+            flood=flood_message(self._keeper.flood, self._voice.site, at_s),
             disk_free_bytes=shutil.disk_usage(self._data).free,
         )
 
@@ -154,3 +158,15 @@ class Speaker:
         provenance = self._voice.provenance or Provenance.LIVE
         values = kpi_values(kpis, privacy_mode=self._voice.site.privacy.mode, provenance=provenance)
         return suppress(values, self._voice.site.privacy.k) if provenance is Provenance.LIVE else values
+
+
+def flood_message(flood: FloodTotals, site: Site, at_s: float) -> Flood | None:
+    """What health says of a flood at `at_s`; None while there was none."""
+    if flood.last_us is None:
+        return None
+    return Flood(
+        active=flood.last_us / 1e6 > at_s - FLOOD_OVER_S,
+        set_aside=flood.addresses,
+        minutes=flood.minutes,
+        probe=nearest_probe(flood, site),
+    )

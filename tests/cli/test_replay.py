@@ -12,7 +12,8 @@ import pytest
 
 from hostkit.cli import text
 from hostkit.cli.main import cli
-from tests.builders import ADDRESS, pcapng
+from tests.builders import ADDRESS, Packet, pcapng, phone_elements, probe_request
+from tests.builders import heard as sniffed
 from tests.cli.command import COMMAND, ONE_LINE, ROOT, footfall, refused
 from tests.crowd import crowd, overhear, save
 
@@ -121,6 +122,23 @@ def test_simulated_captures_say_so_everywhere(tmp_path: Path) -> None:
     assert done.stdout.startswith("1 simulated capture")
     assert (tmp_path / "out" / "visits.csv").read_text().splitlines()[1].endswith(",simulated")
     assert json.loads(footfall("replay", "--json", path).stdout)["provenance"] == "simulated"
+
+
+def test_a_flood_of_addresses_is_named(tmp_path: Path) -> None:
+    packets = [
+        Packet(
+            data=sniffed(probe_request(phone_elements(), address=b"\x02" + number.to_bytes(5, "big"))),
+            time_us=number * 3000,
+        )
+        for number in range(1, 9000)
+    ]
+    done = footfall("replay", "--json", str(save(tmp_path / "flood.pcap", packets)))
+    assert "flood of " in done.stderr
+    assert "look for a sender near it" in done.stderr
+    result = json.loads(done.stdout)
+    assert 2000 < result["flood"]["addresses"] < 4000
+    assert result["flood"]["minutes"] == 1
+    assert result["series"][0]["high"] > 2000
 
 
 def test_a_reader_that_leaves_early_is_no_error(capture: Path) -> None:

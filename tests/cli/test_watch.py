@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import numpy as np
 import paho.mqtt.client as paho
 import pytest
+from msgspec import structs
 
 from hostkit.cli.watch_text import json_line, line, seen
 from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, Kind, T, compose, encode
-from hostkit.contract.messages import Ack, AskKeys, Clock, GiveKeys, Health, Info, KeySpan, Response
+from hostkit.contract.messages import Ack, AskKeys, Clock, Flood, GiveKeys, Health, Info, KeySpan, Response
 from hostkit.contract.topics import Address, topic
 from hostkit.core.wire import RECORD, Batch, Listened, encode_batch
 from hostkit.io.broker import BrokerPlan, free_port, plan_broker
@@ -63,6 +64,10 @@ def test_one_readable_line_each() -> None:
     health = Health(uptime_s=7200, counters={"kept": 12000}, drops={"ring": 0, "spool": 3}, clock=Clock(synced=True))
     assert line(seen(*of("health", message(HEALTH, health))), colour=False).endswith(
         "health: up 2.0 h; kept 12,000; spool 3\n"
+    )
+    flooded = structs.replace(health, flood=Flood(active=True, set_aside=998_201, minutes=2, probe="door"))
+    assert line(seen(*of("health", message(HEALTH, flooded))), colour=False).endswith(
+        "; spool 3; flood: 998,201 addresses in 2 min near door\n"
     )
 
 

@@ -3,17 +3,20 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hostkit.contract.codec import VISITS
 from hostkit.contract.messages import KeySpan, VisitRow
+from hostkit.core.wire import SIGHTING
 from hostkit.hub.chain import Heard
 from hostkit.hub.figures import HOUR_S, Figures
 from hostkit.hub.keeper import EMIT_ROWS, Keeper
+from hostkit.hub.speaker import flood_message
 from hostkit.hub.voice import Voice
 from hostkit.io.outbox import Outbox
 from hostkit.model import EndReason, Privacy, PrivacyMode, Provenance, Site
-from tests.hub.test_chain import SITE, START_US, crowd
+from tests.hub.test_chain import SITE, START_US, crowd, heard
 
 SPAN = KeySpan(key_id=7, key="00" * 16, from_s=0, until_s=2_000_000_000)
 AT_S = START_US / 1e6
@@ -54,6 +57,26 @@ def finished(one: Keeper, outbox: Outbox) -> list[VisitRow]:
     found = rows(outbox)
     outbox.close()
     return found
+
+
+def test_a_flood_is_told_over_the_lives_of_the_key(tmp_path: Path) -> None:
+    one, outbox = keeper(tmp_path)
+    assert flood_message(one.flood, SITE, AT_S) is None
+    for life in range(2):
+        row = np.frombuffer(heard(0, 30, 0, probe=1).rows, SIGHTING).repeat(8000)
+        row["device_key"] = np.arange(8000)
+        row["time_us"] += np.linspace(1, 29e6, 8000).astype(np.int64)
+        one.take(Heard(1, START_US, START_US + 30_000_000, 30_000, row.tobytes()))
+        one.step_to(START_US + 30_000_000, AT_S + 30)
+        one.flush(SPAN, f"life {life}", AT_S + 30)
+    told = flood_message(one.flood, SITE, AT_S + 60)
+    assert told is not None
+    assert 2000 < told.set_aside < 6000
+    assert (told.active, told.minutes, told.probe) == (True, 2, "b")
+    later = flood_message(one.flood, SITE, AT_S + 600)
+    assert later is not None
+    assert not later.active
+    outbox.close()
 
 
 @pytest.mark.parametrize("cut", [5, 400, 1100, 1500])
