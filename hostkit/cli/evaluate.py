@@ -16,6 +16,7 @@ class Evaluations(LazyGroup):
             "count": "hostkit.cli.evaluate_count",
             "dwell": "hostkit.cli.evaluate_dwell",
             "parse": "hostkit.cli.evaluate_parse",
+            "position": "hostkit.cli.evaluate_position",
         }
     )
 

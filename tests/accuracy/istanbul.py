@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from hostkit.core.ranging import MIN_DISTANCE_M
 from hostkit.model import Floor, PathLoss
+from tests.accuracy.tables import Tables, write
 
 AREA_M = (0.0, 0.0, 20.66, 17.64)
 FLOOR = Floor(id="lab", bounds_m=AREA_M, interior_m=((0.0, 0.0), (20.66, 0.0), (20.66, 17.64), (0.0, 17.64)))
@@ -73,3 +75,30 @@ def calibrate(folder: Path) -> tuple[PathLoss, NDArray[np.float64]]:
     level = float(solution[1:].mean())
     model = PathLoss(rssi_1m_dbm=level, exponent=float(solution[0]), sigma_db=sigma, power_sigma_db=1.0)  # one beacon
     return model, solution[1:] - level
+
+
+def tables(
+    folder: Path, out: Path, track: str, chosen: Sequence[int] = range(12), *, calibrated: bool = True
+) -> Tables:
+    """A track with the chosen sniffers; the reference points are its calibration. Truth is that of every tenth row."""
+    by_address, _, places = sniffers(folder)
+    names = {index: address for address, index in by_address.items() if index in chosen}
+    rows = [line.split(",") for line in (folder / "trk" / f"{track}_all_sensors.mbd").read_text().splitlines()]
+    heard = [(row[0], row[1], row[3]) for row in rows if by_address[row[1]] in names]
+    return Tables(
+        anchors=write(out / "anchors.csv", "anchor,x_m,y_m,z_m", [(name, *places[k]) for k, name in names.items()]),
+        readings=write(out / "readings.csv", "time_s,anchor,rssi_dbm", heard),
+        truth=write(out / "truth.csv", "time_s,x_m,y_m", [(row[0], row[4], row[5]) for row in rows[::10]]),
+        calibration=_calibration(folder, out, names) if calibrated else None,
+    )
+
+
+def _calibration(folder: Path, out: Path, names: dict[int, str]) -> Path:
+    _, by_name, _ = sniffers(folder)
+    rows = []
+    for file in sorted((folder / "hst").glob("set_*/*.mbd")):
+        sensor, x_m, y_m, _ = file.stem.split("_")
+        if by_name[sensor] in names:
+            lines = (line.split(",") for line in file.read_text().splitlines() if line)
+            rows += [(line[0], names[by_name[sensor]], line[3], x_m, y_m) for line in lines]
+    return write(out / "calibration.csv", "time_s,anchor,rssi_dbm,x_m,y_m", rows)

@@ -1,0 +1,214 @@
+"""Reads what `evaluate position` is given and cuts it into windows. Refuses what is no reading; decides nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hostkit.core._locate import MAX_PROBES
+from hostkit.core.locate import DEVICE_HEIGHT_M
+from hostkit.errors import InputError
+from hostkit.io.csvtable import Table, read_table
+
+MIN_ANCHORS = 3  # fewer fix no position
+WEAKEST_DBM, LOUDEST_DBM = -127.0, 20.0  # what a radio can report
+COORDINATES_M = (-10_000.0, 10_000.0)
+MAX_WINDOWS = 1_000_000
+MARKER_SHARE = 0.2  # of readings that are all the weakest value: it rather stands for "not heard"
+MIN_FOR_MARKER = 50
+SURVEY_SQUARE_M = 1.0
+TRUTH_GAP_S = 4.0  # a walker's place between two true ones so far apart is known to a metre
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """Readings in order of time: time_s (N,), anchor index (N,), rssi_dbm (N,); place_m (N, 2) of a calibration."""
+
+    time_s: Floats
+    anchor: Ints
+    rssi_dbm: Floats
+    place_m: Floats | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Everything read. anchors_m (K, 3); truth in order of time; `remarks` says what was left out."""
+
+    names: tuple[str, ...]
+    anchors_m: Floats
+    readings: Readings
+    truth_s: Floats
+    truth_m: Floats
+    survey: Readings | None
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """Windows that hold a reading: mean time (W,), mean RSSI (W, K; NaN: none), readings (W, K), mean place (W, 2)."""
+
+    time_s: Floats
+    rssi_dbm: Floats
+    frames: Ints
+    place_m: Floats | None
+
+
+def read_recording(anchors: Path, readings: Path, truth: Path, calibration: Path | None) -> Recording:
+    """Read the tables. InputError names file and line."""
+    names, anchors_m = _anchors(anchors)
+    heard, remarks = _readings(readings, names, with_place=False)
+    survey = None
+    if calibration is not None:
+        survey, more = _readings(calibration, names, with_place=True)
+        remarks += more
+    truth_s, truth_m = _truth(truth)
+    return Recording(
+        names=names,
+        anchors_m=anchors_m,
+        readings=heard,
+        truth_s=truth_s,
+        truth_m=truth_m,
+        survey=survey,
+        remarks=remarks,
+    )
+
+
+def windows_of(readings: Readings, anchors: int, window_s: float) -> Windows:
+    """Average each anchor's readings, in dB, over windows counted from the first reading.
+
+    A survey's windows also end where the device left a square: its clock may begin anew at every place.
+    """
+    key = np.floor((readings.time_s - readings.time_s[0]) / window_s)[:, None]
+    if readings.place_m is not None:
+        key = np.column_stack((key, np.floor(readings.place_m / SURVEY_SQUARE_M)))
+    _, at = np.unique(key, axis=0, return_inverse=True)
+    at = at.ravel()
+    shape = (int(at.max()) + 1, anchors)
+    if shape[0] > MAX_WINDOWS:
+        raise InputError(
+            f"{shape[0]} windows, at most {MAX_WINDOWS}", where="--window", next_step="take wider windows or less data"
+        )
+    cell = at * anchors + readings.anchor
+    frames = np.bincount(cell, minlength=shape[0] * anchors)
+    total = np.bincount(cell, readings.rssi_dbm, shape[0] * anchors)
+    rssi = np.where(frames > 0, total / np.maximum(frames, 1), np.nan).reshape(shape)
+    count = np.bincount(at)
+    place = None
+    if readings.place_m is not None:
+        place = np.column_stack([np.bincount(at, readings.place_m[:, axis]) / count for axis in (0, 1)])
+    return Windows(
+        time_s=np.bincount(at, readings.time_s) / count, rssi_dbm=rssi, frames=frames.reshape(shape), place_m=place
+    )
+
+
+def truth_at(time_s: Floats, truth_s: Floats, truth_m: Floats, window_s: float) -> Floats:
+    """True place (W, 2) at times (W,); NaN where no truth row is near.
+
+    Interpolated between rows at most two windows, or TRUTH_GAP_S, apart; else that of a row within half a window.
+    """
+    after = np.clip(np.searchsorted(truth_s, time_s), 1, max(len(truth_s) - 1, 1))
+    before = after - 1
+    after = np.minimum(after, len(truth_s) - 1)
+    gap = truth_s[after] - truth_s[before]
+    share = np.where(gap > 0.0, (time_s - truth_s[before]) / np.where(gap > 0.0, gap, 1.0), 0.0)
+    step = truth_m[after] - truth_m[before]
+    inside = (truth_s[before] <= time_s) & (time_s <= truth_s[after]) & (gap <= max(2.0 * window_s, TRUTH_GAP_S))
+    between = truth_m[before] + share[:, None] * step
+    nearest = np.where(np.abs(time_s - truth_s[before]) <= np.abs(truth_s[after] - time_s), before, after)
+    close = np.abs(truth_s[nearest] - time_s) <= 0.5 * window_s
+    return np.where(inside[:, None], between, np.where(close[:, None], truth_m[nearest], np.nan))
+
+
+def _anchors(path: Path) -> tuple[tuple[str, ...], Floats]:
+    table = read_table(path, {"anchor": str, "x_m": float, "y_m": float}, {"z_m": float})
+    names = tuple(str(name) for name in table.names("anchor"))
+    for row, name in enumerate(names):
+        if name in names[:row]:
+            raise InputError(
+                f"anchor {_shown(name)} again", where=table.where(row), next_step="give every anchor one line"
+            )
+    if not MIN_ANCHORS <= len(names) <= MAX_PROBES:
+        raise InputError(
+            f"{len(names)} anchors", where=str(path), next_step=f"a position needs {MIN_ANCHORS} to {MAX_PROBES}"
+        )
+    height = table.floats("z_m") if "z_m" in table else np.full(len(names), DEVICE_HEIGHT_M)
+    _check_range(table, "z_m", height, COORDINATES_M, "give metres above the floor")
+    places = np.column_stack((_places(table), height))
+    if len(np.unique(places[:, :2], axis=0)) < MIN_ANCHORS:
+        raise InputError("the anchors stand at fewer than three places", where=str(path), next_step="check x_m and y_m")
+    return names, places
+
+
+def _readings(path: Path, names: tuple[str, ...], *, with_place: bool) -> tuple[Readings, tuple[str, ...]]:
+    columns: dict[str, type] = {"time_s": float, "anchor": str, "rssi_dbm": float}
+    table = read_table(path, columns | ({"x_m": float, "y_m": float} if with_place else {}))
+    rssi = table.floats("rssi_dbm")
+    _check_range(table, "rssi_dbm", rssi, (WEAKEST_DBM, LOUDEST_DBM), "leave out rows of readings that were missed")
+    known, index = _index(table.names("anchor"), names)
+    if not known.any():
+        raise InputError("no reading of a known anchor", where=str(path), next_step="name anchors as in --anchors")
+    rows = np.column_stack((table.floats("time_s"), index, rssi, *((_places(table),) if with_place else ())))
+    kept = np.unique(rows[known], axis=0)  # in order of time
+    remarks = _left_out(path, table, known, len(kept), rssi)
+    readings = Readings(
+        time_s=kept[:, 0],
+        anchor=kept[:, 1].astype(np.int64),
+        rssi_dbm=kept[:, 2],
+        place_m=kept[:, 3:] if with_place else None,
+    )
+    return readings, remarks
+
+
+def _index(given: NDArray[np.str_], names: tuple[str, ...]) -> tuple[NDArray[np.bool_], Ints]:
+    """Which rows name a known anchor, and the anchor of each row."""
+    distinct, at = np.unique(given, return_inverse=True)
+    of = np.array([names.index(str(name)) if str(name) in names else -1 for name in distinct], np.int64)
+    index: Ints = of[at] if len(distinct) else np.empty(0, np.int64)
+    return index >= 0, index
+
+
+def _left_out(path: Path, table: Table, known: NDArray[np.bool_], kept: int, rssi: Floats) -> tuple[str, ...]:
+    remarks = []
+    if not known.all():
+        first = _shown(str(table.names("anchor")[int(np.argmin(known))]))
+        remarks.append(f"{path}: {(~known).sum()} readings of unknown anchors, first {first}; they are ignored")
+    if kept < known.sum():
+        remarks.append(f"{path}: {known.sum() - kept} rows repeat another word for word; each counts once")
+    weakest = float(rssi.min())
+    share = (rssi == weakest).mean()
+    if len(rssi) >= MIN_FOR_MARKER and share > MARKER_SHARE:
+        what = f"{share:.0%} of readings are {weakest:g} dBm"
+        remarks.append(f"{path}: {what}; leave them out if that stands for not heard")
+    return tuple(remarks)
+
+
+def _truth(path: Path) -> tuple[Floats, Floats]:
+    table = read_table(path, {"time_s": float, "x_m": float, "y_m": float})
+    if not len(table):
+        raise InputError("no truth", where=str(path), next_step="give rows of time_s, x_m, y_m")
+    time_s, at = np.unique(table.floats("time_s"), return_inverse=True)
+    places = _places(table)
+    count = np.bincount(at)
+    return time_s, np.column_stack([np.bincount(at, places[:, axis]) / count for axis in (0, 1)])
+
+
+def _places(table: Table) -> Floats:
+    for name in ("x_m", "y_m"):
+        _check_range(table, name, table.floats(name), COORDINATES_M, "give metres on the plan")
+    return np.column_stack((table.floats("x_m"), table.floats("y_m")))
+
+
+def _check_range(table: Table, name: str, values: Floats, allowed: tuple[float, float], next_step: str) -> None:
+    bad = (values < allowed[0]) | (values > allowed[1])
+    if bad.any():
+        row = int(np.argmax(bad))
+        what = f"{name} is {values[row]:g}, outside {allowed[0]:g} to {allowed[1]:g}"
+        raise InputError(what, where=table.where(row), next_step=next_step)
+
+
+def _shown(name: str) -> str:
+    return ascii(name[:40])
