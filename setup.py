@@ -8,7 +8,11 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 DEBUG = os.environ.get("FOOTFALL_DEBUG") == "1"
-NATIVE_SOURCES = {"_dot11": ["cext/dot11.c"], "_ble": ["cext/ble.c", "cext/dot11.c"]}
+NATIVE_SOURCES = {
+    "_dot11": ["cext/dot11.c"],
+    "_ble": ["cext/ble.c", "cext/dot11.c"],
+    "_locate": ["cext/locate.c", "cext/locate_avx2.c"],
+}
 
 extensions = [
     Extension(

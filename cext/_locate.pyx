@@ -6,8 +6,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy
 
 
-cdef extern from "locate_grid.h" nogil:
-    const int GRID_LANES, GRID_MAX_PROBES, GRID_MAX_ROBUST, GRID_MAX_NODES
+cdef extern from "locate.h" nogil:
+    const int GRID_PAD, GRID_MAX_PROBES, GRID_MAX_ROBUST, GRID_MAX_NODES
     const float GRID_MAX_HEARD_P
     ctypedef struct grid_t:
         const float *map
@@ -33,11 +33,6 @@ cdef extern from "locate_grid.h" nogil:
         float *listening
     ctypedef struct grid_fix_t:
         double x, y, xx, xy, yy
-    float grid_log_posterior(const grid_t *grid, const grid_burst_t *burst) noexcept
-    double grid_moments(const grid_t *grid, float top, grid_fix_t *fix) noexcept
-    void grid_layers(const grid_t *grid, double sum, float *out) noexcept
-
-cdef extern from "locate_track.h" nogil:
     ctypedef struct track_motion_t:
         float speed_var, turn_s, pause_s, roam_s, power_hold_s, repeat, repeat_s
     ctypedef struct track_t:
@@ -51,17 +46,34 @@ cdef extern from "locate_track.h" nogil:
         float node_var
         float *emission
         float **plane
+    ctypedef struct grid_ops_t:
+        float log_posterior(const grid_t *, const grid_burst_t *) noexcept nogil
+        double moments(const grid_t *, float, grid_fix_t *) noexcept nogil
+        void layers(const grid_t *, double, float *) noexcept nogil
+        void track_step(const track_t *, float *, float) noexcept nogil
+        void track_see(const track_t *, float *, const grid_burst_t *, float) noexcept nogil
+        double track_posterior(const track_t *, const float *, const float *, grid_fix_t *) noexcept nogil
+        const char *name
     size_t track_margin(const grid_t *grid) noexcept
-    void track_step(const track_t *track, float *f, float gap_s) noexcept
-    void track_see(const track_t *track, float *f, const grid_burst_t *burst, float gap_s) noexcept
-    double track_posterior(const track_t *track, const float *f, const float *back, grid_fix_t *fix) noexcept
-    void track_reset(const track_t *track, float *f) noexcept
+    const grid_ops_t *grid_ops() noexcept
+    const grid_ops_t grid_ops_base
 
-LANES = GRID_LANES
+LANES = GRID_PAD
 MAX_PROBES = GRID_MAX_PROBES
 MAX_ROBUST_LINKS = GRID_MAX_ROBUST
 MAX_NODES = GRID_MAX_NODES
 MAX_HEARD_P = GRID_MAX_HEARD_P
+
+cdef const grid_ops_t *ops = grid_ops()
+
+
+def processor(name=None):
+    """Name of the kernel in use: what fits the processor, or after `name` "base" that of every processor."""
+    global ops
+    if name is not None:
+        ops = &grid_ops_base if name == "base" else grid_ops()
+    return ops.name.decode()
+
 
 # What a radio can report at all; anything else is no reading.
 cdef float MIN_RSSI_DBM = -127.0
@@ -155,8 +167,8 @@ cdef class Grid:
             for m in range(rows):
                 frame_row = &frames[m, 0] if frames is not None else NULL
                 self._collect(&burst, &rssi_dbm[m, 0], &heard_p[step * m, 0], frame_row)
-                total = grid_moments(&grid, grid_log_posterior(&grid, &burst), &fix)
-                grid_layers(&grid, total, &layers[m, 0])
+                total = ops.moments(&grid, ops.log_posterior(&grid, &burst), &fix)
+                ops.layers(&grid, total, &layers[m, 0])
                 put_moments(&moments[m, 0], &fix)
                 n_probes[m] = <uint8_t>burst.heard
 
@@ -182,7 +194,7 @@ cdef class Grid:
                 frame_row = &frames[m, 0] if frames is not None else NULL
                 self._collect(&burst, &rssi_dbm[m, 0], &heard_p[step * m, 0], frame_row)
                 grid.scratch = &out[m, 0, 0]
-                total = grid_moments(&grid, grid_log_posterior(&grid, &burst), &fix)
+                total = ops.moments(&grid, ops.log_posterior(&grid, &burst), &fix)
                 for i in range(cells):
                     grid.scratch[i] = <float>(grid.scratch[i] / total)
 
@@ -373,7 +385,7 @@ cdef class Track:
             self._ahead(track, f, &burst, time_s[i], time_s[i - 1] if i > first else NAN)
             if (i + 1 - first) % length == 0:
                 memcpy(&kept[(i + 1 - first) // length, 0], f, size)
-        track_reset(track, back)
+        reset(back, stored.shape[1])
         for block in range(blocks - 1, -1, -1):
             last = min(first + (block + 1) * length, end) - 1
             f = &kept[block, 0]
@@ -388,8 +400,8 @@ cdef class Track:
                 n_probes[i] = <uint8_t>burst.heard
                 if i > first:
                     gap_s = gap(time_s[i], time_s[i - 1])
-                    track_see(track, back, &burst, gap_s)
-                    track_step(track, back, gap_s)
+                    ops.track_see(track, back, &burst, gap_s)
+                    ops.track_step(track, back, gap_s)
 
     cdef void _ahead(
         self, const track_t *track, float *f, const grid_burst_t *burst, double time_s, double before_s
@@ -397,10 +409,10 @@ cdef class Track:
         """One row on: the device moves, then is heard; before_s NaN: it is new."""
         cdef float gap_s = gap(time_s, before_s)
         if isnan(before_s):
-            track_reset(track, f)
+            reset(f, self._size())
         else:
-            track_step(track, f, gap_s)
-        track_see(track, f, burst, gap_s)
+            ops.track_step(track, f, gap_s)
+        ops.track_see(track, f, burst, gap_s)
 
     cdef void _put(
         self,
@@ -412,8 +424,8 @@ cdef class Track:
         float[:, ::1] layers,
     ) noexcept nogil:
         cdef grid_fix_t fix
-        cdef double total = track_posterior(track, f, back, &fix)
-        grid_layers(track.grid, total, &layers[m, 0])
+        cdef double total = ops.track_posterior(track, f, back, &fix)
+        ops.layers(track.grid, total, &layers[m, 0])
         put_moments(&moments[m, 0], &fix)
 
     cdef void _collect(
@@ -428,7 +440,7 @@ cdef class Track:
         cdef const uint16_t *frame_row = &frames[m, 0] if frames is not None else NULL
         self.grid._collect(burst, &rssi_dbm[m, 0], &heard_p[heard_row, 0], frame_row)
 
-    cdef Py_ssize_t _size(self) noexcept:
+    cdef Py_ssize_t _size(self) noexcept nogil:
         return self.track.nodes * self.grid.grid.rows * self.grid.grid.stride
 
     cdef object _work(self):
@@ -464,6 +476,12 @@ cdef float gap(double time_s, double before_s) noexcept nogil:
     return INFINITY if isnan(before_s) else <float>max(time_s - before_s, 0.0)
 
 
+cdef void reset(float *f, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        f[i] = 1.0
+
+
 cdef void put_moments(double *moments, const grid_fix_t *fix) noexcept nogil:
     moments[0], moments[1] = fix.x, fix.y
     moments[2], moments[3], moments[4] = fix.xx, fix.xy, fix.yy
@@ -478,7 +496,7 @@ cdef int check_grid(
     const int32_t[:, ::1] span,
 ) except -1:
     cdef Py_ssize_t probes = expected_dbm.shape[0], rows = expected_dbm.shape[1], stride = expected_dbm.shape[2], i
-    if not 1 <= probes <= GRID_MAX_PROBES or rows < 1 or stride < 1 or stride % GRID_LANES:
+    if not 1 <= probes <= GRID_MAX_PROBES or rows < 1 or stride < 1 or stride % GRID_PAD:
         raise ValueError("a grid needs 1 to 64 probes and rows of whole vectors")
     if log_prior.shape[0] != rows or member.shape[1] != rows or member.shape[0] < 1 or floors_dbm.shape[0] != probes:
         raise ValueError("the grid's arrays disagree in rows, layers or probes")
@@ -487,7 +505,7 @@ cdef int check_grid(
     if span.shape[0] != member.shape[0] or span.shape[1] != 2:
         raise ValueError("span needs one pair a layer")
     for i in range(span.shape[0]):
-        if not 0 <= span[i, 0] <= span[i, 1] <= rows * stride // GRID_LANES:
+        if not 0 <= span[i, 0] <= span[i, 1] <= rows * stride // GRID_PAD:
             raise ValueError("span leaves the grid")
     return 0
 

@@ -2,6 +2,7 @@
 
 from libc.math cimport NAN, fabs, fmax, isnan, log10, sqrt
 from libc.stdint cimport uint8_t, uint16_t
+from libc.string cimport memset
 
 cdef enum:
     MAX_ANCHORS = 64
@@ -105,6 +106,8 @@ cdef uint8_t solve(burst_t *burst, double *out) noexcept nogil:
     cdef normal_t found, other
     cdef int i
     cdef bint settled = False
+    memset(&found, 0, sizeof(found))
+    best[0] = best[1] = NAN
     for i in range(7):
         out[i] = NAN
     if burst.anchors < MIN_ANCHORS:

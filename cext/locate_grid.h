@@ -1,64 +1,13 @@
-/* Posterior of one burst's place on a grid of cells. C99 with GCC/Clang vector types; no malloc, no Python.
- *
- * Limits: float32. grid_exp errs by < 1e-5 (relative) on [-87, 0], grid_log by < 1e-6 (absolute) on normal floats near 1,
- * grid_phi by < 2e-4 (absolute; Bowling et al. 2009), which is why silence is never certain (GRID_MAX_HEARD_P).
- */
+/* Posterior of one burst's place, in vectors of GRID_LANES cells: included once by each kind of processor's file. */
 #ifndef FOOTFALL_LOCATE_GRID_H
 #define FOOTFALL_LOCATE_GRID_H
-#include <math.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include "locate.h"
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wpsabi"
-#endif
-/* One binary for every x86-64. Contraction to FMA stays off (-std=c99), so that both clones give the same bits. */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__gnu_linux__)
-#define GRID_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define GRID_CLONES
-#endif
 #define GRID_INLINE static inline __attribute__((always_inline))
-
-#ifndef GRID_LANES
-#define GRID_LANES 8
-#endif
-#define GRID_MAX_PROBES 64
-#define GRID_MAX_ROBUST 14 /* so many links, each 20 scales off, still have a product below 2^122 */
-#define GRID_MAX_NODES 31
-#define GRID_MAX_HEARD_P 0.99f
 
 typedef float vf __attribute__((vector_size(4 * GRID_LANES), aligned(4), may_alias));
 typedef int32_t vi __attribute__((vector_size(4 * GRID_LANES), aligned(4), may_alias));
-
-typedef struct {
-    const float *map;       /* [probes][cells] expected RSSI, dBm, at the mean transmit power */
-    const float *log_prior; /* [cells], very negative where nobody can be */
-    const float *x;         /* [stride] centre of each column, m, relative to the middle of the grid */
-    const float *floors;    /* [probes] weakest RSSI heard, dBm */
-    const float *inv_sigma; /* [probes][cells] 1 / sigma of a link, 1/dB, where it differs by cell; else NULL */
-    const float *link_var;  /* [probes] variance of one link, dB^2; 1 with inv_sigma */
-    const float *member;    /* [layers][cells] share of a cell inside a polygon */
-    const int32_t *span;    /* [layers][2] first and one past the last vector of 8 cells a polygon touches */
-    float *scratch;         /* [cells], the caller's */
-    int32_t probes, rows, stride, layers;
-    float y0, cell;         /* centre of the first row, pitch, m */
-    float power_var;        /* variance of transmit power between devices, dB^2; 0: known */
-    int32_t nodes;          /* 0: Gaussian links; else quadrature nodes over the transmit power */
-    float node_db[GRID_MAX_NODES], node_weight[GRID_MAX_NODES];
-} grid_t;
-
-typedef struct {
-    int32_t heard, silent;
-    int32_t heard_probe[GRID_MAX_PROBES], silent_probe[GRID_MAX_PROBES];
-    float rssi[GRID_MAX_PROBES], weight[GRID_MAX_PROBES]; /* dBm, 1/dB^2 */
-    float listening[GRID_MAX_PROBES];                     /* P(a silent probe was on the channel) */
-} grid_burst_t;
-
-typedef struct {
-    double x, y, xx, xy, yy;
-} grid_fix_t;
+typedef uint32_t vu __attribute__((vector_size(4 * GRID_LANES), aligned(4), may_alias));
 
 GRID_INLINE vf grid_splat(float a) {
 #ifdef __clang__
@@ -89,14 +38,14 @@ GRID_INLINE vf grid_exp(vf x) {
     p = p * f + grid_splat(2.4022651e-1f);
     p = p * f + grid_splat(6.9314718e-1f);
     p = p * f + grid_splat(1.0f);
-    return (vf)(((vi)p + ((vi)shifted << 23)) & (x > grid_splat(-87.0f)));
+    return (vf)(((vu)p + ((vu)shifted << 23)) & (vu)(x > grid_splat(-87.0f)));
 }
 
 /* log(x) for normal x > 0: mantissa in [sqrt(1/2), sqrt(2)), then 2 atanh((m - 1) / (m + 1)). */
 GRID_INLINE vf grid_log(vf x) {
     const vi root_half = (vi)grid_splat(0.70710678f);
     vi e = ((vi)x - root_half) >> 23;
-    vf m = (vf)((vi)x - (e << 23));
+    vf m = (vf)((vu)x - ((vu)e << 23));
     vf s = (m - grid_splat(1.0f)) / (m + grid_splat(1.0f));
     vf z = s * s;
     vf p = grid_splat(2.0f / 9.0f);
@@ -119,18 +68,21 @@ GRID_INLINE vf grid_phi(vf t) {
 typedef struct {
     const float *row[GRID_MAX_PROBES], *inv_sigma[GRID_MAX_PROBES];
     vf rssi[GRID_MAX_PROBES], weight[GRID_MAX_PROBES];
-    vf root[GRID_MAX_ROBUST]; /* 1 / (sqrt(3) scale) of a Student-t link */
-    float total;              /* sum of the weights */
+    vf root[GRID_MAX_ROBUST];                   /* 1 / (sqrt(3) scale) of a Student-t link */
+    vf shift[GRID_MAX_NODES * GRID_MAX_ROBUST]; /* [nodes][heard] transmit power of a node in such units */
+    vf node[GRID_MAX_NODES];
+    float total;                                             /* sum of the weights */
 } grid_links_t;
 
 /* Residuals of one vector of cells: sums over the links, and what a Student-t link needs. */
 typedef struct {
     vf quad, pull, total;                                /* sum w r^2, w r, w */
     vf log_scale;                                        /* sum log 1 / sigma, 0 without inv_sigma */
-    vf residual[GRID_MAX_ROBUST], root[GRID_MAX_ROBUST]; /* dB, 1/dB */
+    vf scaled[GRID_MAX_ROBUST], root[GRID_MAX_ROBUST];   /* residual * root, and the root */
 } grid_sums_t;
 
-GRID_INLINE void grid_spread(const grid_t *grid, const grid_burst_t *burst, int robust, grid_links_t *links) {
+GRID_INLINE void grid_spread(const grid_t *grid, const grid_burst_t *burst, const float *node_db, int32_t nodes,
+                             int robust, grid_links_t *links) {
     const size_t cells = (size_t)grid->rows * (size_t)grid->stride;
     links->total = 0.0f;
     for (int32_t i = 0; i < burst->heard; i++) {
@@ -141,6 +93,11 @@ GRID_INLINE void grid_spread(const grid_t *grid, const grid_burst_t *burst, int 
         links->total += burst->weight[i];
         if (robust) links->root[i] = grid_splat(sqrtf(burst->weight[i] * (1.0f / 3.0f)));
     }
+    for (int32_t j = 0; j < nodes; j++) {
+        links->node[j] = grid_splat(node_db[j]);
+        for (int32_t i = 0; robust && i < burst->heard; i++)
+            links->shift[j * burst->heard + i] = links->node[j] * links->root[i];
+    }
 }
 
 /* robust and cellwise are constants where this is inlined; the caller keeps heard <= GRID_MAX_ROBUST if robust. */
@@ -150,18 +107,20 @@ GRID_INLINE void grid_residuals(const grid_links_t *links, int32_t heard, int32_
     vf quad = zero, pull = zero, total = zero, log_scale = zero, product = grid_splat(1.0f);
     for (int32_t i = 0; i < heard; i++) {
         vf r = links->rssi[i] - *(const vf *)(links->row[i] + cell), w = links->weight[i];
-        if (robust) sums->residual[i] = r, sums->root[i] = links->root[i];
+        vf root = grid_splat(0.0f);
+        if (robust) root = links->root[i];
         if (cellwise) {
             vf inverse = *(const vf *)(links->inv_sigma[i] + cell);
             w *= inverse * inverse;
             total += w;
             product *= inverse;
-            if (robust) sums->root[i] *= inverse;
+            root *= inverse;
             if ((i & 7) == 7) { /* eight factors of 0.01 to 10 keep the product a normal float */
                 log_scale += grid_log(product);
                 product = grid_splat(1.0f);
             }
         }
+        if (robust) sums->scaled[i] = r * root, sums->root[i] = root;
         vf wr = w * r;
         pull += wr;
         quad += wr * r;
@@ -181,13 +140,16 @@ GRID_INLINE vf grid_log_gauss(const grid_sums_t *sums, vf power_db, vf power_var
     return value;
 }
 
-/* The same of links with Student-t errors (3 degrees of freedom) at one transmit power: the reciprocal root of the
+/* The same of links with Student-t errors (3 degrees of freedom) at a node of transmit power: the reciprocal root of the
  * density, 2^-60 of it. Where the product overflows a float the readings fit nowhere: density 0. */
-GRID_INLINE vf grid_student(const grid_sums_t *sums, vf power_db, int32_t heard) {
+GRID_INLINE vf grid_student(const grid_links_t *links, const grid_sums_t *sums, int32_t node, int32_t heard,
+                            int cellwise) {
     const vf one = grid_splat(1.0f);
     vf product = one;
     for (int32_t i = 0; i < heard; i++) {
-        vf r = (sums->residual[i] - power_db) * sums->root[i];
+        vf r = sums->scaled[i];
+        if (cellwise) r -= links->node[node] * sums->root[i];
+        else r -= links->shift[node * heard + i];
         product *= one + r * r;
     }
     return grid_splat(0x1p60f) / product; /* keeps the square a normal float for products up to 2^122 */
@@ -234,10 +196,10 @@ GRID_INLINE float grid_burst_posterior(const grid_t *grid, const grid_burst_t *b
     const vf power_var = grid_splat(grid->power_var), zero = grid_splat(0.0f);
     grid_links_t links;
     grid_sums_t sums;
-    grid_spread(grid, burst, robust, &links);
+    grid_spread(grid, burst, grid->node_db, nodes, robust, &links);
     sums.total = grid_splat(links.total);
-    vf most = grid_splat(-INFINITY), keep = grid_keep(&sums, power_var), weight[GRID_MAX_NODES], node[GRID_MAX_NODES];
-    for (int32_t j = 0; j < nodes; j++) node[j] = grid_splat(grid->node_db[j]), weight[j] = grid_splat(grid->node_weight[j]);
+    vf most = grid_splat(-INFINITY), keep = grid_keep(&sums, power_var), weight[GRID_MAX_NODES];
+    for (int32_t j = 0; j < nodes; j++) weight[j] = grid_splat(grid->node_weight[j]);
     for (int32_t cell = 0; cell < cells; cell += GRID_LANES) {
         vf value = *(const vf *)(grid->log_prior + cell);
         grid_residuals(&links, heard, cell, robust, cellwise, &sums);
@@ -245,7 +207,7 @@ GRID_INLINE float grid_burst_posterior(const grid_t *grid, const grid_burst_t *b
         if (robust) {
             vf density = zero;
             for (int32_t j = 0; j < nodes; j++) {
-                vf root = grid_student(&sums, node[j], heard);
+                vf root = grid_student(&links, &sums, j, heard, cellwise);
                 density += weight[j] * root * root;
             }
             value += grid_log(density) + sums.log_scale;
@@ -262,8 +224,6 @@ GRID_INLINE float grid_burst_posterior(const grid_t *grid, const grid_burst_t *b
     return grid_top(most);
 }
 
-/* Unnormalised log posterior of every cell into scratch; gives its maximum. */
-GRID_CLONES
 static float grid_log_posterior(const grid_t *grid, const grid_burst_t *burst) {
     if (grid->inv_sigma)
         return grid->nodes ? grid_burst_posterior(grid, burst, 1, 1) : grid_burst_posterior(grid, burst, 0, 1);
@@ -297,19 +257,15 @@ GRID_INLINE double grid_sum_moments(const grid_t *grid, int logs, float top, gri
     return sum;
 }
 
-/* Turns scratch into weights exp(value - top) and gives their sum; fix holds the moments about the grid's middle. */
-GRID_CLONES
 static double grid_moments(const grid_t *grid, float top, grid_fix_t *fix) { return grid_sum_moments(grid, 1, top, fix); }
 
-/* Posterior probability of each polygon from the weights in scratch. */
-GRID_CLONES
 static void grid_layers(const grid_t *grid, double sum, float *out) {
     const size_t cells = (size_t)grid->rows * (size_t)grid->stride;
     for (int32_t layer = 0; layer < grid->layers; layer++) {
         const float *member = grid->member + (size_t)layer * cells;
         vf inside = grid_splat(0.0f);
-        for (int32_t v = grid->span[2 * layer]; v < grid->span[2 * layer + 1]; v++)
-            inside += *(const vf *)(member + GRID_LANES * v) * *(const vf *)(grid->scratch + GRID_LANES * v);
+        for (int32_t c = GRID_PAD * grid->span[2 * layer]; c < GRID_PAD * grid->span[2 * layer + 1]; c += GRID_LANES)
+            inside += *(const vf *)(member + c) * *(const vf *)(grid->scratch + c);
         const float p = (float)((double)grid_sum(inside) / sum);
         out[layer] = p > 1.0f ? 1.0f : p;
     }

@@ -8,37 +8,11 @@
 #define FOOTFALL_LOCATE_TRACK_H
 #include "locate_grid.h"
 
-#define TRACK_STEP 0.2f      /* largest share of a cell that one diffusion step moves to one neighbour: 5 of them stay positive */
-#define TRACK_OUTLIER 1e-6f  /* likelihood left, relative to the best cell, where a burst fits nothing: no state dies */
-#define TRACK_LEAST 1e-20f   /* keeps float32 away from denormals */
-#define TRACK_MAX_VAR 4.0f   /* m^2 along one axis: a step reaches 8 m at four sigma */
-
-typedef struct {
-    float speed_var; /* m^2/s^2 along one axis */
-    float turn_s, pause_s, roam_s, power_hold_s;
-    float repeat, repeat_s; /* share of a link's error that the next burst repeats at once, and how long that lasts */
-} track_motion_t;
-
-typedef struct {
-    const grid_t *grid; /* its scratch takes the posterior */
-    const float *prior; /* [cells] P(cell), 0 where nobody can be */
-    const float *step;  /* [4][cells] share that one step moves east, west, north, south; 0 into walls and off the map */
-    track_motion_t motion;
-    int32_t nodes;
-    float node_db[GRID_MAX_NODES], node_weight[GRID_MAX_NODES], node_var;
-    float *emission;    /* [nodes][cells] */
-    float *plane[2];    /* [cells + 2 * margin], zero: diffusion */
-} track_t;
-
 GRID_INLINE size_t track_cells(const track_t *track) {
     return (size_t)track->grid->rows * (size_t)track->grid->stride;
 }
 
-/* Values beside the first and last row are read, times 0. */
-GRID_INLINE size_t track_margin(const grid_t *grid) { return (size_t)grid->stride + GRID_LANES; }
-
 /* f <- (1 - share) f + share * (f spread by `variance` m^2 along each axis): `n` steps to the four neighbours. */
-GRID_CLONES
 static void track_spread(const track_t *track, float *f, float variance, float share) {
     const grid_t *grid = track->grid;
     const size_t cells = track_cells(track), margin = track_margin(grid), stride = (size_t)grid->stride;
@@ -80,7 +54,6 @@ GRID_INLINE float track_mean(const track_t *track, const float *f) {
 }
 
 /* f <- hold * f + (1 - hold) * mean over the power nodes, then roam * f + (1 - roam) * mean over everything. */
-GRID_CLONES
 static void track_forget(const track_t *track, float *f, float hold, float roam) {
     const size_t cells = track_cells(track);
     const vf held = grid_splat(hold * roam), reset = grid_splat((1.0f - hold) * roam);
@@ -115,7 +88,7 @@ GRID_INLINE float track_burst_emission(const track_t *track, const grid_burst_t 
     const vf var = grid_splat(track->node_var), nowhere = grid_splat(-1e30f);
     grid_links_t links;
     grid_sums_t sums;
-    grid_spread(grid, burst, robust, &links);
+    grid_spread(grid, burst, track->node_db, track->nodes, robust, &links);
     sums.total = grid_splat(links.total);
     vf most = nowhere, keep = grid_keep(&sums, var);
     for (size_t c = 0; c < cells; c += GRID_LANES) {
@@ -123,9 +96,9 @@ GRID_INLINE float track_burst_emission(const track_t *track, const grid_burst_t 
         if (cellwise) keep = grid_keep(&sums, var);
         const vi can = *(const vf *)(track->prior + c) > grid_splat(0.0f);
         for (int32_t j = 0; j < track->nodes; j++) {
-            vf node = grid_splat(track->node_db[j]), value;
+            vf node = links.node[j], value;
             if (robust) {
-                vf root = grid_student(&sums, node, burst->heard);
+                vf root = grid_student(&links, &sums, j, burst->heard, cellwise);
                 value = grid_log(root * root) + sums.log_scale;
             } else {
                 value = grid_log_gauss(&sums, node, var, keep, cellwise);
@@ -140,7 +113,6 @@ GRID_INLINE float track_burst_emission(const track_t *track, const grid_burst_t 
 }
 
 /* log P(burst | power node, cell) into emission; gives its maximum. */
-GRID_CLONES
 static float track_emission(const track_t *track, const grid_burst_t *burst) {
     if (track->grid->inv_sigma)
         return track->grid->nodes ? track_burst_emission(track, burst, 1, 1) : track_burst_emission(track, burst, 0, 1);
@@ -148,7 +120,6 @@ static float track_emission(const track_t *track, const grid_burst_t *burst) {
 }
 
 /* f <- f * emission^power, scaled to a maximum of 1. */
-GRID_CLONES
 static void track_weigh(const track_t *track, float *f, float top, float power) {
     const size_t size = track_cells(track) * (size_t)track->nodes;
     const vf least = grid_splat(TRACK_LEAST), outlier = grid_splat(TRACK_OUTLIER);
@@ -176,7 +147,6 @@ static void track_see(const track_t *track, float *f, const grid_burst_t *burst,
 }
 
 /* The grid's scratch <- P(cell) up to a factor, from a forward state and, unless NULL, a backward one. Gives the sum. */
-GRID_CLONES
 static double track_posterior(const track_t *track, const float *f, const float *back, grid_fix_t *fix) {
     const size_t cells = track_cells(track);
     for (size_t c = 0; c < cells; c += GRID_LANES) {
@@ -192,8 +162,6 @@ static double track_posterior(const track_t *track, const float *f, const float 
     return grid_sum_moments(track->grid, 0, 0.0f, fix);
 }
 
-GRID_INLINE void track_reset(const track_t *track, float *f) {
-    const size_t size = track_cells(track) * (size_t)track->nodes;
-    for (size_t i = 0; i < size; i++) f[i] = 1.0f;
-}
+#define GRID_OPS(kind)                                                                                              \
+    {grid_log_posterior, grid_moments, grid_layers, track_step, track_see, track_posterior, kind}
 #endif

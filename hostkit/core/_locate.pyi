@@ -7,6 +7,8 @@ MAX_ROBUST_LINKS: int
 MAX_NODES: int
 MAX_HEARD_P: float
 
+def processor(name: str | None = None) -> str: ...
+
 class Grid:
     def __init__(
         self,
