@@ -281,17 +281,18 @@ int ble_is_shaped(const ble_advert *advert)
 
 /* ---- the probe's path ---- */
 
+#define HCI_SCAN_RSP 4U /* the last of the event types; which of the others it was is not in a record */
+
 ble_verdict ble_record(const dot11_key *key, const uint8_t address[DOT11_ADDRESS_BYTES], unsigned address_type,
                             unsigned event_type, const uint8_t *ad, size_t size, const dot11_reception *reception,
                             uint8_t out[DOT11_RECORD_BYTES])
 {
-    static const uint8_t types[5] = {BLE_ADV_IND, BLE_ADV_DIRECT_IND, BLE_ADV_SCAN_IND, BLE_ADV_NONCONN_IND, BLE_SCAN_RSP};
     ble_advert advert;
 
-    if (event_type >= sizeof types || address_type > 3)
+    if (event_type > HCI_SCAN_RSP || address_type > 3)
         return BLE_OTHER_PDU;
     start(&advert);
-    fill(key, address, (address_type & 1U) != 0, types[event_type], ad, size, &advert);
+    fill(key, address, (address_type & 1U) != 0, event_type == HCI_SCAN_RSP ? BLE_SCAN_RSP : BLE_ADV_IND, ad, size, &advert);
     if (!ble_is_shaped(&advert))
         return BLE_SHAPELESS;
     dot11_pack(&advert.sighting, reception, out);
