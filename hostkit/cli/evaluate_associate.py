@@ -1,5 +1,6 @@
 """`footfall evaluate associate`: frames with known senders in, scores of association out."""
 
+import importlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hostkit.evaluate.associate import Evaluation, MethodScore, as_json
 from hostkit.evaluate.associate import evaluate as run_evaluation
 from hostkit.evaluate.mix import MAX_PROBES, Mix, superpose
 from hostkit.evaluate.read import read_input
+from hostkit.io.files import write_files
 
 MAX_WINDOW_S = 86_400
 MAX_CLONES = 10_000
@@ -62,6 +64,9 @@ DEFAULT = Mix(seed=0)
     help="With --mix: simulated probes that hear them.",
 )
 @click.option("--moving", is_flag=True, help="With --mix: phones walk about.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path, readable=False), metavar="FILE.png", help="Draw counts and scores."
+)
 @click.option("--json", "as_object", is_flag=True, help="Print one JSON object instead of the table.")
 def associate(
     *,
@@ -72,6 +77,7 @@ def associate(
     clones: int,
     probes: int,
     moving: bool,
+    plot: Path | None,
     as_object: bool,
 ) -> None:
     """Score which frames are one phone's, on captures of known phones: ours beside the baselines people know.
@@ -87,6 +93,8 @@ def associate(
     result = run_evaluation(labelled) if seed is None else run_evaluation(superpose(labelled, mix), window_s)
     for line in result.notes:
         text.remark(line)
+    if plot:
+        write_files({plot: _drawing(result)})
     if as_object:
         text.emit(json.dumps(as_json(result), indent=2, allow_nan=False) + "\n")
         return
@@ -95,13 +103,29 @@ def associate(
 
 def _print(result: Evaluation) -> None:
     text.emit(
-        f"{result.devices_true:,} devices heard by {result.probes} probe{'s' * (result.probes > 1)} in "
+        f"{_many(result.devices_true, 'device')} heard by {_many(result.probes, 'probe')} in "
         f"{text.duration(result.span_s)}: {result.transmissions:,} transmissions, {result.sightings:,} sightings, "
         f"{result.addresses:,} addresses\n\n"
     )
     rows = [_row("footfall", result.ours), *(_row(name, one) for name, one in result.baselines.items())]
     header = ("method", "devices", "90 % interval", "error", "homog.", "compl.", "V", "ARI", "IDF1", "HOTA", "switches")
     text.table((*header, "frames/s", ""), rows)
+
+
+def _drawing(result: Evaluation) -> bytes:
+    plot = importlib.import_module("hostkit.io.plot")  # a second of CPU on a Pi, for those who ask for it
+    ran = [("footfall", result.ours), *((name, one) for name, one in result.baselines.items() if one is not None)]
+    chart = plot.MethodChart(
+        methods=[(name.replace("_", " "), one.devices) for name, one in ran],
+        shares=[
+            (title, [getattr(one.scores, name) for _, one in ran])
+            for name, title in (("homogeneity", "homogeneity"), ("v_measure", "V"), ("idf1", "IDF1"))
+        ],
+        truth=result.devices_true,
+        title=f"{_many(result.devices_true, 'device')}, {result.transmissions:,} transmissions",
+    )
+    drawn: bytes = plot.methods_png(chart)
+    return drawn
 
 
 def _row(name: str, of: MethodScore | None) -> tuple[str, ...]:
@@ -117,6 +141,14 @@ def _row(name: str, of: MethodScore | None) -> tuple[str, ...]:
         "–" if of.count_error is None else f"{100 * of.count_error:+,.0f} %",
         *(f"{share:.3f}" for share in shares),
         f"{scores.id_switches:,}",
-        f"{of.frames_per_s / 1e6:,.3g} M",
+        _rate(of.frames_per_s),
         "",
     )
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s / 1e6:,.1f} M" if per_s >= 1e6 else f"{per_s / 1e3:,.1f} k"
+
+
+def _many(count: int, name: str) -> str:
+    return f"{count:,} {name}{'s' * (count > 1)}"

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from hostkit.core.associate import Tracker
 from hostkit.core.bins import BinCounter
 from hostkit.errors import InputError
-from hostkit.evaluate.baselines import baselines
+from hostkit.evaluate.baselines import baselines, load
 from hostkit.evaluate.labelled import Labelled, transmissions
 from hostkit.evaluate.scores import Scores, score
 from hostkit.model import Estimate
 
 FOREVER_US = 1 << 60
 TIMED_RUNS = 3
+APART_S = 6 * 3600.0  # recordings over a longer time are not of one crowd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,9 @@ class Evaluation:
 def evaluate(of: Labelled, window_s: float | None = None) -> Evaluation:
     """Associate and score. `window_s`: devices were counted from 0 to then; None: from the first frame to the last."""
     seen = transmissions(of.sightings, by_probe=False)
-    notes = list(of.notes)
+    notes = [*of.notes, *_notes(of, window_s)]
     scored: dict[str, MethodScore | None] = {}
+    load()
     for name, method in baselines().items():
         try:
             scored[name] = _baseline(of, seen, method)
@@ -101,6 +103,18 @@ def track(of: Labelled, begin_us: int, end_us: int) -> tuple[NDArray[np.int64], 
     tracks = tracker.tracks_of(keys)
     tracks = np.where(tracks < 0, -1 - np.arange(len(keys)), tracks)  # beyond the tracker's bound: each apart
     return tracks[address], counted[0].devices, took_s
+
+
+def _notes(of: Labelled, window_s: float | None) -> list[str]:
+    span_s = float(of.sightings["time_us"][-1] - of.sightings["time_us"][0]) / 1e6
+    notes = []
+    if len(np.unique(of.label)) == 1:
+        notes.append("one device: nothing can be confused with it; homogeneity is 1 whatever is done")
+    if window_s is None and of.probes == 1 and span_s > APART_S:
+        notes.append(
+            f"recorded within {span_s / 3600:,.0f} h: devices are scored apart in time; --mix 1 superposes them"
+        )
+    return notes
 
 
 def _ours(of: Labelled, seen: NDArray[np.int64], begin_us: int, end_us: int) -> MethodScore:

@@ -78,12 +78,14 @@ def read_folder(path: Path, on_progress: Progress = lambda done, total: None) ->
     parts, key = [], secrets.token_bytes(16)
     total = sum(one.stat().st_size for files in captures.values() for one in files)
     done = 0
+    notes = [f"{path}: {ignored} files are no captures or empty; they were ignored"] if ignored else []
     for label, files in enumerate(captures.values()):
         for file in files:
-            parts.append(_Part.of(list(_opened(file, key)), label))
+            reader = CaptureReader(open_capture(file).data, key, name=str(file))
+            parts.append(_Part.of(list(_walk(reader)), label))
+            notes += _damage(file, reader)
             done += file.stat().st_size
             on_progress(done, total)
-    notes = [f"{path}: {ignored} files are no captures or empty; they were ignored"] if ignored else []
     return _joined(path, parts, tuple(captures), notes)
 
 
@@ -109,7 +111,7 @@ def read_labelled(capture: Path, labels: Path) -> Labelled:
         line = opened[senders.index("")].packet + header + 1
         raise InputError("probe request without a label", where=f"{labels}: line {line}", next_step="name its sender")
     devices, label = np.unique(np.array(senders, np.str_), return_inverse=True)
-    return _joined(capture, [_Part.of(opened, label)], tuple(devices.tolist()), [])
+    return _joined(capture, [_Part.of(opened, label)], tuple(devices.tolist()), _damage(capture, reader))
 
 
 def elements_hash(elements: bytes) -> int:
@@ -203,13 +205,16 @@ def is_capture(path: Path) -> bool:
         return file.read(4) in CAPTURE_MAGIC
 
 
-def _opened(path: Path, key: bytes) -> Iterator[Opened]:
-    yield from _walk(CaptureReader(open_capture(path).data, key, name=str(path)))
-
-
 def _walk(reader: CaptureReader) -> Iterator[Opened]:
     while opened := reader.read_opened():
         yield opened
+
+
+def _damage(path: Path, reader: CaptureReader) -> list[str]:
+    counts = reader.counts
+    if not counts.damaged + counts.truncated:
+        return []
+    return [f"{path}: damaged or cut short; the {counts.frames:,} probe requests that are whole were used"]
 
 
 def _joined(path: Path, parts: list[_Part], devices: tuple[str, ...], notes: list[str]) -> Labelled:

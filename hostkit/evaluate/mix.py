@@ -47,17 +47,18 @@ def superpose(recorded: Labelled, mix: Mix) -> Labelled:
     if recorded.probes > 1:
         raise UsageError("is heard by several probes: a mix already", where="--mix", next_step="leave --mix out")
     random = np.random.default_rng(mix.seed)
-    played = [
-        _excerpt(recorded.where(recorded.label == device), device * mix.clones + clone, mix.window_s, random)
-        for device in range(len(recorded.devices))
-        for clone in range(mix.clones)
-    ]
-    if sum(len(one.label) for one in played) * mix.probes > MAX_SIGHTINGS:
-        raise InputError(
-            f"more than {MAX_SIGHTINGS:,} sightings", where="--mix", next_step="take fewer --clones or --probes"
-        )
-    heard = [_heard(one, mix, random) for one in played if len(one.label)]
-    if not sum(len(one.label) for one in heard):
+    heard: list[Labelled] = []
+    sightings = 0
+    for label in range(len(recorded.devices) * mix.clones):
+        device = recorded.where(recorded.label == label // mix.clones)
+        one = _heard(_excerpt(device, label, mix.window_s, random), mix, random)
+        heard.append(one)
+        sightings += len(one.label)
+        if sightings > MAX_SIGHTINGS:
+            raise InputError(
+                f"more than {MAX_SIGHTINGS:,} sightings", where="--mix", next_step="take fewer --clones or --probes"
+            )
+    if not sightings:
         raise InputError(
             f"nothing is heard within {mix.window_s:g} s", where="--mix", next_step="give a longer --window"
         )
@@ -92,13 +93,13 @@ def _excerpt(device: Labelled, label: int, window_s: float, random: np.random.Ge
 def _heard(one: Labelled, mix: Mix, random: np.random.Generator) -> Labelled:
     """Each transmission as every probe hears it, if it does."""
     time_s = one.sightings["time_us"] / 1e6
-    burst = np.cumsum(np.diff(time_s, prepend=time_s[0]) > BURST_GAP_S)
+    burst = np.cumsum(np.diff(time_s, prepend=0.0) > BURST_GAP_S)
     place_m = _places_m(time_s, mix, random)
     power_dbm = random.normal(POWER_DBM, POWER_SD_DB)
     parts = []
     for probe, at_m in enumerate(probe_places_m(mix.probes)):
         distance_m = np.maximum(np.hypot(*(place_m - at_m).T), NEAREST_M)
-        shadow_db = random.normal(0, BURST_SHADOW_DB, burst[-1] + 1)[burst]
+        shadow_db = random.normal(0, BURST_SHADOW_DB, burst.max(initial=0) + 1)[burst]
         shadow_db += random.normal(0, FRAME_SHADOW_DB, len(time_s))
         rssi_dbm = power_dbm - 10 * EXPONENT * np.log10(distance_m) + shadow_db
         heard = np.flatnonzero((rssi_dbm > FLOOR_DBM) & (random.random(len(time_s)) < HEARD_SHARE))

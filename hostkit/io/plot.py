@@ -1,4 +1,4 @@
-"""Counts over time and dwell as a PNG. Draws what it is given; computes no figure of its own."""
+"""Counts, dwell and methods side by side as a PNG. Draws what it is given; computes no figure of its own."""
 
 import io
 import math
@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from hostkit.core.bins import CountBin
-from hostkit.model import Visit, VisitClass
+from hostkit.model import Estimate, Visit, VisitClass
 
 # Okabe and Ito's colours: told apart by every kind of colour vision.
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#777777"
@@ -81,6 +81,40 @@ def stays_png(chart: StayChart) -> bytes:
     axes.set_xlabel("time_s of the readings")
     patches = [Patch(color=f"C{number % 10}", label=zone) for number, zone in enumerate(chart.zones)]
     figure.legend(handles=patches, loc="outside upper right", ncols=5, fontsize=9, frameon=False)
+    return _encoded(figure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodChart:
+    """Methods side by side, ours first: devices with their interval, and shares in [0, 1] by name of the score."""
+
+    methods: Sequence[tuple[str, Estimate]]
+    shares: Sequence[tuple[str, Sequence[float]]]
+    truth: int
+    title: str
+
+
+def methods_png(chart: MethodChart) -> bytes:
+    """Draw counts, on a logarithmic axis, against the truth, and the shares beside them."""
+    figure = Figure(figsize=(SIZE_INCH[0], 1.6 + 0.6 * len(chart.methods)), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(chart.title, fontsize=12, fontweight="bold", x=0.01, ha="left")
+    counts, shares = figure.subplots(1, 2, sharey=True)
+    rows = -np.arange(len(chart.methods))
+    values = np.array([estimate.value or math.nan for _, estimate in chart.methods])
+    ends = [(e.low or math.nan, e.high or math.nan) for _, e in chart.methods]
+    counts.plot(values, rows, "o", color=BLUE)
+    counts.hlines(rows, *zip(*ends, strict=True), color=BLUE, alpha=0.4, linewidth=5)
+    counts.axvline(chart.truth, color=ORANGE, label=f"truth: {chart.truth:,}")
+    counts.set_xscale("log")
+    counts.set_xlabel("devices, 90 % interval")
+    counts.set_yticks(rows, [name for name, _ in chart.methods])
+    counts.legend(frameon=False)
+    height = 0.8 / len(chart.shares)
+    for at, (name, values_) in enumerate(chart.shares):
+        shares.barh(rows + 0.4 - height * (at + 0.5), values_, height, label=name)
+    shares.set_xlim(0, 1)
+    shares.legend(frameon=False, loc="lower right")
     return _encoded(figure)
 
 
