@@ -36,9 +36,13 @@ SEED = 20_030_217
 ONE_CORE_WORK = 1 << 18  # multiply-adds that BLAS does in one thread; waking more of them took ten times the CPU
 GRAIN_S = 1.0  # shortest interval taken; an exact duration is one within ± half of it
 
-# Logistic P(entrant) in x = ln(midpoint / entrant_min_s) and z = 2 P(inside) - 1, with the largest P(inside) of a
-# visit's scans, fitted to simulated shops, three of four people passing by (tests/accuracy/test_shop.py fits again).
-ENTRANT = (-2.75, 0.9, 2.75)  # 1, x, z
+# Logistic P(entrant) in x = ln(midpoint / entrant_min_s) within X_LIMITS and z = P(inside)^CERTAIN, with the largest
+# P(inside) of a visit's scans: only near certainty says more than that the shop is close, and who stayed for
+# eight minutes is not likelier an entrant after an hour. `python -m tests.accuracy.fit_entrant` fits to simulated
+# shops, three of four people passing by.
+ENTRANT = (-2.25, 1.17, 2.96)  # 1, x, z
+X_LIMITS = (0.0, 2.0)
+CERTAIN = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +65,16 @@ class DwellSummary:
 
 def p_entrant(dwell_mid_s: ArrayLike, p_inside: ArrayLike, thresholds: Thresholds) -> NDArray[np.float64]:
     """P(a stay (N,) is an entrant's), from its duration and the P(inside) of the scan that was furthest in."""
-    x = np.log(np.clip(np.asarray(dwell_mid_s, np.float64), GRAIN_S, None) / thresholds.entrant_min_s)
-    z = 2.0 * np.clip(np.asarray(p_inside, np.float64), 0.0, 1.0) - 1.0
-    logit = ENTRANT[0] + ENTRANT[1] * x + ENTRANT[2] * z
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logit, -30.0, 30.0))), np.float64)
+    logit = entrant_features(dwell_mid_s, p_inside, thresholds) @ np.array(ENTRANT)
+    return np.asarray(1.0 / (1.0 + np.exp(-logit)), np.float64)
+
+
+def entrant_features(dwell_mid_s: ArrayLike, p_inside: ArrayLike, thresholds: Thresholds) -> NDArray[np.float64]:
+    """Columns 1, x, z (N, 3) that ENTRANT weighs."""
+    least_s, most_s = (thresholds.entrant_min_s * np.exp(limit) for limit in X_LIMITS)
+    x = np.log(np.clip(np.asarray(dwell_mid_s, np.float64), least_s, most_s) / thresholds.entrant_min_s)
+    z = np.clip(np.asarray(p_inside, np.float64), 0.0, 1.0) ** CERTAIN
+    return np.column_stack((np.ones_like(x), x, z))
 
 
 def dwell_bounds(stays: NDArray[np.void]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

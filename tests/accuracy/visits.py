@@ -40,7 +40,14 @@ class Heard:
         return (self.lo_s + self.hi_s) / 2
 
 
-def simulate(seed: int, people: int, entrant_share: float = 0.2, edge_intervals: float = 1.0) -> Heard:
+def simulate(  # noqa: PLR0917
+    seed: int,
+    people: int,
+    entrant_share: float = 0.2,
+    edge_intervals: float = 1.0,
+    bursts_per_min: float = BURSTS_PER_MIN,
+    model: PathLoss = MODEL,
+) -> Heard:
     """Play `people` passes; an entrant walks about the shop until the dwell is over.
 
     Unknown edges reach out by `edge_intervals` mean intervals: 1 as the visit cutter does. The interval around a fixed
@@ -53,25 +60,26 @@ def simulate(seed: int, people: int, entrant_share: float = 0.2, edge_intervals:
         stop, rng.lognormal(np.log(30), 0.6, people), 0
     )
     dwell = np.where(entrant, rng.lognormal(np.log(420), 0.9, people), crossing)
-    interval = 60.0 / (BURSTS_PER_MIN * np.exp(RATE_LOG_SD * rng.normal(size=people)))
+    interval = 60.0 / (bursts_per_min * np.exp(RATE_LOG_SD * rng.normal(size=people)))
     bursts = np.cumsum(rng.exponential(interval[:, None], (people, MAX_BURSTS)), axis=1)
     inside_time = bursts < dwell[:, None]
     who, burst = np.nonzero(inside_time)
     time_s = bursts[who, burst]
-    rssi = _readings(rng, entrant[who], time_s / dwell[who], who, people)
+    rssi = _readings(rng, entrant[who], time_s / dwell[who], who, people, model)
     heard = np.isfinite(rssi).any(axis=1)
     who, time_s, rssi = who[heard], time_s[heard], rssi[heard]
-    locator = Locator(PROBES, FLOOR, (), MODEL, np.zeros(4), np.full(4, HEARING_FLOOR_DBM))
+    locator = Locator(PROBES, FLOOR, (), model, np.zeros(4), np.full(4, HEARING_FLOOR_DBM))
     p_inside = locator.fixes(rssi, np.full(4, LISTENED_P)).p_interior
     return _visits((entrant, dwell), (who, time_s), p_inside, edge_intervals)
 
 
-def _readings(
+def _readings(  # noqa: PLR0917
     rng: np.random.Generator,
     entrant: NDArray[np.bool_],
     progress: NDArray[np.float64],
     who: NDArray[np.intp],
     people: int,
+    model: PathLoss,
 ) -> NDArray[np.float64]:
     """RSSI (B, 4) of bursts: passers-by walk along the street, entrants are somewhere in the shop."""
     street = np.column_stack((-10 + 40 * progress, -4 + 3.5 * rng.random(len(who))))
@@ -79,8 +87,8 @@ def _readings(
     place = np.where(entrant[:, None], shop, street)
     flat = place[:, None] - PROBES[None, :, :2]
     distance = np.sqrt((flat**2).sum(axis=2) + (PROBES[:, 2] - 1.1) ** 2)
-    power = rng.normal(0, MODEL.power_sigma_db, people)[who]
-    rssi = expected_rssi(distance, MODEL) + power[:, None] + rng.normal(0, MODEL.sigma_db, distance.shape)
+    power = rng.normal(0, model.power_sigma_db, people)[who]
+    rssi = expected_rssi(distance, model) + power[:, None] + rng.normal(0, model.sigma_db, distance.shape)
     heard = (rssi >= HEARING_FLOOR_DBM) & (rng.random(rssi.shape) < LISTENED_P)
     return np.where(heard, rssi, np.nan)
 
