@@ -65,7 +65,9 @@ class DwellSummary:
 
 def p_entrant(dwell_mid_s: ArrayLike, p_inside: ArrayLike, thresholds: Thresholds) -> NDArray[np.float64]:
     """P(a stay (N,) is an entrant's), from its duration and the P(inside) of the scan that was furthest in."""
-    logit = entrant_features(dwell_mid_s, p_inside, thresholds) @ np.array(ENTRANT)
+    # Not by a matrix product, whose last digit depends on how many visits are judged at once.
+    one, x, z = entrant_features(dwell_mid_s, p_inside, thresholds).T
+    logit = ENTRANT[0] * one + ENTRANT[1] * x + ENTRANT[2] * z
     return np.asarray(1.0 / (1.0 + np.exp(-logit)), np.float64)
 
 
