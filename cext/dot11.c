@@ -199,6 +199,17 @@ typedef struct {
     uint8_t bytes[DOT11_MASKED_MOST];
 } scratch;
 
+/* Eight octets without some bits; in any byte order. */
+static void keep_bits(uint8_t *to, const uint8_t *from, const uint8_t *clear)
+{
+    uint64_t octets, bits;
+
+    memcpy(&octets, from, sizeof octets);
+    memcpy(&bits, clear, sizeof bits);
+    octets &= ~bits;
+    memcpy(to, &octets, sizeof octets);
+}
+
 static span mask_element(const uint8_t *element, scratch *room)
 {
     const span whole = {element, 2U + element[1]}, masked = {room->bytes, whole.size};
@@ -208,8 +219,10 @@ static span mask_element(const uint8_t *element, scratch *room)
         return whole;
     while (masks[row].code != (element[0] == ID_EXTENSION ? element[2] : element[0]))
         row++; /* every MASKED rule has a row, and their codes differ */
-    for (i = 0; i < whole.size; i++)
-        room->bytes[i] = (uint8_t)(element[i] & ~(unsigned)masks[row].clear[i]);
+    for (i = 0; i + 8 < whole.size; i += 8)
+        keep_bits(room->bytes + i, element + i, masks[row].clear + i);
+    i = whole.size - 8; /* the last eight overlap those before */
+    keep_bits(room->bytes + i, element + i, masks[row].clear + i);
     return masked;
 }
 
@@ -222,8 +235,10 @@ static span digest_vendor(const uint8_t *element, scratch *room)
 
     room->bytes[0] = (uint8_t)ID_VENDOR;
     room->bytes[1] = DIGEST_BYTES - 2;
-    memset(room->bytes + 2, 0, 4);
-    memcpy(room->bytes + 2, element + 2, head);
+    if (head)
+        memcpy(room->bytes + 2, element + 2, 4);
+    else
+        memset(room->bytes + 2, 0, 4);
     room->bytes[6] = element[1];
     store(room->bytes + 7, hash, 4);
     return digest;
@@ -232,7 +247,7 @@ static span digest_vendor(const uint8_t *element, scratch *room)
 static span reduce(const uint8_t *element, uint8_t rule, scratch *room)
 {
     const span whole = {element, 2U + element[1]}, nothing = {element, 0};
-    span token = {room->bytes, 2};
+    const span type = {room->bytes, 6}, presence = {room->bytes, 2}, extended = {room->bytes, 3};
 
     switch (RULE_TREAT(rule)) {
     case DOT11_STABLE:
@@ -241,13 +256,19 @@ static span reduce(const uint8_t *element, uint8_t rule, scratch *room)
         return mask_element(element, room);
     case DOT11_DROP:
         return nothing;
+    case DOT11_TYPE: /* of a whole OUI and type: there are four octets */
+        memcpy(room->bytes, element, 6);
+        room->bytes[1] = 4;
+        return type;
     default:
         break;
     }
-    token.size += RULE_TREAT(rule) == DOT11_TYPE ? 4U : element[0] == ID_EXTENSION ? 1U : 0U;
-    memcpy(room->bytes, element, token.size);
-    room->bytes[1] = (uint8_t)(token.size - 2);
-    return token;
+    room->bytes[0] = element[0];
+    room->bytes[1] = element[0] == ID_EXTENSION;
+    if (element[0] != ID_EXTENSION)
+        return presence;
+    room->bytes[2] = element[2];
+    return extended;
 }
 
 static uint32_t ssid_key(const dot11_key *key, const uint8_t *element)

@@ -187,6 +187,8 @@ class VolatileFields:
 
     def _pairs(self, frames: NDArray[np.void]) -> Counter[tuple[int, int]]:
         """Count (fingerprint, next fingerprint of the same key), the last one of earlier rows included."""
+        if not len(frames):
+            return Counter()
         order = np.argsort(frames["device_key"], kind="stable")
         keys, prints = frames["device_key"][order], frames["fingerprint"][order].astype(np.uint64)
         same = keys[1:] == keys[:-1]
@@ -194,7 +196,7 @@ class VolatileFields:
         pairs = Counter(
             {(one >> 32, one & 0xFFFFFFFF): n for one, n in zip(joined.tolist(), times.tolist(), strict=True)}
         )
-        starts = np.flatnonzero(np.concatenate([[True], ~same])) if len(keys) else np.empty(0, np.int64)
+        starts = np.flatnonzero(np.concatenate([[True], ~same]))
         ends = np.append(starts[1:], len(keys)) - 1
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             key = int(keys[start])
