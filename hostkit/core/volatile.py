@@ -7,6 +7,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2s
+from math import sqrt
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -20,7 +21,7 @@ from hostkit.core.wire import Flag
 from hostkit.errors import InputError
 
 VOLATILE_RATE = 0.005  # share of pairs of consecutive frames between which a stable thing may change
-MIN_PAIRS = 200  # fewer say nothing about a rate of 1 in 200
+SURE_SD = 3.0  # standard deviations of a Poisson count by which more changes than that must have been seen
 FORMAT = 1
 MAX_FIELDS = 1024  # a hostile sender can invent elements
 MAX_LOADED_FIELDS = 65_536
@@ -156,8 +157,8 @@ class VolatileFields:
         return total
 
     def mask(self) -> VolatileMask:
-        """Give what changes more often than VOLATILE_RATE, among what was seen in at least MIN_PAIRS pairs."""
-        rules = {key: _rule(counts) for key, counts in self.fields.items() if counts.pairs >= MIN_PAIRS}
+        """Give what surely changes more often than VOLATILE_RATE."""
+        rules = {key: _rule(counts) for key, counts in self.fields.items()}
         return VolatileMask({key: rule for key, rule in rules.items() if rule is not None})
 
     def to_json(self) -> dict[str, Json]:
@@ -246,7 +247,8 @@ def _length(element: bytes) -> int:
 
 
 def _rule(counts: FieldCounts) -> VolatileRule | None:
-    most = counts.pairs * VOLATILE_RATE
+    expected = counts.pairs * VOLATILE_RATE
+    most = max(expected + SURE_SD * sqrt(expected), SURE_SD)
     if counts.presence > most:
         return VolatileRule(drop=True)
     if counts.length > most:
