@@ -10,8 +10,9 @@ from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 
 from hostkit.core.locate import Locator
-from hostkit.core.ranging import SHADOW_SHARE
+from hostkit.core.ranging import SHADOW_SHARE, expected_rssi
 from hostkit.core.track import Motion
+from hostkit.model import PathLoss
 
 
 def grid_posterior(
@@ -42,6 +43,21 @@ def grid_posterior(
         log_p[row, column] += np.log(1 - np.minimum(heard_p, 0.99) * (1 - below))[silent].sum()
     weight = np.exp(log_p - log_p.max())
     return weight / weight.sum()
+
+
+def posterior_mean(
+    rssi_dbm: NDArray[np.float64], probes_m: NDArray[np.float64], cells_m: NDArray[np.float64], model: PathLoss
+) -> NDArray[np.float64]:
+    """Mean place (M, 2) over cells (C, 2) of equal prior, from the full covariance of the links."""
+    expected = expected_rssi(np.linalg.norm(cells_m[:, None] - probes_m, axis=2), model)
+    inverse = np.linalg.inv(model.sigma_db**2 * np.eye(len(probes_m)) + model.power_sigma_db**2)
+    means = []
+    for row in rssi_dbm:
+        residual = row - expected
+        log_p = -0.5 * ((residual @ inverse) * residual).sum(axis=1)
+        weight = np.exp(log_p - log_p.max())
+        means.append(weight @ cells_m / weight.sum())
+    return np.array(means)
 
 
 def track_posterior(

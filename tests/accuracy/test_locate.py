@@ -9,8 +9,10 @@ from scipy.optimize import least_squares
 
 from hostkit.core.locate import DEVICE_HEIGHT_M, Fixes, Locator
 from hostkit.core.ranging import MIN_DISTANCE_M, crlb, expected_rssi
+from hostkit.core.track import Motion, Tracker
 from hostkit.model import Floor, PathLoss
 from tests.accuracy import istanbul
+from tests.oracles_locate import posterior_mean
 
 ROOM = Floor(id="room", bounds_m=(0, 0, 30, 20), interior_m=((0, 0), (30, 0), (30, 20), (0, 20)))
 CORNERS = [(0, 0), (30, 0), (30, 20), (0, 20)]
@@ -103,37 +105,84 @@ def test_reference_room(count: int, reference: float) -> None:
     print(
         {name: round(value, 2) for name, value in baselines.items()}, f"90 % ellipse {ellipse:.3f}, region {region:.3f}"
     )
-    assert found == pytest.approx(reference, rel=0.03)
-    assert found <= 0.95 * bound
+    assert found <= 1.03 * reference
+    assert found <= 0.90 * bound
     assert found < 0.85 * min(baselines.values())
     assert 0.88 <= ellipse <= 0.93
-    assert 0.885 <= region <= 0.93
+    assert 0.88 <= region <= 0.92
 
 
-def test_cells_of_one_metre_lose_nothing_against_finer_ones() -> None:
-    places, rssi = readings(6, power_db=3.0)
-    fine = Locator(anchors_of(6), ROOM, (), MODEL, np.zeros(6), np.full(6, -120.0), cell_m=0.25)
-    errors = rmse(xy(locator(6).fixes(rssi)), places), rmse(xy(fine.fixes(rssi)), places)
-    print(f"\nRMSE with cells of 1 m {errors[0]:.3f}, of 0.25 m {errors[1]:.3f}: the optimum for the mean square error")
-    assert errors[0] <= 1.02 * errors[1]
+@pytest.mark.parametrize("count", [4, 6, 8])
+def test_nothing_does_better(count: int) -> None:
+    """The posterior mean has the least mean square error there is: float64 on cells of 0.25 m, against ours of 1 m."""
+    places, rssi = readings(count, power_db=3.0)
+    cells = np.array([(x, y) for x in np.arange(0.125, 30, 0.25) for y in np.arange(0.125, 20, 0.25)])
+    best = rmse(posterior_mean(rssi[:1500], anchors_of(count)[:, :2], cells, MODEL), places[:1500])
+    found = rmse(xy(locator(count).fixes(rssi[:1500])), places[:1500])
+    print(f"\n{count} anchors: RMSE {found:.3f} m, the optimum {best:.3f}: ratio {found / best:.4f}")
+    assert found <= 1.02 * best
 
 
-def test_blocked_links() -> None:
-    """15 % of links lose another 20 dB."""
-    places, rssi = readings(6, power_db=0.0, blocked_db=20.0)
+@pytest.mark.parametrize(("blocked_db", "reference"), [(12.0, 4.64), (20.0, 5.3)])
+def test_blocked_links(blocked_db: float, reference: float) -> None:
+    """15 % of links lose 12 dB more, where least squares errs as it did for `reference`, or 20 dB."""
+    places, rssi = readings(6, power_db=0.0, blocked_db=blocked_db)
     plain, robust = (rmse(xy(locator(6, robust=flag).fixes(rssi)), places) for flag in (False, True))
     scipy = rmse(solved(rssi[:SOLVED], anchors_of(6), (15, 10)), places[:SOLVED])
-    clean_places, clean = readings(6, power_db=3.0)
-    price = rmse(xy(locator(6, robust=True).fixes(clean)), clean_places) / rmse(
-        xy(locator(6).fixes(clean)), clean_places
-    )
+    print(f"\n15 % of links {blocked_db:g} dB down: robust {robust:.2f} m, plain {plain:.2f}, scipy {scipy:.2f}")
+    assert robust <= reference
+    assert robust <= plain
+    assert robust <= 0.6 * scipy
+
+
+def test_price_of_robustness() -> None:
+    places, rssi = readings(6, power_db=3.0)
+    plain, robust = (rmse(xy(locator(6, robust=flag).fixes(rssi)), places) for flag in (False, True))
+    print(f"\nrobust with no link blocked: {robust / plain:.3f} of the plain RMSE")
+    assert robust <= 1.04 * plain
+
+
+def strolls(devices: int, bursts: int, gap_s: float) -> Array:
+    """Places (devices, bursts, 2) of people who walk to a random goal at 1 m/s and stand there, 20 s on average."""
+    rng = np.random.default_rng(21)
+    place, goal = (rng.uniform(ROOM.bounds_m[:2], ROOM.bounds_m[2:], (devices, 2)) for _ in range(2))
+    rest, out = np.zeros(devices), np.empty((devices, bursts, 2))
+    for i in range(bursts * 4):
+        out[:, i // 4] = place
+        way = goal - place
+        left = np.linalg.norm(way, axis=1)
+        step = np.where(rest > 0, 0, np.minimum(left, gap_s / 4)) / np.maximum(left, 1e-9)
+        place, rest = place + way * step[:, None], rest - gap_s / 4
+        arrived = (left < 0.3) & (rest <= 0)
+        rest = np.where(arrived, rng.exponential(20, devices), rest)
+        goal = np.where(arrived[:, None], rng.uniform(ROOM.bounds_m[:2], ROOM.bounds_m[2:], (devices, 2)), goal)
+    return out
+
+
+@pytest.mark.parametrize(("gap_s", "gain"), [(2.0, 0.6), (20.0, 0.97)])
+def test_tracks(gap_s: float, gain: float) -> None:
+    """Bursts of one phone together tell more than each alone, and the covariance knows how much."""
+    devices, bursts = 100, 60
+    places, rng = strolls(devices, bursts, gap_s).reshape(-1, 2), np.random.default_rng(22)
+    distance = np.linalg.norm(places[:, None] - anchors_of(6)[None, :, :2], axis=2)
+    rssi = expected_rssi(distance, MODEL) + rng.normal(0, MODEL.sigma_db, distance.shape)
+    rssi += np.repeat(rng.normal(0, 3, devices), bursts)[:, None]
+    device, time_s = np.repeat(np.arange(devices), bursts), np.tile(np.arange(bursts) * gap_s, devices)
+    it, tracker = locator(6), Tracker(locator(6), Motion(repeat=0.0), max_devices=devices)
+    found = {
+        "each alone": it.fixes(rssi),
+        "filtered": tracker.update(device, time_s, rssi),
+        "smoothed": tracker.smooth(device, time_s, rssi),
+    }
+    error = {name: rmse(xy(fixes), places) for name, fixes in found.items()}
+    cover = {name: ellipse_share(fixes, places) for name, fixes in found.items()}
     print(
-        f"\nblocked links: robust {robust:.2f} m, plain {plain:.2f}, scipy {scipy:.2f}; price without any {price:.3f}"
+        f"\n{gap_s:g} s apart:", {name: f"RMSE {error[name]:.2f} m, 90 % ellipse {cover[name]:.3f}" for name in found}
     )
-    assert robust <= 5.3
-    assert robust <= 0.9 * plain
-    assert robust <= 0.5 * scipy
-    assert price <= 1.04
+    assert error["smoothed"] <= gain * error["each alone"]
+    assert error["smoothed"] <= 0.97 * error["filtered"] <= error["each alone"]
+    assert 0.85 <= cover["filtered"] <= 0.95
+    assert 0.85 <= cover["smoothed"] <= 0.98
 
 
 def test_silence_is_worth_something() -> None:
