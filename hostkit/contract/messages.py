@@ -132,6 +132,7 @@ class Health(Closed, frozen=True):
     memory: Memory | None = None
     disk_free_bytes: Count | None = None
     flood: Flood | None = None
+    unknown_class_share: Share | None = None  # of the last hour's devices: phone systems new to the site since today
 
 
 class SiteInForce(Closed, frozen=True):

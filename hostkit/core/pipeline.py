@@ -147,6 +147,16 @@ class Pipeline:
         lives = [life.flood for life in self._past]
         return flood_of([*lives, self._life.flood()] if self._life else lives)
 
+    def devices_of(self, device_keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Give the device of each address (N,) in this life of the key; -1 for none heard in more than one scan."""
+        if self._life is None:
+            return np.full(len(device_keys), -1)
+        tracker = self._life.tracker
+        devices, scans = tracker.tracks_of(device_keys), tracker.track_table()["scans"]
+        again = devices >= 0
+        again[again] = scans[devices[again]] > 1
+        return np.where(again, devices, -1)
+
     def _life_at(self, time_us: int) -> "_Life":
         if self._life is not None and time_us >= self._life.end_us:
             self._rotated_us = self._life.now_us = self._life.end_us

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.core.calendar import next_rotation_us
+from hostkit.core.classes import ClassRegister, ClassWatch
 from hostkit.core.flood import Flood
 from hostkit.core.pipeline import Pipeline
 from hostkit.core.wire import SIGHTING
@@ -41,10 +42,15 @@ Entry: TypeAlias = Heard | Step
 
 
 class Chain:
-    """One life of the key. `end_us` is when the key rotates; a step never goes beyond it."""
+    """One life of the key. `end_us` is when the key rotates; a step never goes beyond it.
 
-    def __init__(self, site: Site) -> None:
+    `register` holds the phone models the site has met; it is the caller's and learns from every hour.
+    """
+
+    def __init__(self, site: Site, register: ClassRegister | None = None) -> None:
         self._site = site
+        self._register = ClassRegister() if register is None else register
+        self._classes = ClassWatch()
         self._pipeline = Pipeline(site, visit_prefix="")
         self._waiting: list[NDArray[np.void]] = []
         self._rows = 0
@@ -81,8 +87,11 @@ class Chain:
         before, self._waiting = self._split(step.until_us)
         self._rows = sum(map(len, self._waiting))
         self._pipeline.feed(before)
+        self._classes.add(before)
         self.stepped_us = step.until_us
-        return self._made(self._pipeline.advance(step.until_us).visits)
+        visits = self._pipeline.advance(step.until_us).visits
+        self._classes.advance(step.until_us, self._register, self._pipeline.devices_of)
+        return self._made(visits)
 
     def finish(self) -> tuple[Visit, ...]:
         """Make everything final that was taken and end every visit."""
@@ -114,6 +123,11 @@ class Chain:
     def late(self) -> int:
         """Frames whose time went back a little."""
         return self._pipeline.totals().late
+
+    @property
+    def unknown_class_share(self) -> float | None:
+        """Share of the devices of the last whole hour whose class the site had not met before that day."""
+        return self._classes.unknown_share
 
     @property
     def flood(self) -> Flood:

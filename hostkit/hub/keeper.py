@@ -24,6 +24,7 @@ from hostkit.config import dump_site, parse_site
 from hostkit.contract.codec import VISITS, encode
 from hostkit.contract.messages import KeySpan, Visits
 from hostkit.contract.visitrows import rows_of_visits
+from hostkit.core.classes import ClassRegister
 from hostkit.core.flood import Flood, flood_of
 from hostkit.core.pipeline import close_open
 from hostkit.core.wire import SIGHTING
@@ -37,6 +38,7 @@ from hostkit.io.outbox import Life, Outbox
 from hostkit.model import PrivacyMode, Site, Visit
 
 EMIT_ROWS, EMIT_S = 200, 60.0
+CLASSES = "classes"  # the outbox's word that holds the register of phone models
 CHECKPOINT_US = 120_000_000
 CHECKPOINT_S = 1.0  # at most this often, however fast event time runs
 MAX_JOURNAL_BYTES = 512 << 20  # of a day; half a million people
@@ -54,7 +56,8 @@ class Keeper:
         self._text = dump_site(site)
         self._journalled = site.privacy.mode is not PrivacyMode.ANONYMOUS_5MIN
         self.figures = Figures(site, [_visit_decoder.decode(data) for data in outbox.visits()])
-        self.chain = Chain(site)
+        self._register = ClassRegister.load(outbox.word(CLASSES))
+        self.chain = Chain(site, self._register)
         self._past: Counter[str] = Counter()
         self._past_flood = flood_of([])
         self.seal: Seal | None = None
@@ -129,6 +132,8 @@ class Keeper:
                 self._outbox.give_up_journal()
                 self._whole = False
         self._entries = []
+        if self._register.changed:
+            self._outbox.set_word(CLASSES, self._register.dump())
         stepped_us = self.chain.stepped_us or 0
         if stepped_us >= self._checkpoint_us + CHECKPOINT_US and now_s >= self._checkpoint_s + CHECKPOINT_S:
             self._checkpoint_us, self._checkpoint_s = stepped_us, now_s
@@ -188,7 +193,7 @@ class Keeper:
     def _adopt(self, life: Life, seal: Seal) -> None:
         self._past += _counts(self.chain)
         self._past_flood = self.flood
-        self._life, self.seal, self.key_id, self.chain = life, seal, life.key_id, Chain(self._site)
+        self._life, self.seal, self.key_id, self.chain = life, seal, life.key_id, Chain(self._site, self._register)
         self._committed, self._whole, self._bytes, self._entries = life.visits, life.whole, 0, []
         self._checkpoint_us = 0
 

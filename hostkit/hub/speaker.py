@@ -150,6 +150,7 @@ class Speaker:
             outbox_oldest_s=max(0.0, at_s - oldest_s) if oldest_s is not None else None,
             outbox_gone=Ack(boot=outbox.boot, upto=outbox.gone),
             flood=flood_message(self._keeper.flood, self._voice.site, at_s),
+            unknown_class_share=self._keeper.chain.unknown_class_share,
             disk_free_bytes=shutil.disk_usage(self._data).free,
         )
 

@@ -20,6 +20,7 @@ from tests.hub.test_chain import SITE, START_US, crowd, heard
 
 SPAN = KeySpan(key_id=7, key="00" * 16, from_s=0, until_s=2_000_000_000)
 AT_S = START_US / 1e6
+DAY_US = 86_400_000_000
 
 
 def keeper(path: Path, site: Site = SITE, span: KeySpan = SPAN, life: str = "one") -> tuple[Keeper, Outbox]:
@@ -76,6 +77,33 @@ def test_a_flood_is_told_over_the_lives_of_the_key(tmp_path: Path) -> None:
     later = flood_message(one.flood, SITE, AT_S + 600)
     assert later is not None
     assert not later.active
+    outbox.close()
+
+
+def an_hour(day: int, fingerprint: int) -> Heard:
+    """Six phones, each heard three times within an hour of that day."""
+    rows = np.frombuffer(heard(0, 3600, *np.linspace(1, 3000, 18)).rows, SIGHTING).copy()
+    rows["device_key"], rows["fingerprint"] = np.arange(18) % 6 + 100 * day, fingerprint
+    rows["time_us"] += day * DAY_US
+    begin_us = START_US + day * DAY_US
+    return Heard(0, begin_us, begin_us + 3_600_000_000, 3_600_000, rows.tobytes())
+
+
+def test_models_met_are_kept_over_keys_and_restarts_and_a_new_one_is_told(tmp_path: Path) -> None:
+    one, outbox = keeper(tmp_path)
+    shares = []
+    for day, fingerprint in enumerate((7, 7, 8, 8)):
+        taken = an_hour(day, fingerprint)
+        one.take(taken)
+        one.step_to(taken.to_us + 60_000_000, AT_S)
+        shares.append(one.chain.unknown_class_share)
+        one.flush(SPAN, f"life {day}", AT_S)
+        one.store(AT_S)
+        outbox.commit()
+        if day == 0:
+            outbox.close()
+            one, outbox = keeper(tmp_path, life="again")
+    assert shares == [None, 0.0, 1.0, 0.0]
     outbox.close()
 
 
