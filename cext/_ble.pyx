@@ -137,8 +137,13 @@ cdef class Reader(Container):
     cdef int64_t newest_us
     cdef Tally tally
 
-    def __init__(self, data, bytes key):
+    def __init__(self, data, bytes key, bint is_last=True):
         load_key(&self.key, key)
+
+    def go_on(self, data, bint is_last):
+        """Hold the next piece, which begins where `done` of this one ends."""
+        self.base += self.at
+        self.hold(data, is_last)
 
     @property
     def packets(self):

@@ -125,8 +125,8 @@ class BleReader(ContainerReader):
     be a device that never was. Refusals as of CaptureReader: InputError.
     """
 
-    def __init__(self, data: "ReadableBuffer", key: bytes, *, name: str = "capture") -> None:
-        self._reader = _ble.Reader(data, key)
+    def __init__(self, data: "ReadableBuffer", key: bytes, *, name: str = "capture", is_last: bool = True) -> None:
+        self._reader = _ble.Reader(data, key, is_last)
         head = bytes(memoryview(data)[:8])
         super().__init__(self._reader, head, name, needed=_NEEDED, record_again=_RECORD_AGAIN)
 

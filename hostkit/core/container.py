@@ -1,8 +1,11 @@
 """What all readers of captures share: how far they are, and what they refuse in words. Knows no frame."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hostkit.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 # Magic numbers of what people pass for a capture, and how to get at the capture inside.
 _WRAPPERS = (
@@ -48,6 +51,9 @@ class Kernel(Protocol):
     def link_type(self) -> int: ...  # noqa: D102
     @property
     def fault(self) -> tuple[str, int]: ...  # noqa: D102
+    @property
+    def done(self) -> tuple[int, int]: ...  # noqa: D102
+    def go_on(self, data: "ReadableBuffer", is_last: bool) -> None: ...  # noqa: D102
 
 
 class ContainerReader:
@@ -78,6 +84,15 @@ class ContainerReader:
     def link_type(self) -> int:
         """Link type of the first interface (LINKTYPE_ number); -1 before one was read."""
         return self._kernel.link_type
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """Bytes of the piece held that are done, and how many from there on are needed to go on (0: none wanting)."""
+        return self._kernel.done
+
+    def go_on(self, data: "ReadableBuffer", *, is_last: bool) -> None:
+        """Hold the next piece of a capture that arrives in pieces: what `done` left of the last one, and more."""
+        self._kernel.go_on(data, is_last)
 
     def refuse_fault(self) -> None:
         """Raise InputError if the kernel stopped at a fault."""

@@ -196,15 +196,6 @@ class CaptureReader(ContainerReader):
         reasons = Skipped(**dict(zip(SKIP_REASONS, skipped, strict=True)))
         return CaptureCounts(skipped=reasons, **dict(zip(_COUNTED, totals, strict=True)))
 
-    @property
-    def done(self) -> tuple[int, int]:
-        """Bytes of the piece held that are done, and how many from there on are needed to go on (0: none wanting)."""
-        return self._reader.done
-
-    def go_on(self, data: "ReadableBuffer", *, is_last: bool) -> None:
-        """Hold the next piece of a capture that arrives in pieces: what `done` left of the last one, and more."""
-        self._reader.go_on(data, is_last)
-
 
 def device_keys(addresses: Sequence[bytes], key: bytes) -> NDArray[np.uint64]:
     """Give the device key of each 6-byte address; ValueError for another length."""

@@ -254,3 +254,22 @@ def test_damaged_captures_end_or_are_refused() -> None:
             damaged[rng.randrange(len(damaged))] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)])
         with contextlib.suppress(InputError):
             assert BleReader(bytes(damaged[: rng.randrange(len(damaged) + 1)]), KEY).read_adverts().dtype == ADVERT
+
+
+def test_a_capture_in_pieces_equals_the_whole() -> None:
+    """As an nRF Sniffer pipes it: pieces of any size, each led by what the one before left."""
+    capture = b.pcap([b.nordic(b.on_air(b.advert(address=bytes((number, *b.PUBLIC[1:]))))) for number in range(40)])
+    whole, counts = read(capture)
+    for size in (1, 7, 100):
+        end, parts = 40, []
+        reader = BleReader(capture[:end], KEY, is_last=False)
+        start = 0
+        while True:
+            parts.append(reader.read_adverts())
+            if end >= len(capture):
+                break
+            start += reader.done[0]
+            end = min(end + size, len(capture))
+            reader.go_on(capture[start:end], is_last=end == len(capture))
+        assert np.concatenate(parts).tolist() == whole.tolist()
+        assert reader.counts == counts
