@@ -82,11 +82,16 @@ def columns_of(walks: Walks) -> Columns:
     return walks.device, (walks.time_s * 1e6).astype(np.int64), x_m, y_m
 
 
-def segment(columns: Columns) -> Array:
-    """Give the stays (S, 3): device, from, to (s)."""
+def segment(columns: Columns) -> list[NDArray[np.void]]:
+    """Give the stays that closed on the way and those that the end closes."""
     it = Segmenter(STAY_M, STAY_S, GAP_S)
-    stays = np.concatenate([it.update(*columns), it.flush()])
-    return np.column_stack((stays["device"], stays["start_us"] / 1e6, stays["end_us"] / 1e6))
+    return [it.update(*columns), it.flush()]
+
+
+def stays(columns: Columns) -> Array:
+    """Give the stays (S, 3): device, from, to (s)."""
+    rows = np.concatenate(segment(columns))
+    return np.column_stack((rows["device"], rows["start_us"] / 1e6, rows["end_us"] / 1e6))
 
 
 def track(rows: NDArray[np.void]) -> int:

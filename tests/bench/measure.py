@@ -27,13 +27,13 @@ def least_cpu_s(work: Callable[[], object], rounds: int = 5) -> float:
     return min(cpu_s(several) for _ in range(rounds)) / repeats
 
 
-def cpu_ratio(work: Callable[[], object], against: Callable[[], object], rounds: int = 9) -> float:
-    """CPU time of `against` over that of `work`: best of rounds each, in turn, so that both meet the same load."""
-    best_s = [float("inf"), float("inf")]
+def cpu_s_in_turn(work: Callable[[], object], against: Callable[[], object], rounds: int = 9) -> tuple[float, float]:
+    """Least CPU time of each, called in turn, so that both meet the same load."""
+    least_s = [float("inf"), float("inf")]
     for _ in range(rounds):
         for index, call in enumerate((work, against)):
-            best_s[index] = min(best_s[index], cpu_s(call))
-    return best_s[1] / best_s[0]
+            least_s[index] = min(least_s[index], cpu_s(call))
+    return least_s[0], least_s[1]
 
 
 def slope(sizes: Sequence[float], costs_s: Sequence[float]) -> float:

@@ -14,7 +14,7 @@ from hostkit.core.multilaterate import multilaterate
 from tests.bench import kernels
 from tests.bench import workloads as w
 from tests.bench.environments import OWN, environment
-from tests.bench.measure import cpu_ratio, least_cpu_s
+from tests.bench.measure import cpu_s_in_turn, least_cpu_s
 from tests.builders import pcap
 
 PEERS = Path(__file__).with_name("peers")
@@ -227,9 +227,8 @@ def _parse_floors(name: str, capture: bytes, folder: Path) -> Iterator[Row]:
 
 
 def _measured(row: Row, ours: Callable[[], object], floor: Callable[[], object]) -> Row:
-    ratio = cpu_ratio(ours, floor)
-    floor_per_s = row.items / least_cpu_s(floor)
-    return replace(row, peer_per_s=floor_per_s, ours_per_s=ratio * floor_per_s, ratio=ratio)
+    ours_s, floor_s = cpu_s_in_turn(ours, floor)
+    return replace(row, peer_per_s=row.items / floor_s, ours_per_s=row.items / ours_s, ratio=floor_s / ours_s)
 
 
 # ---- locate ----
@@ -326,7 +325,7 @@ def _stays(kernel: str, walks: w.Walks) -> Contest:
         save=save,
         quality="stay F1",
         judge=f1,
-        ours_result=lambda: kernels.segment(columns),
+        ours_result=lambda: kernels.stays(columns),
     )
 
 

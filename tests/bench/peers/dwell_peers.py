@@ -42,7 +42,12 @@ def seconds(column: object) -> np.ndarray:
     return (moments.tz_localize(None) - pd.Timestamp(EPOCH)).total_seconds().to_numpy()
 
 
-def by_trackintel(path: Path) -> Callable[[], np.ndarray]:
+def instants(column: object) -> np.ndarray:
+    """Seconds since EPOCH of an Arrow column of moments."""
+    return (column.to_numpy() - np.datetime64(EPOCH)) / np.timedelta64(1, "s")
+
+
+def by_trackintel(path: Path) -> Callable[[], object]:
     """Sliding staypoints (Li et al. 2008)."""
     import geopandas as gpd  # noqa: PLC0415
     import trackintel as ti  # noqa: PLC0415
@@ -52,8 +57,8 @@ def by_trackintel(path: Path) -> Callable[[], np.ndarray]:
     points = gpd.GeoDataFrame(frame, geometry=gpd.points_from_xy(frame["x"], frame["y"]), crs="EPSG:4326")
     fixes = ti.Positionfixes(points)
 
-    def work() -> np.ndarray:
-        _, found = fixes.generate_staypoints(
+    def work() -> object:
+        return fixes.generate_staypoints(
             method="sliding",
             distance_metric="haversine",
             dist_threshold=case.radius_m["trackintel"],
@@ -61,13 +66,12 @@ def by_trackintel(path: Path) -> Callable[[], np.ndarray]:
             gap_threshold=case.gap_s / 60,
             include_last=True,
             n_jobs=1,
-        )
-        return np.column_stack((found["user_id"], seconds(found["started_at"]), seconds(found["finished_at"])))
+        )[1]
 
     return work
 
 
-def by_scikit_mobility(path: Path) -> Callable[[], np.ndarray]:
+def by_scikit_mobility(path: Path) -> Callable[[], object]:
     """skmob.preprocessing.detection.stay_locations."""
     import skmob  # noqa: PLC0415
     from skmob.preprocessing import detection  # noqa: PLC0415
@@ -77,8 +81,8 @@ def by_scikit_mobility(path: Path) -> Callable[[], np.ndarray]:
         case.frame("uid", "datetime", "lng", "lat"), latitude="lat", longitude="lng", datetime="datetime", user_id="uid"
     )
 
-    def work() -> np.ndarray:
-        found = detection.stay_locations(
+    def work() -> object:
+        return detection.stay_locations(
             frame,
             stop_radius_factor=1.0,
             minutes_for_a_stop=case.stay_s / 60,
@@ -86,12 +90,11 @@ def by_scikit_mobility(path: Path) -> Callable[[], np.ndarray]:
             no_data_for_minutes=case.gap_s / 60,
             leaving_time=True,
         )
-        return np.column_stack((found["uid"], seconds(found["datetime"]), seconds(found["leaving_datetime"])))
 
     return work
 
 
-def by_movingpandas(path: Path) -> Callable[[], np.ndarray]:
+def by_movingpandas(path: Path) -> Callable[[], object]:
     """Its TrajectoryStopDetector."""
     from datetime import timedelta  # noqa: PLC0415
 
@@ -101,17 +104,15 @@ def by_movingpandas(path: Path) -> Callable[[], np.ndarray]:
     frame = case.frame("device", "t", "x", "y").set_index("t")
     walks = mpd.TrajectoryCollection(frame, traj_id_col="device", x="x", y="y", crs="EPSG:4326")
 
-    def work() -> np.ndarray:
-        found = mpd.TrajectoryStopDetector(walks).get_stop_time_ranges(
+    def work() -> object:
+        return mpd.TrajectoryStopDetector(walks).get_stop_time_ranges(
             max_diameter=case.radius_m["movingpandas"], min_duration=timedelta(seconds=case.stay_s)
         )
-        device = [float(stop.traj_id) for stop in found]
-        return np.column_stack((device, seconds([s.t_0 for s in found]), seconds([s.t_n for s in found])))
 
     return work
 
 
-def by_infostop(path: Path) -> Callable[[], np.ndarray]:
+def by_infostop(path: Path) -> Callable[[], object]:
     """Infostop's stationary events: its first step, which is what dwell needs, with its labels of places."""
     from infostop import Infostop  # noqa: PLC0415
 
@@ -120,7 +121,7 @@ def by_infostop(path: Path) -> Callable[[], np.ndarray]:
     data = np.column_stack((case.latitude, case.longitude, case.time_s))
     tracks = np.split(data, starts[1:])
 
-    def work() -> np.ndarray:
+    def work() -> object:
         model = Infostop(
             r1=case.radius_m["infostop"],
             r2=case.radius_m["infostop"],
@@ -129,19 +130,12 @@ def by_infostop(path: Path) -> Callable[[], np.ndarray]:
             label_singleton=True,
             distance_metric="haversine",
         )
-        parts = []
-        for number, labels in enumerate(model.fit_predict(tracks)):
-            cuts = np.flatnonzero(np.diff(labels, prepend=-2))
-            ends = np.append(cuts[1:], len(labels)) - 1
-            kept = labels[cuts] >= 0
-            time_s = tracks[number][:, 2]
-            parts.append(np.column_stack((np.full(kept.sum(), number), time_s[cuts[kept]], time_s[ends[kept]])))
-        return np.concatenate(parts)
+        return tracks, model.fit_predict(tracks)
 
     return work
 
 
-def by_fastmob(path: Path) -> Callable[[], np.ndarray]:
+def by_fastmob(path: Path) -> Callable[[], object]:
     """fastmob.preprocessing.stay_locations on an Arrow table, its fastest backend."""
     import pyarrow as pa  # noqa: PLC0415
     from fastmob.preprocessing import stay_locations  # noqa: PLC0415
@@ -156,18 +150,45 @@ def by_fastmob(path: Path) -> Callable[[], np.ndarray]:
         }
     )
 
-    def work() -> np.ndarray:
-        found = stay_locations(
+    def work() -> object:
+        return stay_locations(
             table,
             minutes_for_a_stop=case.stay_s / 60,
             spatial_radius_km=case.radius_m["fastmob"] / 1000,
             no_data_for_minutes=case.gap_s / 60,
         )
-        columns = [found.column(name).to_numpy() for name in ("datetime", "leaving_datetime")]
-        times = [(column - np.datetime64(EPOCH)) / np.timedelta64(1, "s") for column in columns]
-        return np.column_stack((found.column("uid").to_numpy(), *times))
 
     return work
+
+
+def stays(name: str, found: object) -> np.ndarray:
+    """Give the stays (S, 3) of what a library returned."""
+    return CONVERTERS[name](found)
+
+
+def labelled(found: tuple[list, list]) -> np.ndarray:
+    """Runs of one place's label are stays."""
+    parts = []
+    for number, (track, labels) in enumerate(zip(*found, strict=True)):
+        cuts = np.flatnonzero(np.diff(labels, prepend=-2))
+        ends = np.append(cuts[1:], len(labels)) - 1
+        kept = labels[cuts] >= 0
+        time_s = track[:, 2]
+        parts.append(np.column_stack((np.full(kept.sum(), number), time_s[cuts[kept]], time_s[ends[kept]])))
+    return np.concatenate(parts)
+
+
+CONVERTERS: dict[str, Callable[..., np.ndarray]] = {
+    "trackintel": lambda f: np.column_stack((f["user_id"], seconds(f["started_at"]), seconds(f["finished_at"]))),
+    "scikit-mobility": lambda f: np.column_stack((f["uid"], seconds(f["datetime"]), seconds(f["leaving_datetime"]))),
+    "movingpandas": lambda f: np.column_stack(
+        ([float(stop.traj_id) for stop in f], seconds([stop.t_0 for stop in f]), seconds([stop.t_n for stop in f]))
+    ),
+    "infostop": labelled,
+    "fastmob": lambda f: np.column_stack(
+        (f.column("uid").to_numpy(), *(instants(f.column(name)) for name in ("datetime", "leaving_datetime")))
+    ),
+}
 
 
 if __name__ == "__main__":
@@ -178,5 +199,6 @@ if __name__ == "__main__":
             "movingpandas": ("movingpandas", by_movingpandas),
             "infostop": ("infostop", by_infostop),
             "fastmob": ("fastmob", by_fastmob),
-        }
+        },
+        stays,
     )
