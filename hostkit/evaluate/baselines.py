@@ -19,7 +19,7 @@ from hostkit.evaluate.labelled import Labelled
 
 BURST_GAP_US = 1_000_000
 UNHEARD_DBM = -95.0  # stands for what a probe did not hear
-LEAST_CLUSTER = 5  # min_cluster_size in bursts, and min_samples; with 1 integer levels fall apart
+LEAST_CLUSTER, CORE_BURSTS = 8, 3  # HDBSCAN's min_cluster_size and min_samples, in bursts
 SEQUENCES = 4096
 SEQUENCE_STEP, LINK_S = 64, 60.0  # DBSCAN's eps: so many sequence numbers on, or so long, is too far
 NEIGHBOURS = 200  # following bursts that DBSCAN looks at
@@ -61,9 +61,8 @@ def hdbscan(of: Labelled) -> NDArray[np.int64]:
         if len(mine) < 2 * LEAST_CLUSTER:
             return np.zeros(len(mine), np.int64)
         vectors = bursts.rssi_dbm[mine]
-        found = cluster.HDBSCAN(min_cluster_size=LEAST_CLUSTER, allow_single_cluster=True, copy=True).fit_predict(
-            vectors
-        )
+        hdbscan = cluster.HDBSCAN(min_cluster_size=LEAST_CLUSTER, min_samples=CORE_BURSTS, copy=True)
+        found = hdbscan.fit_predict(vectors)
         return _without_noise(vectors, np.asarray(found, np.int64))
 
     return _by_class(bursts, labels)

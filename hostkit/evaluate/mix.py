@@ -41,17 +41,19 @@ def superpose(recorded: Labelled, mix: Mix) -> Labelled:
     """Give the crowd of `mix.clones` copies of every device, from time 0 to `mix.window_s`.
 
     Each copy plays one recording of its device, chosen at random and cut to the window at a random place as if it lay
-    on a circle, with addresses and a place of its own. Devices of which nothing is heard are not in the result.
+    on a circle, with addresses and a place of its own; what it draws does not depend on who else is there. Devices of
+    which nothing is heard are not in the result.
     UsageError for a table already mixed; InputError where nothing is heard, or too much.
     """
     if recorded.probes > 1:
         raise UsageError("is heard by several probes: a mix already", where="--mix", next_step="leave --mix out")
-    random = np.random.default_rng(mix.seed)
     heard: list[Labelled] = []
     sightings = 0
     for label in range(len(recorded.devices) * mix.clones):
-        device = recorded.where(recorded.label == label // mix.clones)
-        one = _heard(_excerpt(device, label, mix.window_s, random), mix, random)
+        number, clone = divmod(label, mix.clones)
+        sent, heard_as = (np.random.default_rng([mix.seed, number, clone, purpose]) for purpose in (0, 1))
+        excerpt = _excerpt(recorded.where(recorded.label == number), label, mix.window_s, sent)
+        one = _heard(excerpt, mix, heard_as)
         heard.append(one)
         sightings += len(one.label)
         if sightings > MAX_SIGHTINGS:

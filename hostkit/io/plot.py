@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, ScalarFormatter
 
 from hostkit.core.bins import CountBin
 from hostkit.model import Estimate, Visit, VisitClass
@@ -107,14 +107,16 @@ def methods_png(chart: MethodChart) -> bytes:
     counts.hlines(rows, *zip(*ends, strict=True), color=BLUE, alpha=0.4, linewidth=5)
     counts.axvline(chart.truth, color=ORANGE, label=f"truth: {chart.truth:,}")
     counts.set_xscale("log")
+    counts.xaxis.set_major_formatter(ScalarFormatter())
+    counts.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    counts.xaxis.set_minor_locator(NullLocator())
     counts.set_xlabel("devices, 90 % interval")
     counts.set_yticks(rows, [name for name, _ in chart.methods])
-    counts.legend(frameon=False)
     height = 0.8 / len(chart.shares)
     for at, (name, values_) in enumerate(chart.shares):
         shares.barh(rows + 0.4 - height * (at + 0.5), values_, height, label=name)
     shares.set_xlim(0, 1)
-    shares.legend(frameon=False, loc="lower right")
+    figure.legend(loc="outside upper right", ncols=4, fontsize=9, frameon=False)
     return _encoded(figure)
 
 

@@ -47,6 +47,12 @@ def test_the_seed_decides_everything_but_the_key(recorded: Labelled) -> None:
     assert len(one.sightings) != len(other.sightings)
 
 
+def test_more_clones_change_nothing_of_the_first(recorded: Labelled) -> None:
+    few, many = (superpose(recorded, Mix(seed=3, clones=clones)) for clones in (1, 3))
+    first = np.isin(many.label, [n for n, name in enumerate(many.devices) if name.endswith(" 1")])
+    np.testing.assert_array_equal(many.sightings[first], few.sightings)
+
+
 def test_a_transmission_is_heard_at_most_once_by_each_probe_above_its_floor(recorded: Labelled) -> None:
     crowd = superpose(recorded, Mix(seed=5, probes=6))
     assert crowd.probes == 6
