@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import UnionType
 from typing import TypeAlias
 
 import numpy as np
@@ -13,14 +14,19 @@ from hostkit.errors import InputError, StorageError
 
 MAX_BYTES = 1 << 30
 
+Kind: TypeAlias = type | UnionType
+MAYBE = float | None
+GAPS = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})  # how exports write a missing number, in any case
+
 Column: TypeAlias = NDArray[np.float64] | list[str]
 
 
-def read_table(path: Path, required: Mapping[str, type], optional: Mapping[str, type] | None = None) -> "Table":
+def read_table(path: Path, required: Mapping[str, Kind], optional: Mapping[str, Kind] | None = None) -> "Table":
     """Read the named columns of a CSV file with a header line; other columns are ignored.
 
-    A column's type is float (finite) or str (stripped, not empty). An optional column that is absent is absent in the
-    table too. InputError names file, line and column; StorageError where the file may not be read.
+    A column's kind is float (finite), MAYBE (a finite number, or NaN for what GAPS calls none) or str (stripped, not
+    empty). An optional column that is absent is absent in the table too. InputError names file, line and column;
+    StorageError where the file may not be read.
     """
     rows = _rows(path)
     header = [name.strip().lower() for name in next(rows, (0, []))[1]]
@@ -128,7 +134,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise InputError(str(error), where=where, next_step="save the table anew as CSV") from error
 
 
-def _column(path: Path, name: str, kind: type, cells: list[str], line: Sequence[int]) -> Column:
+def _column(path: Path, name: str, kind: Kind, cells: list[str], line: Sequence[int]) -> Column:
     column: Column
     if kind is str:
         column = cells
@@ -136,6 +142,8 @@ def _column(path: Path, name: str, kind: type, cells: list[str], line: Sequence[
     else:
         column = _numbers(cells)
         bad = ~np.isfinite(column)
+        if kind == MAYBE and bad.any():
+            bad &= np.array([cell.lower() not in GAPS for cell in cells], np.bool_)
     if bad.any():
         at = int(np.argmax(bad))
         shown = "".join(c if c.isprintable() else "?" for c in cells[at][:40])

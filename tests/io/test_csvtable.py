@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hostkit.errors import InputError
-from hostkit.io.csvtable import read_table
+from hostkit.io.csvtable import MAYBE, read_table
 
 COLUMNS = {"time_s": float, "anchor": str}
 
@@ -23,6 +23,17 @@ def test_columns_come_in_any_order_and_case_and_others_are_ignored(tmp_path: Pat
     np.testing.assert_array_equal(table.floats("time_s"), [1.5, -2000.0])
     assert table.names("anchor").tolist() == ["a1", "a,2"]
     assert table.where(1).endswith("readings.csv: line 4")
+
+
+def test_a_gap_is_nan_where_there_may_be_one_and_nothing_else_is(tmp_path: Path) -> None:
+    path = written(tmp_path, "time_s,people\n1,3\n2,\n3,NaN\n4,n/a\n5, - \n")
+    people = read_table(path, {"time_s": float, "people": MAYBE}).floats("people")
+    np.testing.assert_array_equal(people, [3.0, np.nan, np.nan, np.nan, np.nan])
+    for wrong in ("inf", "x", "-inf", "1e999"):
+        with pytest.raises(InputError, match=f"people is '{wrong}'"):
+            read_table(written(tmp_path, f"time_s,people\n1,\n2,{wrong}\n"), {"people": MAYBE})
+    with pytest.raises(InputError, match="people is ''"):
+        read_table(path, {"people": float})
 
 
 def test_a_header_alone_is_an_empty_table(tmp_path: Path) -> None:
