@@ -18,8 +18,15 @@ TRACK_LOG_SD = 0.25
 # 1.25 of what MEDIAN_INTERVAL_S says (tests/accuracy/test_associate.py); other crowds have other phones.
 RATE_LOG_SD = 0.35
 RATE_CV = 0.81  # between phones, of recorded scan rates
-# Of few phones one that is split or merged is a larger share: variance of the log count times the count.
-SPLIT_VARIANCE = 0.5
+# The same for the tracks of one window, and what grows with fewer: of few phones one that is split or merged is a
+# larger share (variance of the log count times the count). Chosen on windows of tests/accuracy/windows.py, seed 11.
+WINDOW_LOG_SD, SPLIT_VARIANCE = 0.12, 0.35
+# Phones that scan too rarely to be on the curve of P(heard), or too far away, are never too many: the upper end alone
+# is higher by this, as a logarithm (the same windows).
+UNHEARD_LOG = 0.1
+# In a crowd tracks of twins merge, among few phones one is split: tracks are off by a power of their number about so
+# many (those windows: 0.10; recorded phones superposed, 16 to 104 of them: 0.16).
+CROWD_TRACKS, CROWD_POWER = 30.0, 0.13
 
 
 def devices_in_window(*, spans_s: NDArray[np.float64], scans: int, window_s: float) -> Estimate:
@@ -37,14 +44,16 @@ def devices_in_window(*, spans_s: NDArray[np.float64], scans: int, window_s: flo
     presence_s = np.minimum(spans_s + MEDIAN_INTERVAL_S, max(window_s, 1.0))
     weights = 1 / p_heard(presence_s)
     by_track = float(weights.sum())
+    by_track *= (by_track / CROWD_TRACKS) ** CROWD_POWER
     by_rate = scans * MEDIAN_INTERVAL_S / float(presence_s.mean())
     merged = max(0.0, math.log(by_rate / by_track))
-    unheard = float((weights * (weights - 1)).sum()) / by_track**2
-    track_precision = 1 / ((TRACK_LOG_SD + merged / 2) ** 2 + SPLIT_VARIANCE / by_track + unheard)
+    track_precision = 1 / ((WINDOW_LOG_SD + merged / 2) ** 2 + SPLIT_VARIANCE / by_track)
     rate_precision = 1 / (RATE_LOG_SD**2 + RATE_CV**2 / by_track + 1 / scans)
     precision = track_precision + rate_precision
     centre = (math.log(by_track) * track_precision + math.log(by_rate) * rate_precision) / precision
-    return log_normal(math.exp(centre), 1 / math.sqrt(precision), method=METHOD)
+    reach = Z90 / math.sqrt(precision)
+    low, value, high = (math.exp(centre + off) for off in (-reach, 0.0, reach + UNHEARD_LOG))
+    return Estimate(value=value, low=low, high=high, method=METHOD)
 
 
 def people(devices: Estimate, kappa: PeoplePerDevice) -> Estimate:

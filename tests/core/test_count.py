@@ -71,7 +71,8 @@ def test_nothing_heard_is_zero_with_an_upper_end_that_falls_with_time() -> None:
 
 def test_many_phones_that_stay_are_counted_about_once() -> None:
     low, value, high = window([600.0] * 100, scans=round(100 * 0.93 * 10))
-    assert value == pytest.approx(100, rel=0.05)
+    assert value == pytest.approx(112, rel=0.05)  # twelve twins are taken to hide among them
+    assert low < 100 < high
     assert 1.2 < high / low < 3.5
 
 
