@@ -28,10 +28,10 @@ Value: TypeAlias = str | int | None
 Values: TypeAlias = dict[str, Value]
 
 _FIELDS = (
-    *("frame.time_epoch", "wlan.fc.version", "wlan.fc.type_subtype", "radiotap.flags.badfcs", "wlan.ta", "wlan.seq"),
-    *("wlan.fc.retry", "radiotap.dbm_antsignal", "radiotap.dbm_antnoise", "radiotap.channel.freq"),
-    *("wlan.ds.current_channel", "wlan.ssid", "wlan.tag.number", "wlan.tag.length", "wlan.ext_tag.number"),
-    *("_ws.malformed", "_ws.expert.message"),
+    *("frame.encap_type", "frame.time_epoch", "wlan.fc.version", "wlan.fc.type_subtype", "radiotap.flags.badfcs"),
+    *("wlan.ta", "wlan.seq", "wlan.fc.retry", "radiotap.dbm_antsignal", "radiotap.dbm_antnoise"),
+    *("radiotap.channel.freq", "wlan.ds.current_channel", "wlan.ssid", "wlan.tag.number", "wlan.tag.length"),
+    *("wlan.ext_tag.number", "_ws.malformed", "_ws.expert.message"),
 )
 _PROBE_REQUEST = 4
 _MAX_SSID_OCTETS = 32
@@ -116,7 +116,8 @@ def _compare(path: Path, key: SiteKey, result: ParseEvaluation, on_bytes: Callab
         return
     reader = CaptureReader(file.data, key.raw, name=str(path))
     packet = 0
-    with dissected(path, _FIELDS) as theirs:
+    with dissected(path, _FIELDS) as lines:
+        theirs = (line for line in lines if line[0])  # a pcapng's own block has no encapsulation and is no packet
         for ours in _our_packets(file, reader, on_bytes):
             packet += 1
             line = next(theirs, None)
@@ -209,7 +210,9 @@ def _theirs(line: Sequence[str], key: SiteKey) -> tuple[str, Values]:
         return "other", {}
     if subtype != _PROBE_REQUEST:
         return ("other_subtype" if subtype < 16 else "not_management"), {}
-    if not int(_first(text["radiotap.dbm_antsignal"]) or 0) or not text["wlan.ta"] or not text["wlan.seq"]:
+    if not int(_first(text["radiotap.dbm_antsignal"]) or 0):
+        return "other", {}
+    if not all(text[name] for name in ("frame.time_epoch", "wlan.ta", "wlan.seq")):
         return "other", {}
     return KEPT, _their_frame(text, key)
 

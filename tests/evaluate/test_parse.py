@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from hostkit.sim.elements import wps
 from tests import builders as b
 from tests.builders import ADDRESS, RANDOMISED, Packet, heard, phone_elements, probe_request, radio_fields, radiotap
 from tests.cli.command import footfall, refused
+from tests.core.test_capture import CONTAINERS
+from tests.core.test_capture import packets as container_packets
 from tests.core.test_dot11_twin import random_frame
 
 DEFECT, INPUT = 1, 3
@@ -80,6 +83,30 @@ def test_a_cut_capture_and_an_empty_one_are_told(tmp_path: Path) -> None:
     assert seen[-1][0] == seen[-1][1]
 
 
+@pytest.mark.needs("tshark")
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_every_container_agrees(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.pcapng").write_bytes(CONTAINERS[name](container_packets()))
+    result = evaluate([tmp_path])
+    assert not result.examples
+    assert result.frames == 3
+
+
+@pytest.mark.needs("tshark")
+def test_times_of_every_interface_agree(tmp_path: Path) -> None:
+    """Resolutions of ten and two, offsets, both byte orders, packets without a time; tshark overflows beyond 1e-9."""
+    packet, capture = container_packets(1)[0], b""
+    for order, resolution, offset_s in product("<>", (None, 0, 3, 9, 0x80, 0x8A, 0xA0), (None, 100, -3)):
+        shown = 6 if resolution is None else resolution
+        ticks = TIME_US * (2 ** (shown & 127) if shown & 128 else 10**shown) // 10**6
+        capture += b.section(order=order) + b.interface(resolution=resolution, offset_s=offset_s, order=order)
+        capture += b.enhanced(packet, ticks=ticks, order=order) + b.simple(packet, order=order)
+    (tmp_path / "a.pcapng").write_bytes(capture)
+    result = evaluate([tmp_path])
+    assert not result.examples
+    assert (result.packets, result.frames) == (84, 42)
+
+
 # ---- a tshark that answers as a test wants ----
 
 
@@ -94,7 +121,8 @@ def answering(folder: Path, lines: list[str]) -> str:
 
 
 RIGHT = {
-    "time": "1700000000.123456000", "version": "0", "subtype": "0x0004", "badfcs": "0", "address": "96:f6:21:04:45:4a",
+    "encapsulation": "23", "time": "1700000000.123456000", "version": "0",
+    "subtype": "0x0004", "badfcs": "0", "address": "96:f6:21:04:45:4a",
     "sequence": "7", "retry": "0", "rssi": "-60", "noise": "", "mhz": "2437", "ds": "6", "ssid": "436166",
     "ids": "0,1,50,3,45,127", "lengths": "3,4,8,1,26,8", "extensions": "", "malformed": "", "expert": "",
 }  # fmt: skip
