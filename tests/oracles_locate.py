@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import multivariate_normal
+from scipy.stats import t as student_t
 
-from hostkit.core.locate import Locator
+from hostkit.core.locate import STUDENT_SCALE, Locator
 from hostkit.core.ranging import SHADOW_SHARE, expected_rssi
 from hostkit.core.track import Motion
 from hostkit.model import PathLoss
@@ -21,28 +22,53 @@ def grid_posterior(
     heard_p: NDArray[np.float64],
     *,
     floors_dbm: NDArray[np.float64],
-    sigma_db: float,
+    sigma_db: float | NDArray[np.float64],
     power_sigma_db: float,
     frames: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
-    """Posterior (rows, columns) of one burst with the full covariance matrix of its links, no Sherman–Morrison."""
+    """Posterior (rows, columns) of one burst with the full covariance matrix of its links, no Sherman–Morrison.
+
+    sigma_db one number or one a probe and cell (K, rows, columns).
+    """
     heard, silent = ~np.isnan(rssi_dbm), np.isnan(rssi_dbm)
-    n = np.ones(len(rssi_dbm)) if frames is None else np.maximum(frames, 1)
-    link = sigma_db**2 * (SHADOW_SHARE + (1 - SHADOW_SHARE) / n)
-    cov = np.diag(link[heard]) + power_sigma_db**2
+    sigmas = np.broadcast_to(sigma_db, locator.expected_dbm.shape)
     log_p = np.zeros(locator.expected_dbm.shape[1:])
     for row, column in np.ndindex(log_p.shape):
-        mean = locator.expected_dbm[:, row, column]
+        mean, sigma = locator.expected_dbm[:, row, column], sigmas[:, row, column]
+        cov = np.diag(_link_variance(sigma, frames)[heard]) + power_sigma_db**2
         power, power_var = 0.0, power_sigma_db**2
         if heard.any():
             residual = rssi_dbm[heard] - mean[heard]
             log_p[row, column] = multivariate_normal.logpdf(residual, cov=cov)
             gain = power_sigma_db**2 * np.linalg.solve(cov, np.ones(len(cov)))
             power, power_var = gain @ residual, power_sigma_db**2 * (1 - gain.sum())
-        below = ndtr((floors_dbm - mean - power) / math.sqrt(sigma_db**2 + power_var))
+        below = ndtr((floors_dbm - mean - power) / np.sqrt(sigma**2 + power_var))
         log_p[row, column] += np.log(1 - np.minimum(heard_p, 0.99) * (1 - below))[silent].sum()
     weight = np.exp(log_p - log_p.max())
     return weight / weight.sum()
+
+
+def student_posterior(
+    locator: Locator,
+    rssi_dbm: NDArray[np.float64],
+    sigma_db: float | NDArray[np.float64],
+    power: tuple[NDArray[np.float64], NDArray[np.float64]],
+    frames: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Posterior (rows, columns) of one burst in robust mode by SciPy's Student-t, summed over the power's nodes."""
+    heard, shape = ~np.isnan(rssi_dbm), locator.expected_dbm.shape
+    sigmas = np.broadcast_to(sigma_db, shape).reshape(shape[0], -1)
+    scale = STUDENT_SCALE * np.sqrt([_link_variance(of_cell, frames) for of_cell in sigmas.T]).T.reshape(shape)
+    p = np.zeros(shape[1:])
+    for node_db, weight in zip(*power, strict=True):
+        residual = rssi_dbm[:, None, None] - locator.expected_dbm - node_db
+        p += weight * student_t.pdf(residual, df=3, scale=scale)[heard].prod(axis=0)
+    return p / p.sum()
+
+
+def _link_variance(sigma_db: NDArray[np.float64], frames: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    n = np.ones(len(sigma_db)) if frames is None else np.maximum(frames, 1)
+    return sigma_db**2 * (SHADOW_SHARE + (1 - SHADOW_SHARE) / n)
 
 
 def posterior_mean(

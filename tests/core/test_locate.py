@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hostkit.core._locate import MAX_ROBUST_LINKS
-from hostkit.core.locate import MAX_CELLS, Fixes, Locator
+from hostkit.core.locate import MAX_CELLS, NODE_STEP, Fixes, Locator, power_nodes
 from hostkit.core.ranging import expected_rssi
 from hostkit.errors import ConfigError, UsageError
 from hostkit.model import Floor, PathLoss, Wall, Zone
-from tests.oracles_locate import grid_posterior
+from tests.oracles_locate import grid_posterior, student_posterior
 
 BOUNDS = (0.0, 0.0, 12.0, 9.0)
 PROBES = np.array([(0, 0, 2.5), (12, 0, 2.5), (12, 9, 2.5), (0, 9, 2.5), (6, 4.5, 3.0)], float)
@@ -63,6 +63,44 @@ def test_posterior_equals_the_slow_twin(heard_p: tuple[float, ...], rtol: float)
             frames=frames[m],
         )
         np.testing.assert_allclose(found[m], want, rtol=rtol, atol=1e-6)
+
+
+@pytest.mark.parametrize("by", ["probe", "cell"])
+@pytest.mark.parametrize("robust", [False, True])
+def test_sigma_by_probe_or_by_cell_equals_the_slow_twin(by: str, robust: bool) -> None:
+    rng, rssi = np.random.default_rng(11), bursts(12, 4)
+    sigma = rng.uniform(2, 7, (5,) if by == "probe" else (5, 9, 12))
+    it = Locator.from_maps(
+        locator().expected_dbm, floor(), ZONES, FLOORS, sigma_db=sigma, power_sigma_db=5.0, robust=robust
+    )
+    frames, each = (
+        rng.integers(0, 6, rssi.shape),
+        np.broadcast_to(sigma.reshape(5, -1, 1), (5, 9, 12)) if by == "probe" else sigma,
+    )
+    found = it.posterior(rssi, None, frames)
+    nodes = power_nodes(5.0, NODE_STEP * it.sigma_db)
+    for m, row in enumerate(rssi.astype(float)):
+        options = {"floors_dbm": FLOORS, "sigma_db": each, "power_sigma_db": 5.0, "frames": frames[m]}
+        want = (
+            student_posterior(it, row, each, nodes, frames[m])
+            if robust
+            else grid_posterior(it, row, np.zeros(5), **options)
+        )
+        np.testing.assert_allclose(found[m], want, rtol=1e-3, atol=1e-6)
+    if not robust:
+        heard_p = np.array([0.3, 0.6, 0.9, 1.0, 0.0])
+        options = {"floors_dbm": FLOORS, "sigma_db": each, "power_sigma_db": 5.0}
+        want = grid_posterior(it, rssi[0].astype(float), heard_p, **options)
+        np.testing.assert_allclose(it.posterior(rssi[:1], heard_p)[0], want, rtol=0.03, atol=1e-5)
+
+
+def test_more_bursts_than_a_part_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    it, rssi = locator(), bursts(13, 50)
+    heard_p, frames = np.random.default_rng(5).random(rssi.shape), np.full(rssi.shape, 3)
+    whole, cells = columns(it.fixes(rssi, heard_p, frames)), it.posterior(rssi, heard_p, frames)
+    monkeypatch.setattr("hostkit.core.locate.PART_ROWS", 7)
+    np.testing.assert_array_equal(columns(it.fixes(rssi, heard_p, frames)), whole)
+    np.testing.assert_array_equal(it.posterior(rssi, heard_p, frames), cells)
 
 
 def test_moments_and_zones_are_those_of_the_posterior() -> None:
@@ -281,6 +319,8 @@ def test_arrays_that_do_not_fit_are_the_callers_mistake(call: object) -> None:
         ({"floors_dbm": np.full(5, np.inf)}, "probes.floor_dbm"),
         ({"path_loss": PathLoss(sigma_db=0.0)}, "path_loss.sigma_db"),
         ({"path_loss": PathLoss(exponent=-2.0)}, "path_loss"),
+        ({"path_loss": PathLoss(power_sigma_db=-1.0)}, "path_loss.power_sigma_db"),
+        ({"path_loss": PathLoss(power_sigma_db=np.inf)}, "path_loss.power_sigma_db"),
         ({"prior": np.zeros((9, 12))}, "prior"),
         ({"prior": np.ones((12, 9))}, "prior"),
         ({"zones": (Zone(id="z", floor="f", polygon_m=((0, 0), (1, 1))),)}, "polygon_m"),
@@ -295,3 +335,26 @@ def test_a_broken_site_is_named(change: dict[str, object], where: str) -> None:
         Locator(**(arguments | change))
     assert caught.value.where == where
     assert str(MAX_CELLS) in str(caught.value) or "1e6" not in str(change)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"expected_dbm": np.zeros((5, 12, 9))}, "expected_dbm"),
+        ({"expected_dbm": np.full((5, 9, 12), np.nan)}, "expected_dbm"),
+        ({"expected_dbm": np.zeros((0, 9, 12)), "floors_dbm": np.zeros(0)}, "probes"),
+        ({"expected_dbm": np.zeros((65, 9, 12)), "floors_dbm": np.zeros(65)}, "probes"),
+        ({"sigma_db": np.ones(4)}, "path_loss.sigma_db"),
+        ({"sigma_db": np.ones((5, 9))}, "path_loss.sigma_db"),
+        ({"sigma_db": np.zeros((5, 9, 12))}, "path_loss.sigma_db"),
+        ({"power_sigma_db": np.nan}, "path_loss.power_sigma_db"),
+    ],
+)
+def test_broken_maps_are_named(change: dict[str, object], where: str) -> None:
+    arguments = {
+        "expected_dbm": locator().expected_dbm, "floor": floor(), "zones": ZONES, "floors_dbm": FLOORS,
+        "sigma_db": 4.0, "power_sigma_db": 5.0,
+    }  # fmt: skip
+    with pytest.raises(ConfigError) as caught:
+        Locator.from_maps(**(arguments | change))
+    assert caught.value.where == where
