@@ -12,6 +12,7 @@ from hostkit.core.bins import CountBin
 from hostkit.core.count import METHOD
 from hostkit.core.dot11 import CaptureReader
 from hostkit.core.flood import LEAST_PER_MIN, MOST_PER_MIN, FloodGate
+from hostkit.core.inside import NOBODY
 from hostkit.core.pipeline import Events, Pipeline
 from hostkit.core.wire import SIGHTING, Flag, sightings_from
 from tests.shop import NOON_S, busy_shop, shop, together
@@ -69,6 +70,7 @@ def test_a_flood_is_set_aside_and_its_bin_says_so(elements: str, power: bool) ->
         flooded = start_s == BEGIN_S
         assert (other.high > 100_000) == flooded
         assert (other.method == METHOD) != flooded
+        assert (dirty[start_s].inside == NOBODY) == flooded
     assert dirty[BEGIN_S].addresses > 190_000
     whole = it.totals().devices
     assert whole.high is not None

@@ -18,6 +18,7 @@ from tests.builders import element, phone_elements
 from tests.evaluate.phones import START_US, Frame, folder, phones, readdressed, table
 
 NAMES = ("addresses", "element_hash", "masked_element_hash", "hdbscan", "dbscan_sequence")
+LEVELS_DBM = np.array([-45, -60, -70, -80])
 CROWD = {"count": 12, "models": 5, "minutes": 12, "probes": 3}
 
 
@@ -110,23 +111,38 @@ def test_baselines_are_what_their_names_say(tmp_path: Path) -> None:
     assert 5 <= counts["dbscan_sequence"] <= counts["addresses"]
 
 
-def test_clustering_finds_what_only_it_can(tmp_path: Path) -> None:
-    """Twins far apart for RSSI; a phone whose sequence numbers go on for DBSCAN."""
-    random = np.random.default_rng(1)
-    frames = [
+def twins(random: np.random.Generator) -> list[Frame]:
+    """Two phones of a model at two places, their sequence numbers going on from address to address."""
+    return [
         Frame(
             time_us=START_US + number * 10_000_000 + phone * 3_000_000,
             phone=phone,
             address=bytes([2, phone, *number.to_bytes(4, "big")]),
             sequence=(number * 7 + phone * 2000) % 4096,
             elements=phone_elements(),
-            rssi_dbm=tuple(
-                np.rint(random.normal(0, 3, 4) + (-45, -60, -70, -80)[:: 1 - 2 * phone]).astype(int).tolist()
-            ),
+            rssi_dbm=tuple(np.rint(random.normal(0, 3, 4) + LEVELS_DBM[:: 1 - 2 * phone]).astype(int).tolist()),
         )
         for number in range(60)
         for phone in (0, 1)
     ]
+
+
+def test_an_address_goes_where_most_of_its_bursts_are(tmp_path: Path) -> None:
+    frames = twins(np.random.default_rng(1))
+    fixed = bytes([2, 9, 9, 9, 9, 9])
+    frames = [replace(one, address=fixed) if n < 40 and (n % 2 == 0 or n < 10) else one for n, one in enumerate(frames)]
+    of = read(tmp_path, frames)
+    labels = baselines()["hdbscan"](of)
+    of_fixed = np.array([one.address == fixed for one in frames])
+    assert len(np.unique(labels[np.repeat(of_fixed, 4)])) == 1
+    rest = np.repeat(~of_fixed, 4)
+    assert labels[0] in labels[rest & (of.label == 0)]
+    assert labels[0] not in labels[rest & (of.label == 1)]
+
+
+def test_clustering_finds_what_only_it_can(tmp_path: Path) -> None:
+    """Twins far apart for RSSI; a phone whose sequence numbers go on for DBSCAN."""
+    frames = twins(np.random.default_rng(1))
     of = read(tmp_path, frames)
     methods = baselines()
     for name in ("hdbscan", "dbscan_sequence"):

@@ -47,6 +47,12 @@ def test_the_seed_decides_everything_but_the_key(recorded: Labelled) -> None:
     assert len(one.sightings) != len(other.sightings)
 
 
+def test_clones_do_not_send_in_step(recorded: Labelled) -> None:
+    crowd = superpose(recorded, Mix(seed=2, clones=2))
+    times = [set(crowd.sightings["time_us"][crowd.label == n].tolist()) for n in range(12)]
+    assert not any(one & other for n, one in enumerate(times) for other in times[:n])
+
+
 def test_more_clones_change_nothing_of_the_first(recorded: Labelled) -> None:
     few, many = (superpose(recorded, Mix(seed=3, clones=clones)) for clones in (1, 3))
     first = np.isin(many.label, [n for n, name in enumerate(many.devices) if name.endswith(" 1")])
