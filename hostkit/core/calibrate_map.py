@@ -40,8 +40,9 @@ class Kernel:
 class RadioMap:
     """What a survey taught about a grid: expected RSSI (K, rows, columns) float32 and the deviation of that mean.
 
-    sigma_db (K,): of one window of readings about the map. cross_validated_db: RMS of surveyed places whose 2 m square
-    was left out, of the map; of the path loss alone it is WalkFit.cross_validated_db.
+    sigma_db (K,): of one window of readings about the map. place_share: of the error variance of a window the part that
+    is the place's, not the moment's, and so stays while the device does. cross_validated_db: RMS of surveyed places
+    whose 2 m square was left out of the map (not of the path loss below it, whose own is WalkFit.cross_validated_db).
     """
 
     x_m: Floats
@@ -49,6 +50,7 @@ class RadioMap:
     expected_dbm: NDArray[np.float32]
     map_sigma_db: NDArray[np.float32]
     sigma_db: Floats
+    place_share: float
     kernel: Kernel
     cross_validated_db: float | None
     places: int
@@ -75,12 +77,14 @@ def fit_map(
         expected[k] = walk.expected_dbm(decades, k) + mean
         spread[k] = np.sqrt(variance)
     shape = (len(anchors_m), *grid_x.shape)
+    place_variance = float((spread.astype(np.float64) ** 2).mean()) + kernel.nugget_db**2
     return RadioMap(
         x_m=axes_m[0],
         y_m=axes_m[1],
         expected_dbm=expected.reshape(shape),
         map_sigma_db=spread.reshape(shape),
         sigma_db=np.sqrt(survey.within + kernel.nugget_db**2),
+        place_share=place_variance / (place_variance + float(survey.within.mean())),
         kernel=kernel,
         cross_validated_db=survey.cross_validated(kernel),
         places=len(survey.places.anchor),

@@ -50,6 +50,7 @@ class Evaluation:
     counted: int
     window_s: float
     truth_m: Floats
+    anchors: tuple[str, ...]
     anchors_m: Floats
     model: Model
     methods: Mapping[str, Scored]
@@ -93,6 +94,7 @@ def scored(recording: Recording, window_s: float = WINDOW_S) -> Evaluation:
         counted=int(counts.sum()),
         window_s=window_s,
         truth_m=true_m[counts],
+        anchors=recording.names,
         anchors_m=recording.anchors_m,
         model=model,
         methods={name: score(run(model, windows)) for name, run in METHODS.items()},
@@ -111,7 +113,7 @@ def as_json(result: Evaluation) -> dict[str, object]:
         "window_s": result.window_s,
         "windows": result.windows,
         "windows_counted": result.counted,
-        "calibration": _calibration(result.model),
+        "calibration": _calibration(result.anchors, result.model),
         "methods": {name: asdict(one.scores) for name, one in result.methods.items()},
         "baselines": {name: None if one is None else asdict(one.scores) for name, one in result.baselines.items()},
     }
@@ -158,10 +160,13 @@ def _scored(track: Track, guess: Floats, true_m: Floats, counts: NDArray[np.bool
     )
 
 
-def _calibration(model: Model) -> dict[str, object]:
+def _calibration(names: tuple[str, ...], model: Model) -> dict[str, object]:
     fit = model.fit
     if not isinstance(fit, WalkFit):
         parts = {"rssi_1m_dbm": fit.rssi_1m_dbm, "exponent": fit.exponent, "sigma_db": fit.sigma_db}
-        return {"source": "readings", **parts, "offset_db": fit.offset_db.tolist()}
-    kernel = None if model.radio_map is None else asdict(model.radio_map.kernel)
-    return {"source": "survey", **asdict(fit), "map": kernel}
+        offsets = zip(names, fit.offset_db.tolist(), strict=True)
+        return {"source": "readings", **parts, "anchors": [{"anchor": n, "offset_db": v} for n, v in offsets]}
+    anchors = [{"anchor": name, **asdict(one)} for name, one in zip(names, fit.anchors, strict=True)]
+    radio = model.radio_map
+    learnt = None if radio is None else {**asdict(radio.kernel), "cross_validated_db": radio.cross_validated_db}
+    return {"source": "survey", **asdict(fit), "anchors": anchors, "map": learnt}

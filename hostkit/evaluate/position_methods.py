@@ -21,8 +21,10 @@ MIN_SIGMA_DB = 1.0  # readings are whole dB and a window is no point
 MARGIN_M, MARGIN_SHARE = 1.0, 0.1  # ground beyond the outermost anchors, where no survey tells how far it goes
 SURVEYED_MARGIN_M = 0.5
 BLIND_POWER_SIGMA_DB = 3.0  # what is not known of the level after `fit_blind`; a survey is of the very device
-# Flat optimum of leave-one-recording-out scores on three walks and five blocks of a robot's drive.
-MOTION = Motion(speed_m_s=0.7, repeat=0.6, repeat_s=10.0)
+BLIND_REPEAT = 0.8  # without a map most of a link's error is the place's
+MAX_REPEAT = 0.9
+# On a flat optimum of errors and coverage over three walks (12 and 8 of 12 anchors) and five folds of a robot's drive.
+SPEED_M_S, REPEAT_S = 0.85, 20.0
 ELLIPSE_90 = 4.605  # 90 % quantile of chi-square with 2 degrees of freedom
 
 
@@ -31,7 +33,7 @@ class Model:
     """What is known before the first window: ground, radio map, and the log-distance law that textbook methods use.
 
     expected_dbm (K, rows, columns); sigma_db of one reading alike, or (K,); of the law (K,): level at 1 m, exponent and
-    deviation of one reading; power_sigma_db: what is not known of the device's transmit power.
+    deviation of one reading; power_sigma_db: what is not known of the device's transmit power; repeat: as in `Motion`.
     """
 
     floor: Floor
@@ -39,6 +41,7 @@ class Model:
     expected_dbm: NDArray[np.float32]
     sigma_db: NDArray[np.float32] | Floats
     power_sigma_db: float
+    repeat: float
     anchors_m: Floats
     level_dbm: Floats
     exponent: Floats
@@ -81,6 +84,7 @@ def learn(recording: Recording, windows: Windows, survey: Windows | None) -> Mod
         expected_dbm=radio.expected_dbm,
         sigma_db=np.sqrt(noise**2 + radio.map_sigma_db**2).astype(np.float32),
         power_sigma_db=0.0,
+        repeat=min(radio.place_share, MAX_REPEAT),
         anchors_m=anchors,
         level_dbm=level,
         exponent=exponent,
@@ -97,7 +101,8 @@ def grid(model: Model, windows: Windows) -> Track:
 
 def grid_hmm(model: Model, windows: Windows) -> Track:
     """The whole recording as one visit: each window in the light of those before and after."""
-    tracker = Tracker(locator_of(model), MOTION)
+    motion = Motion(speed_m_s=SPEED_M_S, repeat=model.repeat, repeat_s=REPEAT_S)
+    tracker = Tracker(locator_of(model), motion)
     visit = np.zeros(len(windows.time_s), np.int64)
     return _track(tracker.smooth(visit, windows.time_s, windows.rssi_dbm, None, windows.frames), 0)
 
@@ -176,6 +181,7 @@ def _blind(recording: Recording, windows: Windows, floor: Floor, cell_m: float) 
         expected_dbm=np.stack(expected).reshape(-1, *grid_x.shape).astype(np.float32),
         sigma_db=sigma,
         power_sigma_db=BLIND_POWER_SIGMA_DB,
+        repeat=BLIND_REPEAT,
         anchors_m=anchors,
         level_dbm=fit.rssi_1m_dbm + fit.offset_db,
         exponent=np.full(len(anchors), fit.exponent),

@@ -77,10 +77,10 @@ def calibrate(folder: Path) -> tuple[PathLoss, NDArray[np.float64]]:
     return model, solution[1:] - level
 
 
-def tables(
-    folder: Path, out: Path, track: str, chosen: Sequence[int] = range(12), *, calibrated: bool = True
-) -> Tables:
-    """A track with the chosen sniffers; the reference points are its calibration. Truth is that of every tenth row."""
+def tables(folder: Path, out: Path, track: str, chosen: Sequence[int] = range(12), *, every: int | None = 1) -> Tables:
+    """A track with the chosen sniffers, truth of every tenth row; the reference points (each `every`-th reading, None:
+    none) are its calibration.
+    """
     by_address, _, places = sniffers(folder)
     names = {index: address for address, index in by_address.items() if index in chosen}
     rows = [line.split(",") for line in (folder / "trk" / f"{track}_all_sensors.mbd").read_text().splitlines()]
@@ -89,16 +89,16 @@ def tables(
         anchors=write(out / "anchors.csv", "anchor,x_m,y_m,z_m", [(name, *places[k]) for k, name in names.items()]),
         readings=write(out / "readings.csv", "time_s,anchor,rssi_dbm", heard),
         truth=write(out / "truth.csv", "time_s,x_m,y_m", [(row[0], row[4], row[5]) for row in rows[::10]]),
-        calibration=_calibration(folder, out, names) if calibrated else None,
+        calibration=None if every is None else _calibration(folder, out, names, every),
     )
 
 
-def _calibration(folder: Path, out: Path, names: dict[int, str]) -> Path:
+def _calibration(folder: Path, out: Path, names: dict[int, str], every: int) -> Path:
     _, by_name, _ = sniffers(folder)
     rows = []
     for file in sorted((folder / "hst").glob("set_*/*.mbd")):
         sensor, x_m, y_m, _ = file.stem.split("_")
         if by_name[sensor] in names:
-            lines = (line.split(",") for line in file.read_text().splitlines() if line)
+            lines = (line.split(",") for line in file.read_text().splitlines()[::every] if line)
             rows += [(line[0], names[by_name[sensor]], line[3], x_m, y_m) for line in lines]
     return write(out / "calibration.csv", "time_s,anchor,rssi_dbm,x_m,y_m", rows)
