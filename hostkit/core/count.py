@@ -9,6 +9,7 @@ from hostkit.core.heard import MEDIAN_INTERVAL_S, p_heard
 from hostkit.model import Estimate, PeoplePerDevice
 
 METHOD = "tracks + rate"
+CHAPMAN = "Chapman between two halves of the probes"
 Z90 = 1.6449  # two-sided 90 % of a normal
 
 # Relative error that association leaves in a track count (phones split and merged), as a log standard deviation:
@@ -54,6 +55,24 @@ def devices_in_window(*, spans_s: NDArray[np.float64], scans: int, window_s: flo
     reach = Z90 / math.sqrt(precision)
     low, value, high = (math.exp(centre + off) for off in (-reach, 0.0, reach + UNHEARD_LOG))
     return Estimate(value=value, low=low, high=high, method=METHOD)
+
+
+def chapman(heard: NDArray[np.bool_]) -> Estimate | None:
+    """Devices by capture and recapture: tracks (T, probes) that either half of the probes heard, and both.
+
+    A check of the count from other evidence, not the count: who is loud is loud at every probe, so that it is rather
+    too low (Chapman 1951; variance: Seber 1970). None with fewer than two probes or where nobody was heard by both.
+    """
+    first, second = heard[:, ::2].any(axis=1), heard[:, 1::2].any(axis=1)
+    n, m, both = int(first.sum()), int(second.sum()), int((first & second).sum())
+    if not both:
+        return None
+    value = (n + 1) * (m + 1) / (both + 1) - 1
+    variance = (n + 1) * (m + 1) * (n - both) * (m - both) / ((both + 1) ** 2 * (both + 2))
+    known = n + m - both
+    factor = math.exp(Z90 * math.sqrt(math.log1p(variance / max(value - known, 0.5) ** 2)))  # of those not heard at all
+    unheard = max(value - known, 0.0)
+    return Estimate(value=value, low=known + unheard / factor, high=known + unheard * factor, method=CHAPMAN)
 
 
 def people(devices: Estimate, kappa: PeoplePerDevice) -> Estimate:

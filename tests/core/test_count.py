@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from hostkit.core.count import Z90, devices_in_window, log_normal, people, undefined
+from hostkit.core.count import Z90, chapman, devices_in_window, log_normal, people, undefined
 from hostkit.core.heard import CURVE_P, CURVE_S, p_heard
 from hostkit.model import Estimate, PeoplePerDevice
 
@@ -128,3 +129,41 @@ def test_a_log_normal_interval_holds_nine_in_ten() -> None:
     draws = 5 * np.exp(0.4 * np.random.default_rng(1).standard_normal(100_000))
     low, _, high = in_order(log_normal(5.0, 0.4, method="m"))
     assert np.mean((draws > low) & (draws < high)) == pytest.approx(0.9, abs=0.005)
+
+
+# ---- the cross-check ----
+
+
+def heard_by(both: int, first: int, second: int) -> NDArray[np.bool_]:
+    return np.array([[True, True]] * both + [[True, False]] * first + [[False, True]] * second, bool).reshape(-1, 2)
+
+
+def test_chapman_is_the_textbook_s() -> None:
+    it = chapman(heard_by(20, 10, 5))
+    assert it is not None
+    assert it.value == pytest.approx(31 * 26 / 21 - 1)
+    assert in_order(it)[0] >= 35
+
+
+def test_chapman_finds_how_many_there_are_when_probes_hear_at_random() -> None:
+    random = np.random.default_rng(2)
+    found = []
+    for _ in range(200):
+        heard = random.random((60, 4)) < 0.35
+        it = chapman(heard[heard.any(axis=1)])
+        assert it is not None
+        low, value, high = in_order(it)
+        found.append((value, low <= 60 <= high))
+    assert np.mean([value for value, _ in found]) == pytest.approx(60, rel=0.05)
+    assert np.mean([held for _, held in found]) > 0.85
+
+
+@pytest.mark.parametrize("heard", [np.zeros((0, 2), bool), np.ones((5, 1), bool), heard_by(0, 3, 3)])
+def test_without_recapture_there_is_no_check(heard: NDArray[np.bool_]) -> None:
+    assert chapman(heard) is None
+
+
+def test_all_heard_by_both_are_all() -> None:
+    it = chapman(heard_by(30, 0, 0))
+    assert it is not None
+    assert in_order(it) == pytest.approx((30, 30, 30))
