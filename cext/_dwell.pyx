@@ -56,7 +56,8 @@ SEGMENT_BYTES = sizeof(segment_t)
 # Points at the ends of a stay may be of the walk to or from it. Within this reach as many of the walk are taken for
 # stay as of the stay for walk: exp(-r² / 2 s²) = r / (v t), for errors s of reach / 3.2 in x and in y, v in m/s;
 # v t is at least half of the reach, as points that follow each other faster are judged several at a time.
-cdef double REACH_SIGMAS = 3.2
+cdef double SIGMAS = 3.2
+REACH_SIGMAS = SIGMAS
 cdef double WALK_M_S = 0.8
 cdef enum:
     OCTAVES = 40  # of the time between two points in µs: 2^40 µs are 12 days
@@ -65,7 +66,7 @@ cdef enum:
 def edge(double d_m, double gap_s, double variances):
     """Reach (m) that a point's distance is compared with, `gap_s` after the one before; `variances` of its errors."""
     cdef double low = 0.0, high = d_m, r, walk_m = max(WALK_M_S * gap_s, d_m / 2.0)
-    cdef double s2 = (d_m / REACH_SIGMAS) ** 2 * variances
+    cdef double s2 = (d_m / SIGMAS) ** 2 * variances
     for _ in range(50):
         r = (low + high) / 2
         if exp(-r * r / (2 * s2)) * walk_m > r:

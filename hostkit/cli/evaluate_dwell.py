@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
-from hostkit.evaluate.dwell import METHOD, Case, DwellResult, evaluate, read_case
+from hostkit.evaluate.dwell import METHOD, Case, DwellResult, evaluate, read_case, stops
 from hostkit.evaluate.timeline import Score, stays
 from hostkit.io.files import write_files
+from hostkit.model import Thresholds
 
 _FILE = click.Path(path_type=Path, readable=False)
 _EXAMPLE = """
@@ -52,7 +53,8 @@ def dwell(  # noqa: PLR0917
     text.table(("", "changes", "true", "F1", "enter error", "leave error", "time right", ""), rows)
     levels = result.followed.levels
     text.emit(
-        f"\nLearnt from the readings: {levels.level_dbm:.0f} dBm at 1 m, exponent {levels.exponent:.1f}, "
+        f"\nStops of at least {Thresholds().window_stop_s:.0f} s: {len(stops(result.followed))}.\n"
+        f"Learnt from the readings: {levels.level_dbm:.0f} dBm at 1 m, exponent {levels.exponent:.1f}, "
         f"sigma {levels.sigma_db:.1f} dB, border {levels.border_db:.1f} dB, body {levels.body_db:.1f} dB.\n"
     )
 
@@ -84,8 +86,21 @@ def _report(case: Case, result: DwellResult) -> dict[str, object]:
         "readings_ignored": result.followed.ignored,
         "levels": levels | {"offset_db": [round(float(value), 2) for value in levels["offset_db"]]},
         "stays": [
-            {"zone": case.zones[stay.zone].id, "enter_s": round(stay.enter_s, 2), "leave_s": round(stay.leave_s, 2)}
+            {
+                "zone": case.zones[stay.zone].id,
+                "enter_s": round(stay.enter_s, 2) + 0.0,
+                "leave_s": round(stay.leave_s, 2),
+            }
             for stay in stays(result.timelines["footfall"])
+        ],
+        "stops": [
+            {
+                "x_m": round(float(stop["x_m"]), 1),
+                "y_m": round(float(stop["y_m"]), 1),
+                "from_s": round(result.followed.time_s[0] + stop["start_us"] * 1e-6, 2),
+                "until_s": round(result.followed.time_s[0] + stop["end_us"] * 1e-6, 2),
+            }
+            for stop in stops(result.followed)
         ],
     }
 

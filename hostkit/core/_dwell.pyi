@@ -4,6 +4,7 @@ from numpy.typing import ArrayLike, NDArray
 UNKNOWN_US: int
 MAX_DEVICES: int
 SEGMENT_BYTES: int
+REACH_SIGMAS: float
 STAY: np.dtype[np.void]
 
 class Segmenter:

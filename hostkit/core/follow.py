@@ -60,12 +60,13 @@ class Levels:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
     """The way of a device at T even steps: middle of each (s), mean place (m), P(zone) (T, zones), and whether
-    anything was heard in it. `ignored` readings were no levels."""
+    anything was heard in it. `sd_m`: standard deviation of a place in x and in y. `ignored` readings were no levels."""
 
     time_s: NDArray[np.float64]
     step_s: float
     x_m: NDArray[np.float64]
     y_m: NDArray[np.float64]
+    sd_m: float
     p_zone: NDArray[np.float32]
     heard: NDArray[np.bool_]
     ignored: int
@@ -91,11 +92,14 @@ def follow(
     for _ in range(ROUNDS):
         model.learn(model.places())
     place = model.places()
+    x_m, y_m = place @ plan.x_m, place @ plan.y_m
+    variance = place @ (plan.x_m**2 + plan.y_m**2) - x_m**2 - y_m**2
     return Followed(
         time_s=frames.time_s,
         step_s=frames.step_s,
-        x_m=place @ plan.x_m,
-        y_m=place @ plan.y_m,
+        x_m=x_m,
+        y_m=y_m,
+        sd_m=float(np.sqrt(np.median(np.maximum(variance, 0.0)) / 2)),
         p_zone=np.asarray(place @ plan.share.T, np.float32),
         heard=np.asarray(np.isfinite(frames.rssi_dbm).any(axis=1), np.bool_),
         ignored=int(np.count_nonzero(~kept)),

@@ -9,13 +9,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.core.follow import DEVICE_HEIGHT_M, LOUDEST_DBM, MISSED_DBM, Followed, follow
+from hostkit.core.dwell import REACH_SIGMAS, Segmenter
+from hostkit.core.follow import DEVICE_HEIGHT_M, LOUDEST_DBM, MIN_CELL_M, MISSED_DBM, Followed, follow
 from hostkit.core.zones import ZoneTracker, check_polygon, inside
 from hostkit.errors import ConfigError, HostkitError, InputError
 from hostkit.evaluate import timeline
 from hostkit.evaluate.timeline import NOWHERE, Score, Stay, Timeline
 from hostkit.io.csvtable import Table, read_table
-from hostkit.model import Polygon, Rings
+from hostkit.model import Polygon, Rings, Thresholds
 
 MAX_ANCHORS, MAX_ZONES = 64, 64
 MAX_TOML_BYTES = 1 << 20
@@ -140,6 +141,16 @@ def zone_stays(followed: Followed) -> list[Stay]:
         )
         for event in events
     ]
+
+
+def stops(followed: Followed) -> NDArray[np.void]:
+    """Where the device stopped for at least `window_stop_s`: STAY rows in µs since the first step."""
+    reach_m = max(REACH_SIGMAS * followed.sd_m, MIN_CELL_M)
+    segmenter = Segmenter(reach_m, Thresholds().window_stop_s, max(SILENCE_S, 3 * followed.step_s))
+    heard = followed.heard
+    time_us = np.round((followed.time_s[heard] - followed.time_s[0]) * 1e6).astype(np.int64)
+    columns = (np.zeros(len(time_us), np.int32), time_us, followed.x_m[heard], followed.y_m[heard])
+    return np.concatenate([segmenter.update(*columns), segmenter.flush([0])])
 
 
 def _baselines(case: Case) -> dict[str, tuple[NDArray[np.float64], NDArray[np.int16]]]:

@@ -17,7 +17,7 @@ THRESHOLDS = Thresholds()
 
 
 def test_dwell_of_heard_entrants_is_right_within_eight_per_cent() -> None:
-    sample = simulate(12, 40_000, edge_intervals=2.0)
+    sample, near = simulate(12, 40_000), simulate(12, 40_000, edge_intervals=1.0)
     inside = sample.entrant
     truth = sample.dwell_s[inside]
     want = np.array([truth.mean(), np.median(truth), np.quantile(truth, 0.9)])
@@ -26,7 +26,10 @@ def test_dwell_of_heard_entrants_is_right_within_eight_per_cent() -> None:
     first_to_last = sample.lo_s[inside]
     naive = np.array([first_to_last.mean(), np.median(first_to_last), np.quantile(first_to_last, 0.9)])
     print(f"\ndwell mean, median, p90: true {want} s, error {values / want - 1}, last - first {naive / want - 1}")
+    short = dwell_summary(near.lo_s[inside], near.hi_s[inside])
+    print(f"edges of one mean interval: mean {(short.mean.value or 0) / want[0] - 1:+.1%}")
     assert np.abs(values / want - 1).max() <= 0.08
+    assert (short.mean.value or 0) < 0.92 * want[0]
     assert np.abs(naive / want - 1).max() > 0.2
 
 

@@ -56,7 +56,15 @@ def errors(kpi: str, of: str | None = None) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize(
     ("kpi", "mean_error"),
-    [("footfall", 0.25), ("passersby", 0.25), ("dwell_mean", 0.3), ("capture_rate", 0.08), ("deep_visit_rate", 0.2)],
+    [
+        ("footfall", 0.25),
+        ("passersby", 0.25),
+        ("dwell_mean", 0.3),
+        ("dwell_median", 0.25),
+        ("bounce_rate", 0.06),
+        ("capture_rate", 0.08),
+        ("deep_visit_rate", 0.2),
+    ],
 )
 def test_figures_are_near_the_truth(kpi: str, mean_error: float) -> None:
     found = errors(kpi)

@@ -9,7 +9,7 @@ import pytest
 
 from hostkit.core.follow import follow
 from hostkit.errors import ExitCode, HostkitError
-from hostkit.evaluate.dwell import evaluate, read_case, zone_stays
+from hostkit.evaluate.dwell import evaluate, read_case, stops, zone_stays
 from tests.accuracy.doors import ANCHORS, ZONES, door_walk
 from tests.cli.command import footfall, refused
 
@@ -59,6 +59,7 @@ def test_the_figures_of_the_files_are_those_of_the_walk(texts: Texts, tmp_path: 
     assert set(found["baselines"]) == {"strongest_anchor", "rssi_threshold"}
     assert found["baselines"]["strongest_anchor"]["transitions"] > 40
     assert [stay["zone"] for stay in found["stays"]] == ["street", "shop", "street", "shop", "street"]
+    assert {tuple(stop) for stop in found["stops"]} == {("x_m", "y_m", "from_s", "until_s")}
     assert drawing.read_bytes().startswith(b"\x89PNG")
 
 
@@ -127,6 +128,20 @@ def test_height_is_optional_and_a_truth_outside_the_readings_scores_nothing(text
     assert set(case.anchors_m[:, 2]) == {1.1}
     score = evaluate(case).score
     assert (score.transitions, score.transitions_true, score.f1_iou50, score.side_accuracy) == (0, 0, 0.0, 0.0)
+
+
+def test_stops_are_where_and_when_somebody_stood() -> None:
+    time_s, rng = np.arange(0, 90, 0.2), np.random.default_rng(5)
+    walked = np.clip((time_s - 40) / 10, 0, 1)[:, None]
+    place = (1 - walked) * np.array([2.5, 2.0]) + walked * np.array([11.0, 3.0])
+    distance = np.sqrt(((place[:, None] - ANCHORS[:, :2]) ** 2).sum(axis=2) + (ANCHORS[:, 2] - 1.1) ** 2)
+    level = -48 - 24 * np.log10(distance) + rng.normal(0, 2, distance.shape)
+    anchor = np.tile(np.arange(len(ANCHORS)), len(time_s))
+    found = follow(np.repeat(time_s, len(ANCHORS)), anchor, level.ravel(), ANCHORS, [zone.polygon_m for zone in ZONES])
+    first, second = stops(found)
+    assert (first["x_m"], second["x_m"]) == pytest.approx((2.5, 11.0), abs=1.5)
+    edges_s = [found.time_s[0] + stop[name] * 1e-6 for stop in (first, second) for name in ("start_us", "end_us")]
+    assert edges_s == pytest.approx([0, 40, 50, 90], abs=4)
 
 
 def test_a_device_that_is_not_heard_is_nowhere() -> None:
