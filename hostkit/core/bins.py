@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.core.associate import BURST
+from hostkit.core.associate import BURST, revise
 from hostkit.core.flood import count_devices
 from hostkit.core.heard import SCAN_GAP_S
 from hostkit.core.inside import NOBODY, Inside, count_inside
@@ -80,6 +80,16 @@ class BinCounter:
             bin_.bursts.append(rows)
             bin_.share.append(inside[at : at + len(rows)])
             at += len(rows)
+
+    def revise(self, revisions: NDArray[np.void]) -> None:
+        """Put the bursts of bins that are still open on the tracks that REVISION rows (R,) say."""
+        for bin_ in self._open.values():
+            for rows in bin_.bursts:
+                revise(rows, revisions)
+
+    def due_us(self, time_us: int) -> int:
+        """When the first bin ends that is open, or will be once something is heard at `time_us`."""
+        return (min([*self._open, max(time_us // self._bin_us, self._next)]) + 1) * self._bin_us
 
     def due(self, until_us: int) -> bool:
         """Tell whether a bin ended by `until_us`."""

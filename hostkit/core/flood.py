@@ -158,7 +158,8 @@ def nearest_probe(flood: Flood, site: Site) -> str | None:
 def count_devices(*, spans_s: NDArray[np.float64], scans: int, window_s: float, set_aside: int) -> Estimate:
     """Count as `devices_in_window`; where addresses were set aside, give what can be said of a flooded time.
 
-    Then there are at least the devices heard in more than one scan, and at most all and one for every address.
+    Then there are at least half the devices heard in more than one scan (for some may be addresses of the board that
+    passed and were linked), and at most all and one for every address.
     """
     everything = devices_in_window(spans_s=spans_s, scans=scans, window_s=window_s)
     if not set_aside:
@@ -166,4 +167,5 @@ def count_devices(*, spans_s: NDArray[np.float64], scans: int, window_s: float, 
     again = spans_s > SCAN_GAP_S
     sure = devices_in_window(spans_s=spans_s[again], scans=scans - int((~again).sum()), window_s=window_s)
     high = None if everything.high is None else everything.high + set_aside
-    return replace(sure, high=high, method=METHOD)
+    low = None if sure.low is None else sure.low / 2
+    return replace(sure, low=low, high=high, method=METHOD)

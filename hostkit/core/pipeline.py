@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.core.associate import NEVER_HEARD, Columns, Tracker
+from hostkit.core.associate import NEVER_HEARD, REVISION, Columns, Tracker
 from hostkit.core.bins import BinCounter, CountBin
 from hostkit.core.calendar import next_rotation_us
 from hostkit.core.flood import Flood, FloodGate, count_devices, flood_of, minutes_of
@@ -20,6 +20,9 @@ from hostkit.model import EndReason, Estimate, Site, Visit
 NO_KEYS: NDArray[np.uint64] = np.empty(0, np.uint64)
 # Bins and visits wait for open bursts (at most 11 s) and for the slowest probe's batch.
 LAG_US = 30_000_000
+# Which track a burst belongs to is final after this long (Tracker's horizon_s and the time until it is linked): visits
+# are made of such bursts only.
+SETTLED_US = 1_080_000_000
 # A device heard in more than this share of at least so many hours is furniture, not a visitor.
 FIXED_SHARE = 0.8
 FIXED_HOURS = 6
@@ -77,6 +80,7 @@ class Pipeline:
         self._fixed_keys = np.unique(fixed_keys)
         self._places = PlaceModel(site)
         self._cutter = VisitCutter(site, self._places, visit_prefix)
+        self._unsettled_us = max(0, SETTLED_US - int(site.thresholds.visit_timeout_s * 1e6))
         self._life: _Life | None = None
         self._rotated_us: int | None = None
         self._past: list[_LifeTotals] = []
@@ -91,18 +95,24 @@ class Pipeline:
         # Not np.sort(order=...), which breaks ties by the other fields, so by the key.
         sightings = sightings[np.argsort(sightings["time_us"], kind="stable")]
         while len(sightings):
-            life = self._life_at(int(sightings["time_us"][0]))
-            cut = int(np.searchsorted(sightings["time_us"], life.end_us))
-            self._place(life.feed(sightings[:cut]))
+            first_us = int(sightings["time_us"][0])
+            life = self._life_at(first_us)
+            # Tracks are revised later on: a bin counts them as they were when it was due, however it is fed.
+            due_us = life.bins.due_us(first_us) + LAG_US
+            cut = int(np.searchsorted(sightings["time_us"], min(due_us, life.end_us)))
+            if cut:
+                self._place(life.feed(sightings[:cut]))
             sightings = sightings[cut:]
+            if len(sightings):
+                self._close_bins(min(int(sightings["time_us"][0]), life.end_us))
 
     def advance(self, now_us: int) -> Events:
         """Move event time to `now_us` and give what is over by then: bursts, visits, bins, the life of the key."""
         if self._life is not None:
             life = self._life_at(now_us)
+            self._close_bins(now_us)
             self._place(life.advance(now_us))
-            self._visits += self._cutter.close(now_us - LAG_US)
-            self._bins += life.close_bins(now_us - LAG_US)
+            self._visits += self._cutter.close(now_us - LAG_US - self._unsettled_us)
         return self._take()
 
     def finish(self) -> Events:
@@ -171,9 +181,17 @@ class Pipeline:
             )
         return self._life
 
+    def _close_bins(self, now_us: int) -> None:
+        """Count every bin that is due by `now_us`, as of when it was."""
+        assert self._life is not None
+        while (due_us := self._life.bins.due_us(now_us) + LAG_US) <= now_us:
+            self._place(self._life.advance(due_us))
+            self._bins += self._life.close_bins(due_us - LAG_US)
+
     def _end_life(self, reason: EndReason) -> None:
         assert self._life is not None
         now_us = self._life.now_us
+        self._close_bins(now_us)
         self._place(self._life.advance(self._life.end_us + LAG_US), last=True)
         self._visits += self._cutter.close(now_us - LAG_US)
         self._visits += self._cutter.flush(reason)
@@ -186,6 +204,9 @@ class Pipeline:
         bursts, rssi_dbm, frames = columns
         self._life.bins.add_bursts(bursts, share_inside(rssi_dbm, self._site.occupancy.inside_dbm))
         self._cutter.add(self._places.rows(bursts, rssi_dbm, frames))
+        revisions = self._life.take_revisions()
+        self._life.bins.revise(revisions)
+        self._cutter.revise(revisions)
         self._life.find_fixed(last=last)
         self._cutter.forget(self._life.fixed)
 
@@ -246,6 +267,7 @@ class _Life:
         self._recipe = recipe(method, bin_us)
         self._fixed_keys = fixed_keys
         self._fixed_heard: dict[int, bool] = {}  # key → randomised
+        self._revisions: list[NDArray[np.void]] = []
         self._frames = 0
         self._hour = begin_us // HOUR_US
 
@@ -271,7 +293,9 @@ class _Life:
         moving = np.ascontiguousarray(sightings[~known])
         if self._recipe and len(moving):
             self._recipe.add(moving)
-        return self.tracker.feed(moving)
+        columns = self.tracker.feed(moving)
+        self._revisions.append(self.tracker.revisions)
+        return columns
 
     def _never_heard(self, sightings: NDArray[np.void]) -> NDArray[np.bool_]:
         keys = np.ascontiguousarray(sightings["device_key"])
@@ -287,7 +311,15 @@ class _Life:
 
     def advance(self, now_us: int) -> Columns:
         self.now_us = max(self.now_us, now_us)
-        return self.tracker.advance(now_us)
+        columns = self.tracker.advance(now_us)
+        self._revisions.append(self.tracker.revisions)
+        return columns
+
+    def take_revisions(self) -> NDArray[np.void]:
+        """What was revised since the last call, as REVISION rows (R,) in order."""
+        revisions = np.concatenate([np.empty(0, REVISION), *self._revisions])
+        self._revisions.clear()
+        return revisions
 
     def close_bins(self, until_us: int) -> list[CountBin]:
         if not self.bins.due(until_us):
@@ -319,6 +351,7 @@ class _Life:
 
     def totals(self) -> _LifeTotals:
         table = np.delete(self.tracker.track_table(), self.fixed)
+        table = table[table["scans"] > 0]
         return _LifeTotals(
             frames=self._frames,
             addresses=self.tracker.addresses + len(self._fixed_heard),

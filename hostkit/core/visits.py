@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.core._smooth import smooth
+from hostkit.core.associate import revise
 from hostkit.core.dwell import p_entrant
 from hostkit.core.heard import MEDIAN_INTERVAL_S, SCAN_GAP_S
 from hostkit.core.places import PlaceModel, Places, ring_inside
@@ -82,6 +83,10 @@ class VisitCutter:
         self.dropped += max(0, len(rows) - room)
         if len(rows):
             self._rows = np.concatenate([self._rows, rows[:room]])
+
+    def revise(self, revisions: NDArray[np.void]) -> None:
+        """Put the bursts of open visits on the tracks that REVISION rows (R,) say."""
+        revise(self._rows, revisions)
 
     def close(self, now_us: int) -> tuple[Visit, ...]:
         """Give the visits that are over at `now_us`."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.core.associate import Tracker
+from hostkit.core.associate import Tracker, revise
 from hostkit.core.bins import BinCounter
 from hostkit.errors import InputError
 from hostkit.evaluate.baselines import baselines, load
@@ -92,12 +92,15 @@ def track(of: Labelled, begin_us: int, end_us: int) -> tuple[NDArray[np.int64], 
     rows["time_us"] -= begin_us
     tracker = Tracker(of.probes)
     started_s = time.process_time()
-    parts = [tracker.feed(rows)[0], tracker.advance(FOREVER_US)[0]]
+    bursts = tracker.feed(rows)[0]
+    revise(bursts, tracker.revisions)
+    bursts = np.concatenate([bursts, tracker.advance(FOREVER_US)[0]])
+    revise(bursts, tracker.revisions)
     took_s = time.process_time() - started_s
     window_us = end_us - begin_us
     bins = BinCounter(bin_us=window_us, begin_us=0, end_us=window_us, rotated=False, probes_expected=of.probes)
     bins.add_sightings(rows)
-    bins.add_bursts(np.concatenate(parts))
+    bins.add_bursts(bursts)
     counted = bins.finish(window_us, tracker.track_table()["first_us"], np.empty(0, np.uint32))
     keys, address = np.unique(rows["device_key"], return_inverse=True)
     tracks = tracker.tracks_of(keys)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import homogeneity_completeness_v_measure
 
-from hostkit.core.associate import Tracker
+from hostkit.core.associate import Tracker, revise
 from hostkit.core.bins import BinCounter
 from tests.accuracy.crowd import PROBES_M, WINDOW_S, crowd, recordings
 
@@ -24,24 +24,33 @@ def other_half(realdata: Path) -> list:
 
 
 def score(recordings_: list, *, phones: int, seed: int, moving: bool) -> np.ndarray:
-    """Homogeneity, completeness, V over bursts; log errors of tracks, of the count and its ends, of addresses."""
+    """Homogeneity, completeness, V over frames; log errors of tracks, of the count and its ends, of addresses."""
     rows, label = crowd(recordings_, phones=phones, seed=seed, moving=moving)
     tracker = Tracker(len(PROBES_M))
     bins = BinCounter(bin_us=WINDOW_US, begin_us=0, end_us=WINDOW_US, rotated=False, probes_expected=len(PROBES_M))
-    bursts = np.concatenate([tracker.feed(rows)[0], tracker.advance(FOREVER_US)[0]])
+    bursts = tracker.feed(rows)[0]
+    revise(bursts, tracker.revisions)
+    bursts = np.concatenate([bursts, tracker.advance(FOREVER_US)[0]])
+    revise(bursts, tracker.revisions)
     bins.add_sightings(rows)
     bins.add_bursts(bursts)
     count = bins.finish(WINDOW_US, tracker.track_table()["first_us"], np.empty(0, np.uint32))[0].devices
-    first = np.searchsorted(rows["time_us"], bursts["first_us"])
-    ours = homogeneity_completeness_v_measure(label[first], bursts["track"])
-    figures = (tracker.tracks, count.value, count.low, count.high, len(np.unique(rows["device_key"])))
+    keys, address = np.unique(rows["device_key"], return_inverse=True)
+    ours = homogeneity_completeness_v_measure(label, tracker.tracks_of(keys)[address])
+    figures = (tracker.tracks, count.value, count.low, count.high, len(keys))
     return np.array([*ours, *np.log(np.array(figures, float) / len(np.unique(label)))])
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize(
     ("phones", "moving", "v_at_least", "count_error"),
-    [(8, True, 0.8, 0.45), (30, True, 0.7, 0.25), (30, False, 0.7, 0.35), (104, True, 0.5, 0.65)],
+    [
+        (8, True, 0.9, 0.6),
+        (30, True, 0.75, 0.2),
+        (30, False, 0.85, 0.2),
+        (104, True, 0.82, 0.1),
+        (104, False, 0.85, 0.2),
+    ],
 )
 def test_the_count_is_that_of_phones(
     other_half: list, phones: int, moving: bool, v_at_least: float, count_error: float
@@ -54,7 +63,7 @@ def test_the_count_is_that_of_phones(
     print(f"homogeneity {homogeneity:.3f}, completeness {completeness:.3f}, V {v:.3f}")
     assert v > v_at_least
     assert abs(np.expm1(count)) < count_error
-    assert abs(count) < min(abs(tracks) + 0.2, addresses / 3)
+    assert abs(count) < addresses / 5
 
 
 @pytest.mark.realdata
@@ -63,4 +72,4 @@ def test_the_interval_of_a_count_is_as_wide_as_its_error(other_half: list, phone
     found = np.array([score(other_half, phones=phones, seed=seed, moving=True) for seed in range(20, 40)])
     held = np.mean((found[:, 5] <= 0) & (found[:, 6] >= 0))
     print(f"\n{phones} phones: log errors {found[:, 4].round(2)}; the interval holds {held:.2f}")
-    assert held >= 0.8
+    assert held >= (0.7 if phones == 8 else 0.8)
