@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.growth import Growth, growths
+from tests.bench.instructions_kernels import Count, counts
 from tests.bench.table import Row, rows
 
 
@@ -29,18 +30,23 @@ from tests.bench.table import Row, rows
 def main(json_path: str | None, plot_path: str | None, quick: bool, only: str | None) -> None:
     """Measure each kernel against its peers and floors on the same input in one run, in CPU time."""
     notes = Console(stderr=True, highlight=False)
-    found = list(rows(quick=quick, say=lambda line: notes.print(line, style="dim"), only=only))
+
+    def say(line: str) -> None:
+        notes.print(line, style="dim", markup=False)
+
+    found = list(rows(quick=quick, say=say, only=only))
     grown = list(growths(quick=quick, only=only))
+    counted = [] if quick or only else list(counts(say=say))
     if json_path != "-":
-        show(found, grown)
+        show(found, grown, counted)
     if json_path:
-        text = json.dumps(as_json(found, grown, quick=quick), indent=2, allow_nan=False) + "\n"
+        text = json.dumps(as_json(found, grown, counted, quick=quick), indent=2, allow_nan=False) + "\n"
         click.echo(text, nl=False) if json_path == "-" else Path(json_path).write_text(text)
     if plot_path:
         draw(found, grown, Path(plot_path))
 
 
-def as_json(found: list[Row], grown: list[Growth], *, quick: bool) -> dict[str, object]:
+def as_json(found: list[Row], grown: list[Growth], counted: list[Count], *, quick: bool) -> dict[str, object]:
     """Give everything, with what it ran on in so far as it explains ratios."""
     return {
         "quick": quick,
@@ -49,11 +55,12 @@ def as_json(found: list[Row], grown: list[Growth], *, quick: bool) -> dict[str, 
         "numpy": np.__version__,
         "rows": [dataclasses.asdict(row) | {"met": row.met} for row in found],
         "growth": [dataclasses.asdict(curve) for curve in grown],
+        "instructions": [dataclasses.asdict(count) for count in counted],
     }
 
 
-def show(found: list[Row], grown: list[Growth]) -> None:
-    """Print both tables."""
+def show(found: list[Row], grown: list[Growth], counted: list[Count]) -> None:
+    """Print the tables."""
     console = Console(highlight=False, width=None if Console().is_terminal else 140)
     table = Table(title="items per CPU-second, one core, same input, same run", title_justify="left")
     for name in ("kernel", "peer", "version", "input", "peer", "ours", "ratio", "aim", "met", "quality: peer → ours"):
@@ -65,12 +72,28 @@ def show(found: list[Row], grown: list[Growth]) -> None:
     for row in found:
         if row.missing:
             console.print(f"{row.kernel}, {row.peer}: {row.missing}", markup=False)
-    growth = Table(title="growth: CPU time ~ size ^ slope", title_justify="left")
+    console.print(_growth_table(grown))
+    if counted:
+        console.print(_instructions_table(counted))
+
+
+def _growth_table(grown: list[Growth]) -> Table:
+    table = Table(title="growth: CPU time ~ size ^ slope", title_justify="left")
     for name in ("kernel", "axis", "sizes", "slope"):
-        growth.add_column(name, justify="right" if name == "slope" else "left")
+        table.add_column(name, justify="right" if name == "slope" else "left")
     for curve in grown:
-        growth.add_row(curve.kernel, curve.axis, f"{curve.sizes[0]:,} … {curve.sizes[-1]:,}", f"{curve.slope:.2f}")
-    console.print(growth)
+        table.add_row(curve.kernel, curve.axis, f"{curve.sizes[0]:,} … {curve.sizes[-1]:,}", f"{curve.slope:.2f}")
+    return table
+
+
+def _instructions_table(counted: list[Count]) -> Table:
+    table = Table(title="instructions an item", title_justify="left")
+    for name in ("kernel", "processor", "instructions"):
+        table.add_column(name, justify="right" if name == "instructions" else "left")
+    for count in counted:
+        shown = count.missing if count.an_item is None else f"{count.an_item:,.0f}"
+        table.add_row(count.kernel, count.machine, shown)
+    return table
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def _count(target: Target) -> float | str:
         return f"not installed: {', '.join(target.missing)}"
     with tempfile.TemporaryDirectory() as name:
         program, log = build(target, Path(name)), Path(name) / "log"
-        options = (_one_by_one(target), "-d", "exec,nochain", "-D", str(log))
+        options = (one_by_one(target), "-d", "exec,nochain", "-D", str(log))
         executed = []
         for repeat in (1, 2):
             run(target, program, frames(), repeat=repeat, options=options)
@@ -55,7 +55,7 @@ def _count(target: Target) -> float | str:
     return (executed[1] - executed[0]) / FRAMES
 
 
-def _one_by_one(target: Target) -> str:
+def one_by_one(target: Target) -> str:
     """Give this version's option that makes a block of each instruction."""
     told = subprocess.run([target.emulator, "--help"], capture_output=True, text=True, check=False).stdout
     return "-one-insn-per-tb" if "one-insn-per-tb" in told else "-singlestep"
