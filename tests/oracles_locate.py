@@ -94,6 +94,8 @@ def track_posterior(
     rssi_dbm: NDArray[np.float64],
     *,
     sigma_db: float,
+    heard_p: float = 0.0,
+    floor_dbm: float = -math.inf,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Filtered and smoothed cell probabilities (T, rows * columns) of one visit, by dense matrices.
 
@@ -106,7 +108,12 @@ def track_posterior(
     alpha, transitions, seen = [start], [], []
     for i in range(len(time_s)):
         gap = time_s[i] - time_s[i - 1] if i else None
-        seen.append(_track_likelihood(locator, rssi_dbm[i], node_db, left_db, sigma_db, gap, motion))
+        log_p = _track_likelihood(locator, rssi_dbm[i], node_db, left_db, sigma_db)
+        log_p += _track_silence(locator, rssi_dbm[i], node_db, left_db, sigma_db, heard_p, floor_dbm)
+        log_p = np.where(locator.log_prior > -1e20, log_p, -np.inf)
+        again = 0.0 if gap is None else motion.repeat * math.exp(-gap / motion.repeat_s)
+        nothing = np.isnan(rssi_dbm[i]).all() and heard_p == 0.0
+        seen.append(1.0 if nothing else (np.exp((1 - again) * (log_p - log_p.max())) + 1e-6).ravel())
         transitions.append(
             np.eye(len(start)) if gap is None else _transition(prior, node_weight, gap, motion, locator.cell_m)
         )
@@ -122,25 +129,31 @@ def track_posterior(
     return filtered, smooth
 
 
-def _track_likelihood(  # noqa: PLR0917
+def _track_likelihood(
+    locator: Locator, rssi_dbm: NDArray[np.float64], node_db: NDArray[np.float64], left_db: float, sigma_db: float
+) -> NDArray[np.float64]:
+    """log P(what was heard | node, cell), up to a constant."""
+    heard = ~np.isnan(rssi_dbm)
+    residual = rssi_dbm[heard][:, None, None, None] - locator.expected_dbm[heard][:, None] - node_db[:, None, None]
+    if locator.robust:
+        return student_t.logpdf(residual, df=3, scale=STUDENT_SCALE * sigma_db).sum(axis=0)
+    cov = sigma_db**2 * np.eye(heard.sum()) + left_db**2
+    return -0.5 * np.einsum("iqrc,ij,jqrc->qrc", residual, np.linalg.inv(cov), residual)
+
+
+def _track_silence(  # noqa: PLR0917
     locator: Locator,
     rssi_dbm: NDArray[np.float64],
     node_db: NDArray[np.float64],
     left_db: float,
     sigma_db: float,
-    gap_s: float | None,
-    motion: Motion,
+    heard_p: float,
+    floor_dbm: float,
 ) -> NDArray[np.float64]:
-    """P(burst | node, cell) relative to the best, flattened; equal repeated errors are tempered away."""
-    heard = ~np.isnan(rssi_dbm)
-    if not heard.any():
-        return np.ones(len(node_db) * locator.log_prior.size)
-    cov = sigma_db**2 * np.eye(heard.sum()) + left_db**2
-    residual = rssi_dbm[heard][:, None, None, None] - locator.expected_dbm[heard][:, None] - node_db[:, None, None]
-    log_p = -0.5 * np.einsum("iqrc,ij,jqrc->qrc", residual, np.linalg.inv(cov), residual)
-    log_p = np.where(locator.log_prior > -1e20, log_p, -np.inf)
-    again = 0.0 if gap_s is None else motion.repeat * math.exp(-gap_s / motion.repeat_s)
-    return (np.exp((1 - again) * (log_p - log_p.max())) + 1e-6).ravel()
+    """log P(the silent probes stayed silent | node, cell)."""
+    mean = locator.expected_dbm[np.isnan(rssi_dbm)][:, None] + node_db[:, None, None]
+    sd = math.hypot(sigma_db * (STUDENT_SCALE if locator.robust else 1.0), left_db)
+    return np.log(1 - min(heard_p, 0.99) * (1 - ndtr((floor_dbm - mean) / sd))).sum(axis=0)
 
 
 def _transition(

@@ -55,16 +55,18 @@ def expected(it: Locator, p: Array) -> Array:
     return np.column_stack((*moments, p @ (x < 5), p @ (x > 4)))
 
 
+@pytest.mark.parametrize("heard_p", [0.0, 0.7])
+@pytest.mark.parametrize("robust", [False, True])
 @pytest.mark.parametrize("prior", [None, PRIOR])
-def test_filter_and_smoother_equal_dense_matrices(prior: Array | None) -> None:
-    it, (_, time_s, rssi) = locator(prior=prior), bursts(1, 25)
-    node_db, node_weight = power_nodes(5.0, TRACK_NODE_STEP * 4.0)
-    left_db = (node_db[1] - node_db[0]) / np.sqrt(12.0)
-    want = track_posterior(it, MOTION, (node_db, node_weight, float(left_db)), time_s, rssi, sigma_db=4.0)
-    found = Tracker(it, MOTION)
-    device = np.zeros(25, int)
-    np.testing.assert_allclose(columns(found.update(device, time_s, rssi)), expected(it, want[0]), atol=3e-3)
-    np.testing.assert_allclose(columns(found.smooth(device, time_s, rssi)), expected(it, want[1]), atol=3e-3)
+def test_filter_and_smoother_equal_dense_matrices(prior: Array | None, robust: bool, heard_p: float) -> None:
+    it, (_, time_s, rssi) = locator(prior=prior, robust=robust), bursts(1, 25)
+    node_db, node_weight = power_nodes(5.0, TRACK_NODE_STEP * it.sigma_db)
+    power = (node_db, node_weight, float((node_db[1] - node_db[0]) / np.sqrt(12.0)))
+    want = track_posterior(it, MOTION, power, time_s, rssi, sigma_db=4.0, heard_p=heard_p, floor_dbm=-90.0)
+    found, device, atol = Tracker(it, MOTION), np.zeros(25, int), 3e-3 if heard_p == 0.0 else 2e-2
+    said = np.full(4, heard_p)
+    np.testing.assert_allclose(columns(found.update(device, time_s, rssi, said)), expected(it, want[0]), atol=atol)
+    np.testing.assert_allclose(columns(found.smooth(device, time_s, rssi, said)), expected(it, want[1]), atol=atol)
 
 
 def test_first_and_last_say_the_same_both_ways() -> None:
