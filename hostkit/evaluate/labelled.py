@@ -28,6 +28,7 @@ CAPTURE_MAGIC = (
     b"\xa1\xb2\x3c\x4d",
     b"\x4d\x3c\xb2\xa1",
     b"\x0a\x0d\x0d\x0a",
+    b"FR\x01",  # a probe's heard frames, from a mark on
 )
 PCAP_HEADER_BYTES = 24
 OF_ONE_FRAME = (0, 3)  # ids of SSID and DS parameter set: what is asked for and where, not what asks
@@ -202,7 +203,7 @@ def is_capture(path: Path) -> bool:
     if not path.is_file() or path.stat().st_size <= PCAP_HEADER_BYTES:
         return False
     with path.open("rb") as file:
-        return file.read(4) in CAPTURE_MAGIC
+        return file.read(4).startswith(CAPTURE_MAGIC)
 
 
 def _walk(reader: CaptureReader) -> Iterator[Opened]:

@@ -137,6 +137,9 @@ def _concatenated(parts: list[Labelled]) -> Labelled:
 def _joined(heard: list[Labelled], recorded: Labelled, mix: Mix) -> Labelled:
     crowd = _concatenated(heard)
     present, label = np.unique(crowd.label, return_inverse=True)
+    silent = len(recorded.devices) * mix.clones - len(present)
+    note = f"--mix: {silent} devices sent nothing that was heard within {mix.window_s:g} s; they are not counted"
     names = [f"{recorded.devices[i // mix.clones]} {i % mix.clones + 1}" for i in present.tolist()]
-    crowd = replace(crowd, label=label, devices=tuple(names), probes=mix.probes)
+    notes = (*recorded.notes, note) if silent else recorded.notes
+    crowd = replace(crowd, label=label, devices=tuple(names), probes=mix.probes, notes=notes)
     return crowd.where(np.argsort(crowd.sightings["time_us"], kind="stable"))

@@ -12,7 +12,7 @@ from hostkit.errors import InputError, UsageError
 from hostkit.evaluate.labelled import BREAK_US, elements_hash, read_folder, read_labelled
 from hostkit.evaluate.read import read_input
 from hostkit.evaluate.table import read_sightings
-from tests.builders import Packet, element, heard, probe_request
+from tests.builders import Packet, element, esp32, heard, probe_request
 from tests.crowd import save
 from tests.evaluate.phones import HEADER, folder, packets, phones, table
 
@@ -99,6 +99,16 @@ def test_top_level_captures_are_devices_and_other_files_are_counted(tmp_path: Pa
     assert [of.devices[n] for n in np.unique(of.label)] == ["lone", "phone0"]
     assert any("2 files are no captures or empty" in note for note in of.notes)
     assert any("1 of 3 devices sent no probe request" in note for note in of.notes)
+
+
+def test_what_a_probe_recorded_itself_is_a_capture_too(tmp_path: Path) -> None:
+    frames = phones(count=1, minutes=2)
+    (tmp_path / "in").mkdir()
+    bare = [Packet(data=one.body, time_us=one.time_us) for one in frames]
+    (tmp_path / "in" / "a.heard").write_bytes(esp32(bare))
+    of = read_folder(tmp_path / "in")
+    assert of.sightings["sequence"].tolist() == [one.sequence for one in frames]
+    assert of.elements[0] == elements_hash(frames[0].elements)
 
 
 def test_address_bits_that_an_anonymiser_made_are_not_trusted(tmp_path: Path) -> None:

@@ -47,6 +47,13 @@ def test_the_seed_decides_everything_but_the_key(recorded: Labelled) -> None:
     assert len(one.sightings) != len(other.sightings)
 
 
+def test_who_is_not_heard_is_not_counted_but_told(recorded: Labelled) -> None:
+    crowd = superpose(recorded, Mix(seed=2, window_s=15.0, probes=1))
+    assert 0 < len(crowd.devices) < 6
+    assert f"{6 - len(crowd.devices)} devices sent nothing" in crowd.notes[-1]
+    assert set(crowd.label.tolist()) == set(range(len(crowd.devices)))
+
+
 def test_clones_do_not_send_in_step(recorded: Labelled) -> None:
     crowd = superpose(recorded, Mix(seed=2, clones=2))
     times = [set(crowd.sightings["time_us"][crowd.label == n].tolist()) for n in range(12)]
