@@ -12,34 +12,39 @@ from pathlib import Path
 from tests.fuzz.corpus import FOLDER
 
 CEXT = Path(__file__).parents[2] / "cext"
-TARGET = Path(__file__).with_name("dot11_fuzz.c")
-MAX_BYTES = 2400  # a management frame has at most 2,304 octets of body
+SOURCES = {"dot11": ("dot11.c",), "ble": ("ble.c", "dot11.c")}
+MAX_BYTES = {"dot11": 2400, "ble": 300}  # a management frame has 2,304 octets of body, a PDU of BLE 257, at most
 FLAGS = ("-std=c99", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all")
 
 
-def build(folder: Path) -> Path:
-    """Compile the fuzzer of dot11.c."""
-    program = folder / "dot11_fuzz"
+def build(target: str, folder: Path) -> Path:
+    """Compile the fuzzer of one of SOURCES."""
+    program = folder / f"{target}_fuzz"
     sanitizers = "-fsanitize=fuzzer,address,undefined"
-    sources = (str(TARGET), str(CEXT / "dot11.c"))
+    driver = Path(__file__).with_name(f"{target}_fuzz.c")
+    sources = (str(driver), *(str(CEXT / name) for name in SOURCES[target]))
     subprocess.run(["clang", *FLAGS, sanitizers, f"-I{CEXT}", *sources, "-o", str(program)], check=True)
     return program
 
 
-def fuzz(program: Path, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+def fuzz(target: str, program: Path, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     """Run on a copy of the seeds; what crashes is written to `folder`."""
-    corpus = folder / "corpus"
+    corpus = folder / "corpus" / target
     if not corpus.is_dir():
-        shutil.copytree(FOLDER, corpus)
-    command = [str(program), f"-max_len={MAX_BYTES}", f"-artifact_prefix={folder}/", *options, str(corpus)]
+        shutil.copytree(FOLDER / target, corpus)
+    command = [str(program), f"-max_len={MAX_BYTES[target]}", f"-artifact_prefix={folder}/", *options, str(corpus)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def main(seconds: str, seed: str = "0") -> int:
-    """Fuzz for so many seconds; seed 0: a new one each time, which libFuzzer prints."""
+    """Fuzz each for so many seconds; seed 0: a new one each time, which libFuzzer prints."""
     folder = Path(tempfile.mkdtemp(prefix="footfall-fuzz-"))
-    done = fuzz(build(folder), folder, f"-max_total_time={seconds}", f"-seed={seed}", "-print_final_stats=1")
-    sys.stdout.write(done.stderr[-4000:])
+    for target in SOURCES:
+        program = build(target, folder)
+        done = fuzz(target, program, folder, f"-max_total_time={seconds}", f"-seed={seed}", "-print_final_stats=1")
+        sys.stdout.write(done.stderr[-4000:])
+        if done.returncode:
+            break
     sys.stdout.write(f"corpus and findings: {folder}\n")
     return done.returncode
 
