@@ -5,29 +5,22 @@ import pytest
 from scipy.optimize import least_squares
 
 from hostkit.core._locate import processor
-from hostkit.core.locate import DEVICE_HEIGHT_M, Locator
 from hostkit.core.ranging import expected_rssi
 from hostkit.core.track import Tracker
-from hostkit.model import Floor, PathLoss
+from tests.bench.kernels import locator
 from tests.bench.measure import least_cpu_s
+from tests.bench.workloads import ANCHORS, MODEL, bursts
 
 pytestmark = pytest.mark.bench
 
-ROOM = Floor(id="room", bounds_m=(0, 0, 30, 20), interior_m=((0, 0), (30, 0), (30, 20), (0, 20)))
-ANCHORS = np.array([(x, y, DEVICE_HEIGHT_M) for x in (0, 15, 30) for y in (0, 20)], float)
-MODEL = PathLoss(rssi_1m_dbm=-45.0, exponent=2.7, sigma_db=4.0, power_sigma_db=3.0)
 BURSTS, SOLVED, TRACKED = 20_000, 100, 3_000
 
 
 def test_positions_on_every_processor_and_over_time() -> None:
     """600 cells, 6 anchors, one polygon; tracks carry 7 power nodes; SciPy knows the transmit power."""
-    rng = np.random.default_rng(2)
-    places = rng.uniform((0, 0), (30, 20), (BURSTS, 2))
-    distance = np.linalg.norm(places[:, None] - ANCHORS[None, :, :2], axis=2)
-    rssi = (expected_rssi(distance, MODEL) + rng.normal(0, 4, distance.shape)).astype(np.float32)
-    plain, robust = (
-        Locator(ANCHORS, ROOM, (), MODEL, np.zeros(6), np.full(6, -120.0), robust=flag) for flag in (False, True)
-    )
+    case = bursts(BURSTS)
+    rssi = case.rssi_dbm.astype(np.float32)
+    plain, robust = (locator(case, robust=flag) for flag in (False, True))
     device, time_s = np.repeat(np.arange(TRACKED // 50), 50), np.tile(np.arange(50.0) * 2, TRACKED // 50)
 
     def by_scipy() -> None:
