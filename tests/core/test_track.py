@@ -225,6 +225,15 @@ def test_states_are_bounded_and_the_longest_silent_goes() -> None:
     assert columns(small.update([6, 7], time_s[-2:], rssi[-2:])).shape == (2, 7)
 
 
+def test_a_device_heard_again_is_not_the_longest_silent() -> None:
+    it, (_, time_s, rssi) = locator(), bursts(12, 5)
+    small, large = Tracker(it, max_devices=2), Tracker(it)
+    for m, device in enumerate((0, 1, 0, 2, 0)):
+        row = ([device], time_s[m : m + 1], rssi[m : m + 1])
+        found, want = columns(small.update(*row)), columns(large.update(*row))
+    np.testing.assert_array_equal(found, want)
+
+
 def test_no_rows() -> None:
     it = Tracker(locator())
     for call in (it.update, it.smooth):
