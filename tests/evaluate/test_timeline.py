@@ -60,6 +60,10 @@ def test_a_stay_matches_once() -> None:
     assert score.f1_iou50 == pytest.approx(2 * 3 / 7)
 
 
+def test_a_stay_that_is_far_too_long_matches_nothing() -> None:
+    assert scored(stay(1, 0, 100)).f1_iou50 == 0.0  # 40 s shared of 100
+
+
 def test_changes_hold_until_the_next_and_nothing_is_known_before_the_first() -> None:
     found = timeline.of_changes(np.array([10.0, 20.0]), np.array([1, 0], np.int16), timeline.span(TRUTH))
     assert [(s.zone, round(s.enter_s, 6), round(s.leave_s, 6)) for s in timeline.stays(found)] == [
@@ -81,6 +85,6 @@ def test_a_timeline_gives_back_its_stays_whenever_it_was(parts: list[tuple[int, 
     given_ = [stay(zone, edges[i], edges[i + 1]) for i, (zone, _) in enumerate(parts)]
     moved = [stay(s.zone, s.enter_s + shift, s.leave_s + shift) for s in given_]
     lines = [timeline.of_stays(stays, timeline.span(stays)) for stays in (given_, moved)]
-    assert np.mean(lines[0].zone == lines[1].zone) > 0.99
+    assert np.count_nonzero(lines[0].zone != lines[1].zone) <= len(edges)  # a sample may lie on an edge
     want = [zone for i, (zone, _) in enumerate(parts) if i == 0 or parts[i - 1][0] != zone]
     assert [s.zone for s in timeline.stays(lines[0])] == want
