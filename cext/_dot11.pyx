@@ -20,6 +20,7 @@ cdef extern from "dot11.h" nogil:
         DOT11_UNKNOWN_VERSION
         DOT11_NOT_MANAGEMENT
         DOT11_OTHER_SUBTYPE
+        DOT11_ENCRYPTED
         DOT11_NO_ROOM
 
     enum:
@@ -102,6 +103,7 @@ cdef enum Skip:
     SKIP_UNKNOWN_VERSION
     SKIP_NOT_MANAGEMENT
     SKIP_OTHER_SUBTYPE
+    SKIP_ENCRYPTED
     SKIP_BAD_RADIOTAP
     SKIP_BAD_FCS
     SKIP_NO_RSSI
@@ -114,6 +116,7 @@ SKIP_REASONS = (
     "unknown_version",
     "not_management",
     "other_subtype",
+    "encrypted",
     "bad_radiotap",
     "bad_fcs",
     "no_rssi",
@@ -126,7 +129,7 @@ cdef enum:
     FCS_BYTES = 4
     HEADER_BYTES = 24  # DOT11_HEADER_BYTES
     PROBE_REQUEST = 0x40  # the only frame control that dot11_parse takes
-    ORDER_BIT = 0x80  # +HTC: the elements begin later
+    NOT_PLAIN = 0xC0  # +HTC: the elements begin later; protected: there are none to read
     MAX_CLASSES = 65536
     SEEN_BITS = 11  # 2 ** SEEN_BITS bodies, a direct-mapped table that a level 2 cache holds
     SEEN_FRAMES = 2048
@@ -331,7 +334,7 @@ cdef class Reader(Container):
         cdef const uint8_t *body = frame + HEADER_BYTES
         cdef Seen *seen
         cdef dot11_verdict verdict
-        if size < HEADER_BYTES + SEEN_LEAST_BYTES or frame[0] != PROBE_REQUEST or frame[1] & ORDER_BIT:
+        if size < HEADER_BYTES + SEEN_LEAST_BYTES or frame[0] != PROBE_REQUEST or frame[1] & NOT_PLAIN:
             return dot11_parse(&self.key, frame, size, probe)
         seen = &self.seen[slot_of(body, count)]
         if seen.size == count and memcmp(seen.body, body, count) == 0:

@@ -315,6 +315,8 @@ static dot11_verdict judge(const uint8_t *frame, size_t size)
         return DOT11_NOT_MANAGEMENT;
     if (frame[0] != 0x40U)
         return DOT11_OTHER_SUBTYPE;
+    if (frame[1] & 0x40U)
+        return DOT11_ENCRYPTED;
     return size < DOT11_HEADER_BYTES ? DOT11_TOO_SHORT : DOT11_PROBE_REQUEST;
 }
 

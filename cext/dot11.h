@@ -19,6 +19,7 @@ typedef enum {
     DOT11_UNKNOWN_VERSION,
     DOT11_NOT_MANAGEMENT,
     DOT11_OTHER_SUBTYPE,
+    DOT11_ENCRYPTED, /* a probe request with the Protected Frame bit, which none may have (802.11-2020, 9.2.4.1.9) */
     DOT11_NO_ROOM /* of dot11_describe alone */
 } dot11_verdict;
 

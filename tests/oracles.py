@@ -153,6 +153,8 @@ def parse_frame(frame: bytes, key: bytes) -> Row | str:
         return "not_management"
     if frame[0] != 0x40:
         return "other_subtype"
+    if frame[1] & 0x40:
+        return "encrypted"
     if len(frame) < 24:
         return "too_short"
     flags = (1 if frame[10] & 2 else 0) | (4 if frame[1] & 8 else 0)

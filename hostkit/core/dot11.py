@@ -83,6 +83,7 @@ class Skipped:
     unknown_version: int  # 802.11 protocol version other than 0
     not_management: int
     other_subtype: int  # a management frame, not a probe request
+    encrypted: int  # a probe request with the Protected Frame bit: damaged, or nobody's to read
     bad_radiotap: int
     bad_fcs: int  # or a receive error of an ESP32
     no_rssi: int  # no antenna signal in dBm

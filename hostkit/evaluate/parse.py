@@ -29,7 +29,7 @@ Values: TypeAlias = dict[str, Value]
 
 _FIELDS = (
     *("frame.encap_type", "frame.time_epoch", "wlan.fc.version", "wlan.fc.type_subtype", "radiotap.flags.badfcs"),
-    *("wlan.ta", "wlan.seq", "wlan.fc.retry", "radiotap.dbm_antsignal", "radiotap.dbm_antnoise"),
+    *("wlan.ta", "wlan.seq", "wlan.fc.retry", "wlan.fc.protected", "radiotap.dbm_antsignal", "radiotap.dbm_antnoise"),
     *("radiotap.channel.freq", "wlan.ds.current_channel", "wlan.ssid", "wlan.tag.number", "wlan.tag.length"),
     *("wlan.ext_tag.number", "_ws.malformed", "_ws.expert.message"),
 )
@@ -162,7 +162,7 @@ def _compare_packet(
             result.note(path, packet, name, theirs[1][name], value)
 
 
-_FATES = (KEPT, "bad_fcs", "not_management", "other_subtype")
+_FATES = (KEPT, "bad_fcs", "not_management", "other_subtype", "encrypted")
 _ELEMENTAL = ("channel", "ssid", "elements", "kinds", "vendors", "malformed")
 # Where the two may differ and the standard says why: the fields left out.
 NOT_COMPARED = {
@@ -174,6 +174,10 @@ NOT_COMPARED = {
     "nested": (
         "tshark gives what is within an element (an SSID list, 9.4.2.72; subelements, 9.4.3) like what is beside it",
         ("ssid", "elements", "kinds", "malformed"),
+    ),
+    "bare": (
+        "an extension of length 0 has no id (9.4.2.1); tshark takes the octet behind it for one",
+        ("ssid", "kinds"),
     ),
     "long_ssid": ("an SSID has at most 32 octets (9.4.2.2); tshark reads no more, the parser keys all", ("ssid",)),
 }
@@ -210,6 +214,8 @@ def _theirs(line: Sequence[str], key: SiteKey) -> tuple[str, Values]:
         return "other", {}
     if subtype != _PROBE_REQUEST:
         return ("other_subtype" if subtype < 16 else "not_management"), {}
+    if _is_set(_first(text["wlan.fc.protected"])):
+        return "encrypted", {}
     if not int(_first(text["radiotap.dbm_antsignal"]) or 0):
         return "other", {}
     if not all(text[name] for name in ("frame.time_epoch", "wlan.ta", "wlan.seq")):
@@ -234,7 +240,7 @@ def _their_frame(text: dict[str, str], key: SiteKey) -> Values:
         "channel": channel or _channel_of(int(_first(text["radiotap.channel.freq"]) or 0)),
         "ssid": _ssid_key(_first(text["wlan.ssid"]), key) if _SSID in ids else 0,
         "elements": min(len(ids), 255),
-        "kinds": _kinds(ids, extensions, is_bare=_BARE in text["_ws.expert.message"]),
+        "kinds": _kinds(ids, extensions),
         "vendors": _VENDOR in ids,
         "malformed": runs_over,
         "not_compared": _why_not_compared(text, ids),
@@ -246,6 +252,8 @@ def _why_not_compared(text: dict[str, str], ids: Sequence[int]) -> str | None:
         return "stopped"
     if _SSID_LIST in ids or _NESTED in text["_ws.expert.message"]:
         return "nested"
+    if _BARE in text["_ws.expert.message"]:
+        return "bare"
     if _SSID not in ids:
         return None
     lengths = _all(text["wlan.tag.length"])  # those of extended elements are apart
@@ -253,11 +261,11 @@ def _why_not_compared(text: dict[str, str], ids: Sequence[int]) -> str | None:
     return "long_ssid" if before < len(lengths) and int(lengths[before]) > _MAX_SSID_OCTETS else None
 
 
-def _kinds(ids: Sequence[int], extensions: Sequence[int], *, is_bare: bool) -> int:
-    """Give the element mask without vendors' bits; an extension without an id (`is_bare`) has bit 0."""
+def _kinds(ids: Sequence[int], extensions: Sequence[int]) -> int:
+    """Give the element mask without vendors' bits."""
     plain = {_BY_ID.get(number, 0) for number in ids if number not in {_VENDOR, _EXTENSION}}
     extended = {_BY_EXTENSION.get(number, 0) for number in extensions}
-    return sum(1 << bit for bit in plain | extended | ({0} if is_bare else set()))
+    return sum(1 << bit for bit in plain | extended)
 
 
 def _ssid_key(text: str, key: SiteKey) -> int:

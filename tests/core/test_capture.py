@@ -239,6 +239,7 @@ SKIPPED = {
     "bad_fcs": radiotap(radio_fields(flags=b.FCS | b.BAD_FCS)) + frame() + bytes(4),
     "no_rssi": radiotap({b.CHANNEL: bytes(4)}) + frame(),
     "not_management": heard(probe_request(b"", control=0x0008)),
+    "encrypted": heard(probe_request(phone_elements(), control=0x4040)),
     "other_subtype": heard(probe_request(b"", control=0x0080)),
     "unknown_version": heard(probe_request(b"", control=0x0041)),
     "too_short": heard(probe_request(b"")[:23]),

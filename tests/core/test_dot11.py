@@ -214,6 +214,7 @@ def test_channel_needs_a_ds_element_of_one_octet() -> None:
         probe_request(b"")[:23],
         probe_request(b"", control=0x0080),  # beacon
         probe_request(b"", control=0x0048),  # data
+        probe_request(b"", control=0x4040),  # encrypted
         probe_request(b"", control=0x0041),  # version 1
     ],
 )

@@ -34,7 +34,7 @@ def random_elements(rng: random.Random) -> bytes:
 
 def random_frame(rng: random.Random) -> bytes:
     """Mostly a probe request; its elements may run over."""
-    control = rng.choice([0x0040] * 8 + [0x0840, 0x0080, 0x0048, 0x0041])
+    control = rng.choice([0x0040] * 8 + [0x0840, 0x0080, 0x0048, 0x0041, 0x4040])
     elements = random_elements(rng) + (b"\xdd\x40ab" if rng.random() < 0.1 else b"")
     ht_control = rng.randbytes(4) if rng.random() < 0.1 else b""
     address, sequence = rng.randbytes(6), rng.randrange(4096)

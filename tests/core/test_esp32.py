@@ -111,6 +111,7 @@ SKIPPED = {
     "bad_fcs": esp32_heard(frame(), 1, state=1),
     "no_rssi": esp32_heard(frame(), 1, rssi_dbm=0),
     "other_subtype": esp32_heard(probe_request(b"", control=0x0080), 1),
+    "encrypted": esp32_heard(probe_request(b"", control=0x4040), 1),
     "not_management": esp32_heard(probe_request(b"", control=0x0048), 1),
     "too_short": esp32_heard(b"", 1, fcs=b"FCS"),
 }

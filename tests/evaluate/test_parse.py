@@ -37,6 +37,7 @@ def packets() -> list[Packet]:
         bad + frame + bytes(4),
         heard(probe_request(bytes(12) + b.element(0, b"x"), control=0x0080)),
         heard(probe_request(b"", control=0x0048)),
+        heard(probe_request(phone_elements(), control=0x4040)),
         radiotap({b.CHANNEL: bytes(4)}) + frame,
         radiotap({2: b"\2"}, b.VendorData(), radio_fields(rssi_dbm=-41)) + frame,
     ]
@@ -50,10 +51,10 @@ def test_every_kind_of_packet_agrees(tmp_path: Path, container: str) -> None:
     path.write_bytes({"pcap": b.pcap, "pcapng": b.pcapng}[container](packets()))
     result = evaluate([path])
     assert not result.examples
-    assert (result.captures, result.packets, result.frames) == (1, 12, 8)
-    assert result.agreed["fate"] == result.agreed["packets"] == 12
+    assert (result.captures, result.packets, result.frames) == (1, 13, 8)
+    assert result.agreed["fate"] == result.agreed["packets"] == 13
     assert result.not_compared == {"stopped": 1}  # the frame whose last element runs over
-    assert set(result.agreed.values()) == {7, 8, 12}
+    assert set(result.agreed.values()) == {7, 8, 13}
     assert not result.disagreed
 
 
@@ -75,9 +76,9 @@ def test_a_cut_capture_and_an_empty_one_are_told(tmp_path: Path) -> None:
     (tmp_path / "b.pcap").write_bytes(b.pcap([], link_type=1))
     seen: list[tuple[int, int]] = []
     result = evaluate([tmp_path], lambda done, total: seen.append((done, total)))
-    assert result.packets == 11
+    assert result.packets == 12
     assert [line.partition(": ")[2] for line in result.warnings] == [
-        "ends inside a packet; the 11 packets before it were compared",
+        "ends inside a packet; the 12 packets before it were compared",
         "holds no packet; nothing was compared",
     ]
     assert seen[-1][0] == seen[-1][1]
@@ -123,13 +124,14 @@ def answering(folder: Path, lines: list[str]) -> str:
 RIGHT = {
     "encapsulation": "23", "time": "1700000000.123456000", "version": "0",
     "subtype": "0x0004", "badfcs": "0", "address": "96:f6:21:04:45:4a",
-    "sequence": "7", "retry": "0", "rssi": "-60", "noise": "", "mhz": "2437", "ds": "6", "ssid": "436166",
+    "sequence": "7", "retry": "0", "protected": "0", "rssi": "-60", "noise": "", "mhz": "2437", "ds": "6",
+    "ssid": "436166",
     "ids": "0,1,50,3,45,127", "lengths": "3,4,8,1,26,8", "extensions": "", "malformed": "", "expert": "",
 }  # fmt: skip
 WRONG = {
     "time": "1700000000.123457000", "address": "96:f6:21:04:45:4b", "sequence": "8", "retry": "1", "rssi": "-61",
     "noise": "-1", "ds": "7", "ssid": "436167", "ids": "0,1,50,3,45",
-    "expert": "Tag Length is longer than remaining payload", "subtype": "0x0008", "badfcs": "1",
+    "expert": "Tag Length is longer than remaining payload", "subtype": "0x0008", "badfcs": "1", "protected": "1",
 }  # fmt: skip
 
 
