@@ -5,7 +5,7 @@ Hub and collector both compute with this module, so that their figures can be co
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,10 @@ class _Columns:
     zone_s: NDArray[np.float64]  # (V, zones of the shop): expected time
 
 
+# Stays that began within so long of the first, and last so many times as long as the middle one of at least so many.
+UNDER_WAY_S, RESIDENT_DWELLS, LEAST_OTHERS = 300.0, 4.0, 20
+
+
 def compute(
     visits: Sequence[Visit], site: Site, *, start_s: float, end_s: float, coverage: Coverage
 ) -> tuple[Kpi, ...]:
@@ -65,7 +69,7 @@ def compute(
     kpis = [
         *_flows(columns, site, coverage),
         _counted("occupancy", now.p[here], now.p[here], site, coverage),
-        *_dwell(columns, coverage),
+        *_dwell(_without_residents(columns, float(now.start_s.min(initial=math.inf))), coverage),
         *_shares(columns, site, coverage),
         *_arrivals(columns, site, coverage),
         *_zones(columns, site, coverage),
@@ -134,6 +138,19 @@ def _counted(
             devices, math.hypot(TRACK_LOG_SD, math.sqrt(math.log1p(variance / devices**2))), method=METHOD
         )
     return Kpi(id=id_, value=people(counted, site.people_per_device), devices=counted, coverage=coverage, of=of)
+
+
+def _without_residents(c: _Columns, opened_s: float) -> _Columns:
+    """Leave out stays that were under way when the first was heard and are far longer than others: staff, furniture.
+
+    Theirs is not a visitor's dwell, whoever they are; fixed devices are only told as such after hours.
+    """
+    since = c.start_s <= opened_s + UNDER_WAY_S
+    others = c.mid_s[~since & (c.p > 0.5)]
+    if len(others) < LEAST_OTHERS:
+        return c
+    kept = ~(since & (c.mid_s > RESIDENT_DWELLS * np.median(others)))
+    return _Columns(**{field.name: getattr(c, field.name)[kept] for field in fields(c)})
 
 
 def _dwell(c: _Columns, coverage: Coverage) -> list[Kpi]:

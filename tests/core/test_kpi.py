@@ -289,3 +289,19 @@ def test_equal_weights_of_any_size_are_the_same_and_unequal_ones_less_sure() -> 
     wide, narrow = _share(unequal, hits, ""), _share(np.ones(20), hits, "")
     assert wide.value == pytest.approx(narrow.value)
     assert (wide.high or 0) - (wide.low or 0) > 1.5 * ((narrow.high or 0) - (narrow.low or 0))
+
+
+def test_stays_under_way_at_the_beginning_and_far_longer_than_others_are_no_visitors_dwell() -> None:
+    guests = [visit(600.0 + 60 * i, dwell_s=300.0) for i in range(30)]
+    furniture = [visit(float(i), dwell_s=7000.0) for i in range(5)]
+    with_all, without = value("dwell_mean", [*guests, *furniture]), value("dwell_mean", guests)
+    assert with_all == pytest.approx(without)
+    assert value("footfall", [*guests, *furniture]) > value("footfall", guests)  # counted all the same
+
+
+def test_who_stays_as_long_but_came_later_or_is_one_of_few_is_a_visitor() -> None:
+    guests = [visit(600.0 + 60 * i, dwell_s=300.0) for i in range(30)]
+    early, late = visit(0.0, dwell_s=400.0), visit(900.0, dwell_s=7000.0)
+    assert value("dwell_mean", [*guests, early, late]) > value("dwell_mean", guests) + 100
+    few = guests[:12]
+    assert value("dwell_mean", [visit(0.0, dwell_s=7000.0), *few]) > value("dwell_mean", few) + 100
