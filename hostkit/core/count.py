@@ -20,11 +20,11 @@ TRACK_LOG_SD = 0.25
 RATE_LOG_SD = 0.35
 RATE_CV = 0.81  # between phones, of recorded scan rates
 # The same for the tracks of one window, and what grows with fewer: of few phones one that is split or merged is a
-# larger share (variance of the log count times the count). Chosen on windows of tests/accuracy/windows.py, seed 11.
-WINDOW_LOG_SD, SPLIT_VARIANCE = 0.12, 0.35
+# larger share (variance of the log count times the count). Chosen on tests/accuracy/windows.py, seeds 11 and 31.
+WINDOW_LOG_SD, SPLIT_VARIANCE = 0.15, 0.35
 # Phones that scan too rarely to be on the curve of P(heard), or too far away, are never too many: the upper end alone
 # is higher by this, as a logarithm (the same windows).
-UNHEARD_LOG = 0.1
+UNHEARD_LOG = 0.05
 # In a crowd tracks of twins merge, among few phones one is split: tracks are off by a power of their number about so
 # many (those windows: 0.10; recorded phones superposed, 16 to 104 of them: 0.16).
 CROWD_TRACKS, CROWD_POWER = 30.0, 0.13
