@@ -187,6 +187,13 @@ def test_no_zones_and_no_rows() -> None:
     assert len(ZoneTracker(2).update(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros((0, 2), np.float32))) == 0
 
 
+@pytest.mark.parametrize(("zones", "most"), [(1, 64), (4, 184)])
+def test_state_is_24_bytes_a_device_and_40_a_zone_of_it(zones: int, most: int) -> None:
+    tracker = ZoneTracker(zones)
+    tracker.update(np.arange(1024, dtype=np.int32), np.zeros(1024, np.int64), np.ones((1024, zones), np.float32))
+    assert tracker.nbytes <= 1024 * most
+
+
 def test_misuse_is_named() -> None:
     with pytest.raises(UsageError, match="pass 2 columns"):
         ZoneTracker(2).update(np.zeros(1, np.int32), np.zeros(1, np.int64), np.zeros((1, 3), np.float32))
