@@ -4,8 +4,8 @@
  * here without labels, the ratio that of the RSSI vectors of one phone, which has stayed or moved since, over those of
  * two. A chain costs a birth. Weights are found by expectation maximisation over soft links (Sinkhorn-normalised, so
  * that a scan has one predecessor and one successor; a link never confirms itself), chains by the auction algorithm
- * (Bertsekas 1988). First for few phones, then once more for as many as that gave: phones of a model that is there
- * several times are likelier. */
+ * (Bertsekas 1988). First for few phones, then again for as many as that gave, as phones of a model that is there several
+ * times are likelier, and with RSSI averaged along the chains that it gave. */
 #ifndef FOOTFALL_RELINK_H
 #define FOOTFALL_RELINK_H
 
@@ -18,8 +18,10 @@ enum {
     RELINK_NONE = -1,
     RELINK_CANDIDATES = 64, /* predecessors weighed for one scan */
     RELINK_KEPT = 16,       /* of them after two rounds */
-    RELINK_ROUNDS = 5,
+    RELINK_PASSES = 3,
+    RELINK_ROUNDS = 5, /* in the first pass */
     RELINK_ROUNDS_AGAIN = 3,
+    RELINK_MEAN = 3,     /* scans before one that its mean RSSI remembers */
     RELINK_SWEEPS = 3,   /* of Sinkhorn's normalisation in a round */
     RELINK_REACH = 3,    /* bins each side of a lag that support it */
     RELINK_BIDS = 200    /* mean number per scan before an auction is called off */
@@ -60,6 +62,8 @@ typedef struct {
     float *score;
     double *mass; /* by bin, then summed */
     float *density, *width, *stay;
+    float *back, *ahead;   /* RSSI of a scan with those before, with those after it in its chain (n, probes) */
+    float *back_n, *ahead_n; /* and of how many it is the mean */
     int32_t nodes, edges, bins;
     double binned_s; /* horizon the bins were made for */
 } relink_work;
@@ -83,10 +87,11 @@ static inline int relink_grow(void **old, size_t count, size_t size) {
 static void relink_free(relink_work *w) {
     free(w->edge), free(w->begin), free(w->owner), free(w->stack), free(w->in), free(w->out), free(w->price);
     free(w->score), free(w->mass), free(w->density), free(w->width), free(w->stay);
+    free(w->back), free(w->ahead), free(w->back_n), free(w->ahead_n);
     memset(w, 0, sizeof *w);
 }
 
-static int relink_reserve(relink_work *w, const relink_rules *r, int n) {
+static int relink_reserve(relink_work *w, const relink_rules *r, int n, int probes) {
     size_t nodes = (size_t)n + 1;
     if (n > w->nodes) {
         if (!relink_grow((void **)&w->begin, nodes, sizeof *w->begin)
@@ -96,6 +101,10 @@ static int relink_reserve(relink_work *w, const relink_rules *r, int n) {
             || !relink_grow((void **)&w->out, nodes, sizeof *w->out)
             || !relink_grow((void **)&w->price, nodes, sizeof *w->price)
             || !relink_grow((void **)&w->score, 2 * nodes, sizeof *w->score)
+            || !relink_grow((void **)&w->back, nodes * (size_t)probes, sizeof *w->back)
+            || !relink_grow((void **)&w->ahead, nodes * (size_t)probes, sizeof *w->ahead)
+            || !relink_grow((void **)&w->back_n, nodes, sizeof *w->back_n)
+            || !relink_grow((void **)&w->ahead_n, nodes, sizeof *w->ahead_n)
             || !relink_grow((void **)&w->edge, nodes * RELINK_CANDIDATES, sizeof *w->edge)) return 0;
         w->nodes = n;
     }
@@ -275,15 +284,69 @@ static int relink_assign(relink_work *w, int n, double birth_per_s, const relink
     return chains;
 }
 
+/* As relink_ratio, of means of `an` and `bn` scans. */
+static float relink_mean_ratio(const relink_rules *r, const float *a, float an, const float *b, float bn, int probes,
+                               float stay) {
+    double of_scan = r->link_var_db2 / 2, of_means = of_scan * (1 / an + 1 / bn);
+    double apart = r->apart_var_db2 - r->link_var_db2 + of_means, gain = 0.5 * log(apart / of_means), sum = 0;
+    for (int p = 0; p < probes; p++) {
+        double d = a[p] - b[p];
+        if (d == d) sum += gain + d * d * (0.5 / apart - 0.5 / of_means);
+    }
+    return stay * expf((float)(sum < 30 ? sum : 30)) + 1 - stay;
+}
+
+/* The mean of scan `j` and, as far as the phone has likely stayed, of scan `from`, which is a mean already. */
+static void relink_mean(const relink_rules *r, const float *rssi, int probes, int j, int from, float stay, float *mean,
+                        float *n) {
+    const float *x = &rssi[(size_t)j * probes], *m = &mean[(size_t)from * probes];
+    float *to = &mean[(size_t)j * probes];
+    float stayed = 1 - (1 - stay) / relink_mean_ratio(r, x, 1, m, n[from], probes, stay), old = n[from] * stayed;
+    if (old > RELINK_MEAN) old = RELINK_MEAN;
+    n[j] = 1 + old;
+    for (int p = 0; p < probes; p++) {
+        if (x[p] != x[p]) to[p] = stayed > 0.5f ? m[p] : x[p];
+        else to[p] = m[p] == m[p] ? (x[p] + old * m[p]) / (1 + old) : x[p];
+    }
+}
+
+/* Ratios of edges anew, between what chains say of each end's RSSI. */
+static void relink_average(relink_work *w, const relink_rules *r, int n, int probes, const relink_scan *scan,
+                           const float *rssi, const int32_t *previous) {
+    memcpy(w->back, rssi, (size_t)n * probes * sizeof *rssi);
+    memcpy(w->ahead, rssi, (size_t)n * probes * sizeof *rssi);
+    for (int j = 0; j < n; j++) w->back_n[j] = w->ahead_n[j] = 1;
+    for (int j = 0; j < n; j++) {
+        double lag = previous[j] >= 0 ? scan[j].first_s - scan[previous[j]].first_s : r->horizon_s;
+        if (lag < r->horizon_s)
+            relink_mean(r, rssi, probes, j, previous[j], w->stay[relink_bin(lag)], w->back, w->back_n);
+    }
+    for (int j = n - 1; j >= 0; j--) {
+        double lag = previous[j] >= 0 ? scan[j].first_s - scan[previous[j]].first_s : r->horizon_s;
+        if (lag < r->horizon_s)
+            relink_mean(r, rssi, probes, previous[j], j, w->stay[relink_bin(lag)], w->ahead, w->ahead_n);
+    }
+    for (int j = 0; j < n; j++)
+        for (int at = w->begin[j]; at < w->begin[j + 1]; at++) {
+            relink_edge *e = &w->edge[at];
+            int i = e->from;
+            float was = e->ratio;
+            e->ratio = relink_mean_ratio(r, &w->back[(size_t)i * probes], w->back_n[i], &w->ahead[(size_t)j * probes],
+                                         w->ahead_n[j], probes, w->stay[e->bin]);
+            if (r->sequence_p > 0) e->ratio *= relink_counts_on(r, &scan[i], &scan[j]);
+            e->weight *= e->ratio / was;
+        }
+}
+
 /* Links `n` scans in order of `first_s`, with RSSI (n, probes): `previous` (n) gets each one's predecessor. Gives the
  * number of chains, RELINK_NONE where memory is short. */
 static int relink(relink_work *w, const relink_rules *r, int n, int probes, const relink_scan *scan, const float *rssi,
                   int32_t *previous) {
     double birth_per_s = r->first_birth_per_s;
     int chains = 0;
-    if (!relink_reserve(w, r, n)) return RELINK_NONE;
+    if (!relink_reserve(w, r, n, probes)) return RELINK_NONE;
     relink_edges(w, r, n, probes, scan, rssi);
-    for (int again = 0; again < 2; again++) {
+    for (int again = 0; again < RELINK_PASSES; again++) {
         for (int round = 0; w->edges && round < (again ? RELINK_ROUNDS_AGAIN : RELINK_ROUNDS); round++) {
             if (round == 2 && !again) relink_prune(w, n);
             relink_soften(w, n, birth_per_s);
@@ -291,6 +354,7 @@ static int relink(relink_work *w, const relink_rules *r, int n, int probes, cons
         }
         chains = relink_assign(w, n, birth_per_s, scan, previous);
         if (chains == 1) break;
+        if (w->edges) relink_average(w, r, n, probes, scan, rssi, previous);
         birth_per_s = r->birth_per_s * pow(chains, r->birth_power);
         if (birth_per_s > r->birth_most_per_s) birth_per_s = r->birth_most_per_s;
     }

@@ -12,7 +12,7 @@ cdef extern from "relink.h" nogil:
     ctypedef struct relink_work:
         float* density
         float* stay
-    int relink_reserve(relink_work*, const relink_rules*, int)
+    int relink_reserve(relink_work*, const relink_rules*, int, int)
     int relink_bin(double)
     float relink_ratio(const relink_rules*, const float*, const float*, int, float)
     int relink(relink_work*, const relink_rules*, int, int, const relink_scan*, const float*, int32_t*)
@@ -25,7 +25,7 @@ cdef relink_rules rules_of(
 ):
     return relink_rules(
         horizon_s, 0.05, link_scale_db**2, background_scale_db**2, log(background_scale_db / link_scale_db), 0.95,
-        stay_s, 1e-8 / 900 * birth_weight, 1e-5 / 900 * birth_weight, 4.0, 0.1 / 900, 0.5 * link_sequence_numbers, 0.1,
+        stay_s, 1e-12 / 900 * birth_weight, 1e-5 / 900 * birth_weight, 4.0, 0.1 / 900, 0.5 * link_sequence_numbers, 0.1,
     )
 
 

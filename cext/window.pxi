@@ -15,12 +15,11 @@ cdef class Window:
     cdef uint32_t max_scans, number, linked, frozen
     cdef uint64_t crowded
     cdef double scan_gap_us
-    cdef int32_t due, last_due  # queue of classes with scans, in order of `due_us`
+    cdef int32_t frozen_head, due, last_due  # the latter a queue of classes with scans
     cdef int64_t relink_us
     cdef int32_t[::1] order, before, chain, track
     cdef relink_scan* input
     cdef float* rssi
-    cdef int32_t frozen_head
     cdef Revision* revision
     cdef Py_ssize_t revised, revisions_size
 
@@ -47,12 +46,9 @@ cdef class Window:
         free(self.revision)
 
     cdef revisions(self):
-        rows = np.empty(self.revised, REVISION)
-        cdef Revision[::1] r = rows
-        cdef Py_ssize_t i
-        for i in range(self.revised):
-            r[i] = self.revision[i]
-        return rows
+        if self.revised == 0:
+            return np.empty(0, REVISION)
+        return np.asarray(<Revision[:self.revised]>self.revision).view(REVISION).copy()
 
     cdef table(self):
         rows = np.zeros(self.tracks.count, TRACK)
@@ -171,7 +167,7 @@ cdef class Window:
         """The scan that scan `j` follows as far as one can tell now, by the broad density of intervals."""
         cdef int32_t i = self.classes.item[c].tail, best = NONE, looked = 0, at
         cdef double most = self.rules.birth_most_per_s, lag_s, weight
-        if not relink_reserve(&self.work, &self.rules, 1):
+        if not relink_reserve(&self.work, &self.rules, 1, self.probes):
             raise MemoryError
         while i >= 0 and looked < RECENT:
             lag_s = (self.scans.item[j].first_us - self.scans.item[i].first_us) * 1e-6
@@ -369,9 +365,8 @@ cdef class Window:
                 self.track[self.chain[j]] = track
         for j in range(n):
             if self.chain[j] == j and self.track[j] < 0:
-                self.track[j] = self.tracks.add()
-                if self.track[j] < 0:
-                    self.track[j] = self.scans.item[self.order[j]].track
+                track = self.tracks.add()
+                self.track[j] = track if track >= 0 else self.scans.item[self.order[j]].track
         return 0
 
     cdef int relabel(self, int32_t n) except -1:

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-CANDIDATES, KEPT, ROUNDS, ROUNDS_AGAIN, SWEEPS, REACH = 64, 16, 5, 3, 3, 3
+CANDIDATES, KEPT, PASSES, ROUNDS, ROUNDS_AGAIN, SWEEPS, REACH, MEAN = 64, 16, 3, 5, 3, 3, 3, 3
 TIED = 1e9
 Floats = NDArray[np.float64]
+Means = tuple[Floats, Floats]  # RSSI (N, probes) and of how many scans each is the mean (N,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,14 @@ def link(
     open_ = near & ~bound.any(axis=1)[:, None] & ~bound.any(axis=0)[None, :]
     bins = np.floor(1000 * np.log1p(0.04 * np.maximum(lag_s, 0))).astype(int)
     broad = _broad(np.expm1(bins / 1000) / 0.04 + 0.01)
-    ratio = _ratio(rssi_dbm.astype(float), np.expm1(bins / 1000) / 0.04, rules)
+    stay = 0.95 * np.exp(-np.expm1(bins / 1000) / 0.04 / rules.stay_s)
+    ones, heard = np.ones(n), rssi_dbm.astype(float)
+    ratio = _ratio((heard, ones), (heard, ones), stay, rules)
     weight = np.where(open_, ratio * broad, 0)
     weight = _heaviest(weight, CANDIDATES)
-    birth_per_s = 1e-8 / 900 * rules.birth_weight
+    birth_per_s = 1e-12 / 900 * rules.birth_weight
     before = np.full(n, -1)
-    for again in (False, True):
+    for again in range(PASSES):
         for number in range(ROUNDS_AGAIN if again else ROUNDS):
             if number == 2 and not again:
                 weight = _heaviest(weight, KEPT)
@@ -63,6 +66,10 @@ def link(
         chains = int((before < 0).sum())
         if chains == 1:
             break
+        averaged = _averaged(heard, before, lag_s, stay, rules)
+        with np.errstate(invalid="ignore"):
+            weight *= averaged / ratio
+        ratio = averaged
         birth_per_s = min(1e-5 / 900 * rules.birth_weight * chains**4, 0.1 / 900)
     return before, gain
 
@@ -72,12 +79,36 @@ def _broad(lag_s: Floats) -> Floats:
     return np.asarray(0.9 * np.exp(-0.5 * z**2) / (1.4 * 2.5066 * lag_s) + 0.1 * np.exp(-lag_s / 300) / 300)
 
 
-def _ratio(rssi_dbm: Floats, lag_s: Floats, rules: Rules) -> Floats:
-    d = rssi_dbm[:, None, :] - rssi_dbm[None, :, :]
-    gain = np.log(rules.background_scale_db / rules.link_scale_db)
-    z = gain + 0.5 * d**2 * (rules.background_scale_db**-2 - rules.link_scale_db**-2)
-    stay = 0.95 * np.exp(-lag_s / rules.stay_s)
+def _ratio(ends: Means, others: Means, stay: Floats, rules: Rules) -> Floats:
+    """Of means (N, probes) of so many scans (N,) each: likelihood ratios (N, N)."""
+    (one, one_n), (other, other_n) = ends, others
+    d = one[:, None, :] - other[None, :, :]
+    of_scan, apart = rules.link_scale_db**2 / 2, rules.background_scale_db**2
+    link = (of_scan * (1 / one_n[:, None] + 1 / other_n[None, :]))[:, :, None]
+    apart = apart - 2 * of_scan + link
+    z = 0.5 * np.log(apart / link) + 0.5 * d**2 * (1 / apart - 1 / link)
     return np.asarray(stay * np.exp(np.minimum(np.nansum(z, axis=2), 30)) + 1 - stay)
+
+
+def _averaged(heard: Floats, before: NDArray[np.int64], lag_s: Floats, stay: Floats, rules: Rules) -> Floats:
+    """Ratios between the mean RSSI of the chain up to one scan and that of the chain from the other on."""
+    steps = [(j, i) for j, i in enumerate(before.tolist()) if i >= 0 and lag_s[i, j] < rules.horizon_s]
+    back = _means(heard, [(j, i, stay[i, j]) for j, i in steps], rules)
+    ahead = _means(heard, [(i, j, stay[i, j]) for j, i in reversed(steps)], rules)
+    return _ratio(back, ahead, stay, rules)
+
+
+def _means(heard: Floats, steps: list[tuple[int, int, float]], rules: Rules) -> Means:
+    mean, number = heard.copy(), np.ones(len(heard))
+    for to, from_, stay in steps:
+        ends = (heard[[to]], np.ones(1)), (mean[[from_]], number[[from_]])
+        stayed = 1 - (1 - stay) / _ratio(*ends, np.array([[stay]]), rules)[0, 0]
+        old = min(number[from_] * stayed, MEAN)
+        number[to] = 1 + old
+        both = (heard[to] + old * mean[from_]) / (1 + old)
+        kept = mean[from_] if stayed > 0.5 else heard[to]
+        mean[to] = np.where(np.isnan(heard[to]), kept, np.where(np.isnan(mean[from_]), heard[to], both))
+    return mean, number
 
 
 def _heaviest(weight: Floats, most: int) -> Floats:
