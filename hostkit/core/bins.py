@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.core.associate import BURST, revise
+from hostkit.core.count import chapman
 from hostkit.core.flood import count_devices
 from hostkit.core.heard import SCAN_GAP_S
 from hostkit.core.inside import NOBODY, Inside, count_inside
@@ -28,6 +29,7 @@ class CountBin:
     frames: int
     coverage: Coverage
     inside: Inside = NOBODY
+    check: Estimate | None = None  # Chapman's, from two halves of the probes
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class _Open:
     keys: list[NDArray[np.uint64]] = field(default_factory=list)
     bursts: list[NDArray[np.void]] = field(default_factory=list)
     share: list[NDArray[np.float64]] = field(default_factory=list)
+    heard: list[NDArray[np.bool_]] = field(default_factory=list)
     probes: set[int] = field(default_factory=set)
     frames: int = 0
     set_aside: int = 0  # addresses of a flood
@@ -70,15 +73,25 @@ class BinCounter:
             bin_.keys.append(np.unique(rows["device_key"]))
             bin_.probes.update(np.unique(rows["probe"]).tolist())
 
-    def add_bursts(self, bursts: NDArray[np.void], share: NDArray[np.float64] | None = None) -> None:
-        """Take BURST rows (M,) and P(inside) of each (M,); a burst belongs to the bin of its first frame."""
+    def add_bursts(
+        self,
+        bursts: NDArray[np.void],
+        share: NDArray[np.float64] | None = None,
+        heard: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take BURST rows (M,), P(inside) of each (M,) and which probes heard it (M, probes).
+
+        A burst belongs to the bin of its first frame. Without the others nobody is inside and nothing is checked.
+        """
         order = np.argsort(bursts["first_us"], kind="stable")
         inside = np.zeros(len(bursts)) if share is None else share[order]
+        by_probe = np.zeros((len(bursts), 1), bool) if heard is None else heard[order]
         at = 0
         for number, rows in self._by_bin(bursts[order], "first_us"):
             bin_ = self._open.setdefault(number, _Open())
             bin_.bursts.append(rows)
             bin_.share.append(inside[at : at + len(rows)])
+            bin_.heard.append(by_probe[at : at + len(rows)])
             at += len(rows)
 
     def revise(self, revisions: NDArray[np.void]) -> None:
@@ -138,6 +151,7 @@ class BinCounter:
                 completeness=None,
             ),
             inside=NOBODY if bin_.set_aside else count_inside(rows["element_class"], share, window_s),
+            check=_check(rows, np.concatenate(bin_.heard)[moving]) if bin_.heard and not bin_.set_aside else None,
         )
 
 
@@ -160,3 +174,10 @@ def _spans_s(rows: NDArray[np.void], first_us: NDArray[np.int64], start_us: int)
     first = np.maximum(first_us[rows["track"][starts]], start_us)
     last = np.maximum.reduceat(rows["last_us"], starts)
     return np.asarray(np.maximum(last - first, 0) / 1e6, np.float64)
+
+
+def _check(rows: NDArray[np.void], heard: NDArray[np.bool_]) -> Estimate | None:
+    """Chapman's estimate from the tracks of burst rows (M,) that these probes heard (M, probes)."""
+    order = np.argsort(rows["track"], kind="stable")
+    starts = np.flatnonzero(np.diff(rows["track"][order].astype(np.int64), prepend=-1))
+    return chapman(np.logical_or.reduceat(heard[order], starts)) if len(starts) else None

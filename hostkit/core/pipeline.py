@@ -202,7 +202,8 @@ class Pipeline:
     def _place(self, columns: Columns, *, last: bool = False) -> None:
         assert self._life is not None
         bursts, rssi_dbm, frames = columns
-        self._life.bins.add_bursts(bursts, share_inside(rssi_dbm, self._site.occupancy.inside_dbm))
+        inside = share_inside(rssi_dbm, self._site.occupancy.inside_dbm)
+        self._life.bins.add_bursts(bursts, inside, frames > 0)
         self._cutter.add(self._places.rows(bursts, rssi_dbm, frames))
         revisions = self._life.take_revisions()
         self._life.bins.revise(revisions)

@@ -103,6 +103,7 @@ def _bin(bin_: CountBin, inside: Estimate, zone: tzinfo) -> dict[str, Json]:
         **_estimate(bin_.devices, "devices"),
         "method": bin_.devices.method,
         "people_inside": {**_estimate(inside, "value"), "devices": _round(bin_.inside.devices)},
+        "check": None if bin_.check is None else {**_estimate(bin_.check, "value"), "method": bin_.check.method},
         "addresses": bin_.addresses,
         "frames": bin_.frames,
         "coverage": _coverage(bin_.coverage),

@@ -162,3 +162,15 @@ def test_nothing_gives_nothing() -> None:
     it.add_bursts(np.empty(0, BURST))
     it.add_sightings(heard(1, []))
     assert it.finish(us(0), np.empty(0, np.int64), NONE) == []
+
+
+def test_two_halves_of_the_probes_check_each_other() -> None:
+    rows = bursts(*((track, 10.0 + track, 11.0 + track) for track in range(12)))
+    heard_by = np.zeros((12, 4), bool)
+    heard_by[:8, 0], heard_by[4:, 3] = True, True  # 8 by the first half, 8 by the second, 4 by both
+    it = counter()
+    it.add_bursts(rows, None, heard_by)
+    (bin_,) = it.finish(us(600), first_us(rows), NONE)
+    assert bin_.check is not None
+    assert bin_.check.value == pytest.approx(9 * 9 / 5 - 1)
+    assert finished(rows, end_s=600.0)[0].check is None
