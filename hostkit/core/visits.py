@@ -13,10 +13,6 @@ from hostkit.core.places import PlaceModel, Places, ring_inside
 from hostkit.core.wire import Flag
 from hostkit.model import Dwell, EndReason, Interval, Radio, Site, Visit, VisitClass, ZoneStay
 
-# How far a stay may reach beyond its first and last scan, in mean intervals between scans, where no scan elsewhere
-# bounds it: a moment falls into an interval of mean (1 + CV²) times the mean one (renewal theory: Cox 1962), and CV is
-# 0.81 between the intervals of 31 real phones. With 1 in place of it dwell was 11 % too short.
-EDGE_INTERVALS = 1.66
 # A phone silent for longer is likelier gone than quiet: P(heard within 300 s) is 0.995.
 MAX_INTERVAL_S = 300.0
 # From this posterior on a scan counts as sent inside the shop.
@@ -165,7 +161,7 @@ class VisitCutter:
         count = scans.stops - starts
         # One prior interval beside the observed gaps: two scans a second apart do not make a chatty phone.
         interval_s = (scans.last_s[last] - scans.first_s[starts] + MEDIAN_INTERVAL_S) / count
-        interval_s = np.minimum(EDGE_INTERVALS * interval_s, MAX_INTERVAL_S)
+        interval_s = np.minimum(interval_s, MAX_INTERVAL_S)
         begin, end = starts, last
         if self._places.positions:
             posterior = np.column_stack([places.p_inside, 1 - places.p_inside])
