@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hostkit.core.associate import Tracker
 from hostkit.core.locate import DEVICE_HEIGHT_M
 from tests.bench import kernels
 from tests.bench import workloads as w
@@ -69,18 +68,9 @@ def _phones(count: int) -> Callable[[], object]:
 
 
 def _alike(count: int) -> Callable[[], object]:
-    """2,000 frames of new addresses while so many tracks of their one class are active: no sum of phones."""
-    rows = w.crowd(count, max(2, 4000 // count), 1)
-    stable = rows["time_us"] < 60_000_000
-    rows["flags"][stable] = 0  # the first minute makes a track of each phone
-    asked = rows[~stable][: 12 * 500]
-
-    def work() -> None:
-        it = Tracker(w.PROBES)
-        it.feed(rows[stable])
-        it.feed(asked)
-
-    return work
+    """Ten minutes of phones of one element class: each scan may belong to any track, and all are linked anew."""
+    rows = w.crowd(count, 10, 1)
+    return lambda: kernels.track(rows)
 
 
 # Sizes double or more so that the logarithms span at least a decade.
@@ -91,5 +81,5 @@ CURVES: tuple[tuple[str, str, tuple[int, ...], Callable[[int], Callable[[], obje
     ("locate", "cells", (600, 2_400, 9_600, 38_400), _cells),
     ("dwell", "devices", (30, 100, 300, 1_000, 3_000), _devices),
     ("associate", "phones", (50, 150, 500, 1_500), _phones),
-    ("associate", "phones alike", (50, 150, 500, 1_500, 5_000), _alike),
+    ("associate", "phones alike", (10, 30, 100, 300, 600), _alike),
 )
