@@ -43,7 +43,7 @@ def dwell(  # noqa: PLR0917
     result = evaluate(case)
     if result.followed.ignored:
         what = f"{result.followed.ignored} of {len(case.time_s)} readings are no levels"
-        text.remark(f"{readings}: {what}; those not above -100 dBm or above 0 dBm count as not heard")
+        text.remark(f"{readings}: {what}; empty ones and those not above -100 dBm or above 0 dBm count as not heard")
     if plot:
         write_files({plot: _drawing(case, result)})
     if as_json:

@@ -5,16 +5,16 @@ class, all bursts of one address in one cluster. Settings were chosen on every s
 phone by name, from the first.
 """
 
-import importlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.errors import InputError
+from hostkit.evaluate.extras import imported
 from hostkit.evaluate.labelled import Labelled
 
 BURST_GAP_US = 1_000_000
@@ -55,7 +55,7 @@ def masked_element_hash(of: Labelled) -> NDArray[np.int64]:
 
 def hdbscan(of: Labelled) -> NDArray[np.int64]:
     """HDBSCAN of the bursts' RSSI vectors within each fingerprint; noise joins the nearest cluster."""
-    cluster, bursts = _imported("sklearn.cluster"), _bursts(of)
+    cluster, bursts = imported("sklearn.cluster"), _bursts(of)
 
     def labels(mine: NDArray[np.int64]) -> NDArray[np.int64]:
         if len(mine) < 2 * LEAST_CLUSTER:
@@ -70,7 +70,7 @@ def hdbscan(of: Labelled) -> NDArray[np.int64]:
 
 def dbscan_sequence(of: Labelled) -> NDArray[np.int64]:
     """DBSCAN within each fingerprint; far is what follows late or with a sequence number that does not go on."""
-    cluster, sparse, bursts = _imported("sklearn.cluster"), _imported("scipy.sparse"), _bursts(of)
+    cluster, sparse, bursts = imported("sklearn.cluster"), imported("scipy.sparse"), _bursts(of)
 
     def labels(mine: NDArray[np.int64]) -> NDArray[np.int64]:
         one, other, far = _follow(bursts, mine)
@@ -174,15 +174,4 @@ def load() -> None:
     """Import what the baselines need, as far as it is there, so that no measured time contains it."""
     for name in ("sklearn.cluster", "scipy.sparse"):
         with suppress(InputError):
-            _imported(name)
-
-
-def _imported(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(
-            f"{name.partition('.')[0]} is not installed",
-            where="baselines",
-            next_step="pip install 'footfall[evaluate]'",
-        ) from error
+            imported(name)

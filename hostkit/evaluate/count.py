@@ -20,7 +20,7 @@ from hostkit.errors import InputError
 from hostkit.evaluate.agreement import Agreement, agreement
 from hostkit.hub.replay import ReplayResult, ReplaySettings, replay
 from hostkit.hub.survey import Survey, survey
-from hostkit.io.csvtable import read_table
+from hostkit.io.csvtable import MAYBE, read_table
 from hostkit.model import Occupancy
 
 WINDOW_S = 600
@@ -76,11 +76,11 @@ def evaluate(
 
     Raises InputError where a side has no window with truth, and what replay raises.
     """
-    people = read_truth(truth)
+    people, remarks = read_truth(truth)
     groups = _groups(captures)
     bins: list[CountBin] = []
     windows: list[_Window] = []
-    warnings: list[str] = []
+    warnings = list(remarks)
     for done, group in enumerate(groups):
         on_progress(done, len(groups))
         result, counts = _replayed(group, fixed_addresses)
@@ -121,14 +121,18 @@ def as_json(result: CountEvaluation) -> dict[str, object]:
     }
 
 
-def read_truth(path: Path) -> dict[int, float]:
-    """Mean of the counted people by window number, from a table `time,people`; windows without a row are absent.
+def read_truth(path: Path) -> tuple[dict[int, float], tuple[str, ...]]:
+    """Mean of the counted people by window number, from a table `time,people`, and what is to be said of it.
 
-    `time` is ISO 8601 (UTC where it names no offset) or Unix seconds. Raises InputError naming the line.
+    Windows without a row are absent; rows without people are ignored. `time` is ISO 8601 (UTC where it
+    names no offset) or Unix seconds. Raises InputError naming the line.
     """
-    table = read_table(path, {"time": str, "people": float})
-    if not len(table):
-        raise InputError("has no rows", where=str(path), next_step="write time,people and a line for each count")
+    table = read_table(path, {"time": str, "people": MAYBE})
+    counted = np.isfinite(table.floats("people"))
+    if not counted.any():
+        raise InputError(
+            "has no rows with people", where=str(path), next_step="write time,people and a line for each count"
+        )
     sums: dict[int, list[float]] = defaultdict(list)
     for row, (time, people) in enumerate(zip(table.names("time"), table.floats("people"), strict=True)):
         time_s = _time_s(str(time))
@@ -137,8 +141,11 @@ def read_truth(path: Path) -> dict[int, float]:
             raise InputError(f"time is {str(time)[:40]!r}", where=where, next_step=step)
         if people < 0:
             raise InputError(f"people is {people:g}", where=table.where(row), next_step="give how many were there")
-        sums[int(time_s // WINDOW_S)].append(float(people))
-    return {number: float(np.mean(values)) for number, values in sums.items()}
+        if np.isfinite(people):
+            sums[int(time_s // WINDOW_S)].append(float(people))
+    gaps = np.count_nonzero(~counted)
+    remarks = (f"{path}: {gaps} rows have no people; they count as not counted",) if gaps else ()
+    return {number: float(np.mean(values)) for number, values in sums.items()}, remarks
 
 
 def _time_s(text: str) -> float | None:

@@ -15,7 +15,7 @@ from hostkit.core.zones import ZoneTracker, check_polygon, inside
 from hostkit.errors import ConfigError, HostkitError, InputError
 from hostkit.evaluate import timeline
 from hostkit.evaluate.timeline import NOWHERE, Score, Stay, Timeline
-from hostkit.io.csvtable import Table, read_table
+from hostkit.io.csvtable import MAYBE, Table, read_table
 from hostkit.model import Polygon, Rings, Thresholds
 
 MAX_ANCHORS, MAX_ZONES = 64, 64
@@ -61,7 +61,7 @@ def read_case(readings: Path, anchors: Path, zones: Path, truth: Path) -> Case:
     places = read_table(anchors, {"anchor": str, "x_m": float, "y_m": float}, {"z_m": float})
     names = _names(places, anchors)
     shapes = read_zones(zones)
-    table = read_table(readings, {"time_s": float, "anchor": str, "rssi_dbm": float})
+    table = read_table(readings, {"time_s": float, "anchor": str, "rssi_dbm": MAYBE})
     if not len(table):
         raise InputError("no reading", where=str(readings), next_step="give lines of time_s,anchor,rssi_dbm")
     z_m = places.floats("z_m") if "z_m" in places else np.full(len(places), DEVICE_HEIGHT_M)

@@ -1,12 +1,9 @@
 """How else positions are computed from RSSI: textbook methods, each by the window. None is in the product."""
 
-import importlib
-from types import ModuleType
-
 import numpy as np
 
 from hostkit.core.ranging import MIN_DISTANCE_M
-from hostkit.errors import InputError
+from hostkit.evaluate.extras import imported
 from hostkit.evaluate.position_data import MIN_ANCHORS, Floats, Windows
 from hostkit.evaluate.position_methods import Model, Track
 
@@ -32,7 +29,7 @@ def nls(model: Model, windows: Windows) -> Track:
 
     InputError where SciPy is missing.
     """
-    least_squares = _imported("scipy.optimize").least_squares
+    least_squares = imported("scipy.optimize").least_squares
     anchors = model.anchors_m[:, :2]
     distance = 10.0 ** ((model.level_dbm - windows.rssi_dbm) / (10.0 * model.exponent))
     place = np.full((len(distance), 2), np.nan)
@@ -61,11 +58,3 @@ def knn(windows: Windows, survey: Windows) -> Track:
 def _residual(place: Floats, anchors: Floats, distance: Floats) -> Floats:
     out: Floats = np.maximum(np.hypot(*(place - anchors).T), MIN_DISTANCE_M) - distance
     return out
-
-
-def _imported(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        what = f"{name.partition('.')[0]} is not installed"
-        raise InputError(what, where="baselines", next_step="pip install 'footfall[evaluate]'") from error

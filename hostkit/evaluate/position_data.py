@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hostkit.core._locate import MAX_PROBES
 from hostkit.core.locate import DEVICE_HEIGHT_M
 from hostkit.errors import InputError
-from hostkit.io.csvtable import Table, read_table
+from hostkit.io.csvtable import MAYBE, Kind, Table, read_table
 
 MIN_ANCHORS = 3  # fewer fix no position
 WEAKEST_DBM, LOUDEST_DBM = -127.0, 20.0  # what a radio can report
@@ -144,15 +144,16 @@ def _anchors(path: Path) -> tuple[tuple[str, ...], Floats]:
 
 
 def _readings(path: Path, names: tuple[str, ...], *, with_place: bool) -> tuple[Readings, tuple[str, ...]]:
-    columns: dict[str, type] = {"time_s": float, "anchor": str, "rssi_dbm": float}
+    columns: dict[str, Kind] = {"time_s": float, "anchor": str, "rssi_dbm": MAYBE}
     table = read_table(path, columns | ({"x_m": float, "y_m": float} if with_place else {}))
     rssi = table.floats("rssi_dbm")
     _check_range(table, "rssi_dbm", rssi, (WEAKEST_DBM, LOUDEST_DBM), "leave out rows of readings that were missed")
     known, index = _index(table.names("anchor"), names)
-    if not known.any():
+    heard = known & np.isfinite(rssi)
+    if not heard.any():
         raise InputError("no reading of a known anchor", where=str(path), next_step="name anchors as in --anchors")
     rows = np.column_stack((table.floats("time_s"), index, rssi, *((_places(table),) if with_place else ())))
-    kept = np.unique(rows[known], axis=0)  # in order of time
+    kept = np.unique(rows[heard], axis=0)  # in order of time
     remarks = _left_out(path, table, known, len(kept), rssi)
     readings = Readings(
         time_s=kept[:, 0],
@@ -176,11 +177,15 @@ def _left_out(path: Path, table: Table, known: NDArray[np.bool_], kept: int, rss
     if not known.all():
         first = _shown(str(table.names("anchor")[int(np.argmin(known))]))
         remarks.append(f"{path}: {(~known).sum()} readings of unknown anchors, first {first}; they are ignored")
-    if kept < known.sum():
-        remarks.append(f"{path}: {known.sum() - kept} rows repeat another word for word; each counts once")
-    weakest = float(rssi.min())
-    share = (rssi == weakest).mean()
-    if len(rssi) >= MIN_FOR_MARKER and share > MARKER_SHARE:
+    heard = np.isfinite(rssi)
+    if not heard.all():
+        remarks.append(f"{path}: {(~heard).sum()} rows have no rssi_dbm; they count as not heard")
+    if kept < (known & heard).sum():
+        remarks.append(f"{path}: {(known & heard).sum() - kept} rows repeat another word for word; each counts once")
+    levels = rssi[heard]
+    weakest = float(levels.min())
+    share = (levels == weakest).mean()
+    if len(levels) >= MIN_FOR_MARKER and share > MARKER_SHARE:
         what = f"{share:.0%} of readings are {weakest:g} dBm"
         remarks.append(f"{path}: {what}; leave them out if that stands for not heard")
     return tuple(remarks)

@@ -30,7 +30,16 @@ def table(path: Path, *lines: str) -> Path:
 
 def test_times_are_iso_or_unix_and_a_window_is_the_mean_of_its_rows(tmp_path: Path) -> None:
     lines = ("2024-02-29T14:00:00Z,4", "1709215500,8", "2024-02-29T15:09:59+01:00,6", "2024-02-29T14:10:00,20")
-    assert read_truth(table(tmp_path / "t.csv", *lines)) == {1709215200 // 600: 6.0, 1709215800 // 600: 20.0}
+    assert read_truth(table(tmp_path / "t.csv", *lines)) == ({1709215200 // 600: 6.0, 1709215800 // 600: 20.0}, ())
+
+
+def test_a_row_without_people_is_nobody_counting_and_not_nobody_there(tmp_path: Path) -> None:
+    people, remarks = read_truth(table(tmp_path / "t.csv", "1709215200,4", "1709215260,", "1709215800,nan"))
+    assert people == {1709215200 // 600: 4.0}
+    assert len(remarks) == 1
+    assert "2 rows have no people" in remarks[0]
+    with pytest.raises(InputError, match="no rows with people"):
+        read_truth(table(tmp_path / "t.csv", "1709215200,", "1709215260,n/a"))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +50,7 @@ def test_times_are_iso_or_unix_and_a_window_is_the_mean_of_its_rows(tmp_path: Pa
         ("nan,4", "line 2: time is 'nan'"),
         ("1709215200,-1", "line 2: people is -1"),
         ("1709215200,many", "line 2: people is 'many'"),
-        ("1709215200,nan", "line 2: people is 'nan'"),
+        ("1709215200,inf", "line 2: people is 'inf'"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, pattern: str) -> None:

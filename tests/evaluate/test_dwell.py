@@ -63,6 +63,18 @@ def test_the_figures_of_the_files_are_those_of_the_walk(texts: Texts, tmp_path: 
     assert drawing.read_bytes().startswith(b"\x89PNG")
 
 
+def test_empty_levels_are_not_heard(texts: Texts, tmp_path: Path) -> None:
+    want = footfall(*texts.write(tmp_path), "--json")
+    gaps = replace(texts, readings=texts.readings + "2.5,a0,\n2.5,a1,nan\n")
+    done = footfall(*gaps.write(tmp_path), "--json")
+    assert "3 of" in done.stderr
+    assert "empty ones" in done.stderr
+    found, before = json.loads(done.stdout), json.loads(want.stdout)
+    assert found.pop("readings_ignored") == before.pop("readings_ignored") + 2
+    assert found.pop("readings") == before.pop("readings") + 2
+    assert found == before
+
+
 def test_people_get_a_table(texts: Texts, tmp_path: Path) -> None:
     done = footfall(*texts.write(tmp_path))
     lines = done.stdout.splitlines()

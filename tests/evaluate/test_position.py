@@ -217,7 +217,8 @@ def test_knn_and_centroid_by_hand() -> None:
         ("anchors", ["anchor,x_m,y_m", "a0,0,0", "a1,0,0", "a2,1,0"], "fewer than three places"),
         ("anchors", ["anchor,x_m,y_m", "a0,0,0", "a1,1e9,0", "a2,1,0"], "line 3: x_m is 1e.09, outside"),
         ("readings", ["time_s,anchor,rssi_dbm", "1,a0,-60", "1,a0,100"], "line 3: rssi_dbm is 100, outside -127 to 20"),
-        ("readings", ["time_s,anchor,rssi_dbm", "1,a0,nan"], "line 2: rssi_dbm is 'nan'"),
+        ("readings", ["time_s,anchor,rssi_dbm", "1,a0,inf"], "line 2: rssi_dbm is 'inf'"),
+        ("readings", ["time_s,anchor,rssi_dbm", "1,a0,", "2,a0,nan"], "no reading of a known anchor"),
         ("readings", ["time_s,anchor,rssi_dbm"], "no reading of a known anchor"),
         ("readings", ["time_s,anchor,rssi_dbm", "1,zz,-60"], "no reading of a known anchor"),
         ("readings", ["time_s,anchor,rssi_dbm", "900,a0,-60"], "no window of readings has a true place"),
@@ -255,6 +256,18 @@ def test_anchors_in_a_line_give_figures(tmp_path: Path) -> None:
     found = as_json(run(replace(tables, anchors=with_lines(tables.anchors, "line.csv", [header, *rows]))))
     json.dumps(found, allow_nan=False)
     assert found["methods"]["lm"]["fixes"] == 0
+
+
+def test_rows_without_a_level_change_nothing_and_are_told(tmp_path: Path) -> None:
+    tables = walk_tables(tmp_path)
+    want = as_json(run(tables))
+    heard = with_lines(tables.readings, "gaps.csv", [*lines(tables.readings), "3.0,a0,", "1000.0,a1,nan"])
+    survey = with_lines(tables.calibration, "survey.csv", [*lines(tables.calibration), "900.0,a2,N/A,3.0,4.0"])
+    found = run(replace(tables, readings=heard, calibration=survey))
+    assert as_json(found) == want
+    assert len(found.remarks) == 2
+    assert "2 rows have no rssi_dbm; they count as not heard" in found.remarks[0]
+    assert "1 rows have no rssi_dbm" in found.remarks[1]
 
 
 def test_missed_markers_are_remarked_upon(tmp_path: Path) -> None:
