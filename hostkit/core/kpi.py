@@ -43,6 +43,7 @@ class _Columns:
     """Visits as arrays (V,). `entered` and `passed` are P(class) / P(heard): the devices each heard one stands for."""
 
     start_s: NDArray[np.float64]
+    heard_s: NDArray[np.float64]  # first, for certain
     end_s: NDArray[np.float64]
     lo_s: NDArray[np.float64]
     mid_s: NDArray[np.float64]
@@ -54,8 +55,9 @@ class _Columns:
     zone_s: NDArray[np.float64]  # (V, zones of the shop): expected time
 
 
-# Stays that began within so long of the first, and last so many times as long as the middle one of at least so many.
+# Stays that began within so long of the first, and last so many times the median of at least so many others.
 UNDER_WAY_S, RESIDENT_DWELLS, LEAST_OTHERS = 300.0, 4.0, 20
+_LATEST_S = 4_102_444_800.0  # 2100
 
 
 def compute(
@@ -69,7 +71,7 @@ def compute(
     kpis = [
         *_flows(columns, site, coverage),
         _counted("occupancy", now.p[here], now.p[here], site, coverage),
-        *_dwell(_without_residents(columns, float(now.start_s.min(initial=math.inf))), coverage),
+        *_dwell(_without_residents(columns, now.heard_s.min(initial=_LATEST_S)), coverage),
         *_shares(columns, site, coverage),
         *_arrivals(columns, site, coverage),
         *_zones(columns, site, coverage),
@@ -83,6 +85,7 @@ def _columns(visits: Sequence[Visit], site: Site) -> _Columns:
     p = np.array([v.p_entrant for v in visits], float)
     return _Columns(
         start_s=np.array([_middle(v.start_s.lo, v.start_s.hi) for v in visits], float),
+        heard_s=np.array([v.start_s.hi for v in visits], float),
         end_s=np.array([_middle(v.end_s.lo, v.end_s.hi) for v in visits], float),
         lo_s=lo_s,
         mid_s=mid_s,
@@ -145,7 +148,9 @@ def _without_residents(c: _Columns, opened_s: float) -> _Columns:
 
     Theirs is not a visitor's dwell, whoever they are; fixed devices are only told as such after hours.
     """
-    since = c.start_s <= opened_s + UNDER_WAY_S
+    since = (
+        np.ceil(c.heard_s / UNDER_WAY_S) <= math.ceil(opened_s / UNDER_WAY_S) + 1
+    )  # alike when rounded to that grain
     others = c.mid_s[~since & (c.p > 0.5)]
     if len(others) < LEAST_OTHERS:
         return c
