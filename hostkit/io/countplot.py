@@ -54,6 +54,7 @@ def _draw_day(axes: Axes, chart: CountChart, day: float) -> None:
     axes.step(hour, chart.truth[of_day], color=ORANGE, where="mid", linewidth=1.8, label="counted")
     axes.set_ylabel(f"people, {datetime.fromtimestamp(day * DAY_S, UTC):%Y-%m-%d}", fontsize=8)
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter(lambda at, _: f"{round(at * 60) // 60:02d}:{round(at * 60) % 60:02d}")
     axes.grid(visible=True, alpha=0.3)
 
 
