@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from hostkit.core.associate import Tracker
 from hostkit.core.bins import BinCounter, CountBin
+from hostkit.core.count import devices_in_window
 from hostkit.core.inside import share_inside
 from hostkit.core.wire import sightings_from
-from hostkit.model import Occupancy
+from hostkit.model import Coverage, Occupancy
 from hostkit.sim.people import Person, PersonKind
 from hostkit.sim.phones import Bodies, Phone, phones_of, transmissions
 from hostkit.sim.plan import Plan, build_plan, default_site
@@ -78,8 +79,20 @@ def window(scene: Scene, random: np.random.Generator) -> Window:
     bins.add_bursts(bursts, share_inside(rssi_dbm, Occupancy().inside_dbm))
     first_us = tracker.track_table()["first_us"]
     bins.close(BEFORE_S * 1_000_000, first_us, np.empty(0, np.uint32))
-    counted = bins.finish(LENGTH_S * 1_000_000, first_us, np.empty(0, np.uint32))[-1]
-    return Window(phones=phones, counted=counted, bursts=bursts)
+    found = bins.finish(LENGTH_S * 1_000_000, first_us, np.empty(0, np.uint32))
+    return Window(phones=phones, counted=found[-1] if found else _silent(scene.probes), bursts=bursts)
+
+
+def _silent(probes: int) -> CountBin:
+    """Count a window in which nothing was heard: a live hub has no bin then, an interval it has all the same."""
+    return CountBin(
+        start_s=BEFORE_S,
+        end_s=LENGTH_S,
+        devices=devices_in_window(spans_s=np.empty(0), scans=0, window_s=WINDOW_S),
+        addresses=0,
+        frames=0,
+        coverage=Coverage(listened_share=1.0, probes_up=0, probes_expected=probes, completeness=None),
+    )
 
 
 def _heard(scene: Scene, random: np.random.Generator) -> tuple[NDArray[np.void], int]:
