@@ -72,7 +72,6 @@ def columns(found: Sequence[Window]) -> NDArray[np.float64]:
 def score(found: Sequence[Window], *, naive: bool = False) -> Scored:
     """Score windows; `naive`: beside a line through unique addresses fitted on the first half, both on the second."""
     truth, value, low, high, addresses = columns(found)
-    some = np.maximum(truth, 0.5)  # a room that was empty has no relative error
     half = len(truth) // 2 if naive else 0
     ours = winkler(truth, low, high)[half:]
     held = ((low <= truth) & (truth <= high)).astype(np.float64)
@@ -84,13 +83,13 @@ def score(found: Sequence[Window], *, naive: bool = False) -> Scored:
         line = float(winkler(truth, np.maximum(guess - spread, 0), guess + spread)[half:].mean())
     return Scored(
         windows=len(truth),
-        bias=float(np.expm1(np.log(value / some).mean())),
-        error=float(np.expm1(np.abs(np.log(value / some)).mean())),
+        bias=float(np.expm1(np.log(value / truth).mean())),
+        error=float(np.expm1(np.abs(np.log(value / truth)).mean())),
         coverage=float(held.mean()),
         coverage_95=block_bootstrap(held, 1),
         winkler=float(ours.mean()),
         winkler_naive=line,
-        addresses_error=float(np.expm1(np.log(np.maximum(addresses, 1) / some).mean())),
+        addresses_error=float(np.expm1(np.log(np.maximum(addresses, 1) / truth).mean())),
     )
 
 
@@ -98,7 +97,7 @@ def reliability(found: Sequence[Window]) -> NDArray[np.float64]:
     """Share of windows whose truth lies within the interval of each of `LEVELS`, were errors as stated log-normal."""
     truth, value, low, high, _ = columns(found)
     sd = np.where(truth > value, np.log(high / value), np.log(value / np.maximum(low, 1e-9))) / Z90
-    z = np.abs(np.log(np.maximum(truth, 0.5) / value)) / sd
+    z = np.abs(np.log(truth / value)) / sd
     return np.array([(z <= math.sqrt(2) * _inverse_erf(level)).mean() for level in LEVELS.tolist()])
 
 
