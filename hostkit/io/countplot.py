@@ -84,6 +84,7 @@ def lines_png(
     for name, y in lines.items():
         axes.plot(x, y, marker="o", markersize=4, label=name)
     axes.set_xscale("log")
+    axes.minorticks_off()
     axes.set_xticks(x.tolist(), [f"{one:g}" for one in x.tolist()])
     axes.set_xlabel(axes_[0])
     axes.set_ylabel(axes_[1])
