@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hostkit.core.associate import BURST
+from hostkit.core.associate import BURST, REVISION
 from hostkit.core.bins import BinCounter, CountBin
 from tests.shop import NOON_S, heard, together
 
@@ -174,3 +174,17 @@ def test_two_halves_of_the_probes_check_each_other() -> None:
     assert bin_.check is not None
     assert bin_.check.value == pytest.approx(9 * 9 / 5 - 1)
     assert finished(rows, end_s=600.0)[0].check is None
+
+
+def test_a_revision_makes_one_device_of_two_tracks_until_its_bin_is_counted() -> None:
+    rows = bursts((0, 10.0, 11.0), (1, 300.0, 301.0), (2, 610.0, 611.0))
+    rows["scan"] = [4, 7, 9]
+    told = np.array([(7, 1, 5), (9, 2, 5), (7, 5, 0), (99, 3, 0)], REVISION)
+    revised, left = counter(), counter()
+    for it in (revised, left):
+        it.add_bursts(rows.copy())
+    revised.revise(told)
+    first = np.full(6, us(0.0))
+    ours, theirs = (it.finish(us(1200.0), first, NONE) for it in (revised, left))
+    assert (ours[0].devices.value or 0) < 0.8 * (theirs[0].devices.value or 0)
+    assert ours[1].devices == theirs[1].devices, "one device, whatever its track is called"

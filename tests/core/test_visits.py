@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hostkit.core.associate import BURST
+from hostkit.core.associate import BURST, REVISION
 from hostkit.core.places import PlaceModel
 from hostkit.core.visits import VisitCutter
 from hostkit.core.wire import Flag
@@ -257,3 +257,13 @@ def test_with_one_probe_the_median_level_decides_not_the_first() -> None:
     mostly_far = [Burst(start_s=t, levels_dbm=near if t == 0 else far) for t in times]
     (inside,), (outside,) = cut(mostly_near, shop(1)), cut(mostly_far, shop(1))
     assert inside.p_entrant > outside.p_entrant
+
+
+def test_a_revision_joins_the_visits_of_two_tracks_that_were_one_phone() -> None:
+    seen = [*at(0.0, 60.0, track=1), *at(120.0, 180.0, track=2)]
+    apart, joined = Cutting().add(seen), Cutting().add(seen)
+    rows = joined.cutter.open_bursts()
+    rows["scan"] = np.arange(len(rows))
+    joined.cutter.revise(np.array([(2, 2, 1), (3, 2, 1)], REVISION))
+    assert [visit.bursts for visit in apart.flush()] == [2, 2]
+    assert [visit.bursts for visit in joined.flush()] == [4]
