@@ -9,8 +9,8 @@ import msgspec
 
 from hostkit.cli import text
 from hostkit.config import load_site
-from hostkit.hub.access import Role
-from hostkit.hub.identities import Handed, Identities
+from hostkit.identity.access import Role
+from hostkit.identity.identities import Handed, Identities
 
 RELOAD = "tell the broker: kill -HUP $(pidof mosquitto), or systemctl reload mosquitto"
 

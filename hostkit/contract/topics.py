@@ -13,6 +13,7 @@ from hostkit.errors import PeerError, UsageError
 from hostkit.model import ID_PATTERN
 
 ROOT = "footfall/v1"
+HUB = "hub"  # its node id in every site
 _LEVELS = 5  # footfall, v1, tenant, site, node; the stream follows
 
 

@@ -8,12 +8,12 @@ from typing import TypeVar
 from hostkit.config import dump_site
 from hostkit.contract.codec import Kind, compose, encode
 from hostkit.contract.messages import Message
-from hostkit.contract.topics import Address, topic
+from hostkit.contract.topics import HUB, Address, topic
 from hostkit.model import Provenance, Site
 
 T = TypeVar("T")
 
-NODE = "hub"
+NODE = HUB
 
 
 class Voice:

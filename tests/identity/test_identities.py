@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from hostkit.errors import ConfigError, UsageError
-from hostkit.hub.access import Role
-from hostkit.hub.identities import Handed, Identities
+from hostkit.identity.access import Role
+from hostkit.identity.identities import Handed, Identities
 from hostkit.io.broker import find_mosquitto
 from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Up, parse_url, take
 from hostkit.sim.world import SimSettings

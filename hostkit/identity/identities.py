@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hostkit.contract.topics import HUB
 from hostkit.errors import ConfigError, UsageError
-from hostkit.hub.access import BrokerFiles, Role, access_list, configuration
-from hostkit.hub.authority import CERTIFICATE, KEY, REGISTER, REVOKED, Authority, Issued
-from hostkit.hub.voice import NODE
+from hostkit.identity.access import BrokerFiles, Role, access_list, configuration
+from hostkit.identity.authority import CERTIFICATE, KEY, REGISTER, REVOKED, Authority, Issued
 from hostkit.io.files import write_files
 from hostkit.model import Site
 
 BROKER = "broker"
-_RESERVED = {NODE: Role.HUB, BROKER: Role.BROKER}
+_RESERVED = {HUB: Role.HUB, BROKER: Role.BROKER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Identities:
             )
         self._authority = Authority.create(f"{self._site.tenant}/{self._site.site}", now_s)
         broker, broker_files = self._credential(BROKER, Role.BROKER, now_s, hosts)
-        hub, hub_files = self._credential(NODE, Role.HUB, now_s)
+        hub, hub_files = self._credential(HUB, Role.HUB, now_s)
         folder = self._data / "broker"
         files = BrokerFiles(
             authority=broker.authority,

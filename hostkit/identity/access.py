@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from hostkit.contract.homeassistant import STATUS_TOPIC, discovery_topic
-from hostkit.hub.voice import NODE
+from hostkit.contract.topics import HUB
 from hostkit.io.broker import MAX_PACKET_BYTES
 from hostkit.model import Site
 
@@ -102,18 +102,18 @@ def _rights(site: Site, node: str, role: Role) -> Iterator[str]:
             )
             yield from (f"topic read {place}/{node}/{stream}" for stream in _TOLD)
         case Role.HUB:
-            yield f"topic readwrite {place}/{NODE}/#"
+            yield f"topic readwrite {place}/{HUB}/#"
             yield from (f"topic read {place}/+/{stream}" for stream in _SAID)
             yield from (f"topic write {place}/+/{stream}" for stream in _TOLD)
             yield f"topic write {discovery_topic(site)}"
             yield f"topic read {STATUS_TOPIC}"
         case Role.COLLECTOR:
             yield f"topic readwrite {place}/{node}/#"
-            yield f"topic read {place}/{NODE}/#"
+            yield f"topic read {place}/{HUB}/#"
             yield from (f"topic read {place}/+/{stream}" for stream in ("state", "info", "health"))
-            yield from (f"topic write {place}/{NODE}/{stream}" for stream in _TOLD)
+            yield from (f"topic write {place}/{HUB}/{stream}" for stream in _TOLD)
         case _:
-            yield from (f"topic read {place}/{NODE}/{stream}" for stream in _RESULTS)
+            yield from (f"topic read {place}/{HUB}/{stream}" for stream in _RESULTS)
             yield f"topic read {place}/+/state"
     if role is Role.HOME_ASSISTANT:
         yield "topic read homeassistant/#"
