@@ -22,7 +22,7 @@ import msgspec
 
 from hostkit.config import dump_site, parse_site
 from hostkit.contract.codec import VISITS, encode
-from hostkit.contract.messages import KeySpan, Visits
+from hostkit.contract.messages import Visits
 from hostkit.contract.visitrows import rows_of_visits
 from hostkit.core.classes import ClassRegister
 from hostkit.core.flood import Flood, flood_of
@@ -31,7 +31,7 @@ from hostkit.core.wire import SIGHTING
 from hostkit.errors import ConfigError, StorageError
 from hostkit.hub.chain import Chain, Entry, Heard, Step
 from hostkit.hub.figures import Figures
-from hostkit.hub.keys import site_key
+from hostkit.hub.keys import HeldKey
 from hostkit.hub.seal import Seal
 from hostkit.hub.voice import Voice
 from hostkit.io.outbox import Life, Outbox
@@ -74,14 +74,14 @@ class Keeper:
         self._checkpoint_us = 0
         self._checkpoint_s = float("-inf")
 
-    def begin(self, span: KeySpan, life_id: str, at_s: float) -> None:
+    def begin(self, key: HeldKey, life_id: str, at_s: float) -> None:
         """Go on with the life of this key if it can be, else close what is left of it and begin `life_id`."""
         life = self._outbox.life()
-        if life is not None and not self._resume(life, span):
+        if life is not None and not self._resume(life, key):
             self._abandon(life, at_s)
             life = None
         if life is None:
-            self._new_life(span, life_id)
+            self._new_life(key, life_id)
 
     def take(self, heard: Heard) -> None:
         """Take a batch into journal and chain."""
@@ -97,21 +97,21 @@ class Keeper:
             if self.chain.over:
                 return
 
-    def next_life(self, span: KeySpan, life_id: str, at_s: float) -> None:
+    def next_life(self, key: HeldKey, life_id: str, at_s: float) -> None:
         """The key has rotated: what is left over begins the life of the next one."""
         left = self.chain.left_over() if self.chain.end_us is not None else []
         self.emit(at_s, all_=True)
-        self._new_life(span, life_id)
+        self._new_life(key, life_id)
         for heard in left:
             self._past["frames"] -= len(heard.rows) // SIGHTING.itemsize  # counted where they are taken last
             self._entries.append(heard)
             self.chain.take(heard)
 
-    def flush(self, span: KeySpan, life_id: str, at_s: float) -> None:
+    def flush(self, key: HeldKey, life_id: str, at_s: float) -> None:
         """End of input: end every visit and put all into the outbox. A new life under the same key begins."""
         self._collect(self.chain.finish(), at_s)
         self.emit(at_s, all_=True)
-        self._new_life(span, life_id)
+        self._new_life(key, life_id)
 
     def emit(self, at_s: float, *, all_: bool = False) -> None:
         """Put pending visits into the outbox: 200 at once, the rest after 60 s or if `all_`."""
@@ -139,6 +139,11 @@ class Keeper:
             self._checkpoint_us, self._checkpoint_s = stepped_us, now_s
             self._outbox.set_checkpoint(self.chain.open_bursts())
 
+    def close(self) -> None:
+        """Overwrite what this life's key derived."""
+        if self.seal is not None:
+            self.seal.close()
+
     @property
     def counts(self) -> Counter[str]:
         """Frames, late and too late ones, and visits of all lives since the start."""
@@ -154,13 +159,14 @@ class Keeper:
         """Tell whether everything taken is in the outbox's transaction."""
         return not self._entries
 
-    def _resume(self, life: Life, span: KeySpan) -> bool:
-        if life.key_id != span.key_id or not life.whole or life.site != self._text:
+    def _resume(self, life: Life, key: HeldKey) -> bool:
+        if life.key_id != key.key_id or not life.whole or life.site != self._text:
             return False
-        seal = Seal(site_key(span), life.id)
+        seal = Seal(key.secret.raw, life.id)
         try:
             groups = [seal.open(sealed) for sealed in self._outbox.journal_entries()]
         except StorageError:
+            seal.close()
             return False
         self._adopt(life, seal)
         for entry in (entry for group in groups for entry in group):
@@ -185,14 +191,15 @@ class Keeper:
         for first in range(0, len(named), EMIT_ROWS):
             self._put(named[first : first + EMIT_ROWS], at_s)
 
-    def _new_life(self, span: KeySpan, life_id: str) -> None:
-        life = Life(id=life_id, key_id=span.key_id, site=self._text, whole=self._journalled)
+    def _new_life(self, key: HeldKey, life_id: str) -> None:
+        life = Life(id=life_id, key_id=key.key_id, site=self._text, whole=self._journalled)
         self._outbox.begin_life(life)
-        self._adopt(life, Seal(site_key(span), life.id))
+        self._adopt(life, Seal(key.secret.raw, life.id))
 
     def _adopt(self, life: Life, seal: Seal) -> None:
         self._past += _counts(self.chain)
         self._past_flood = self.flood
+        self.close()
         self._life, self.seal, self.key_id, self.chain = life, seal, life.key_id, Chain(self._site, self._register)
         self._committed, self._whole, self._bytes, self._entries = life.visits, life.whole, 0, []
         self._checkpoint_us = 0

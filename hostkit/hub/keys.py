@@ -1,20 +1,41 @@
-"""The site key's day: made here, given to keyless probes, asked back from them after a restart. RAM only.
+"""The site key's day: made here, given to keyless probes, asked back from them after a restart, wiped. RAM only.
 
-Writes nothing and sends nothing: it says which command a probe should get. Time and randomness are arguments.
+Writes nothing and sends nothing: it says which command a probe should get. Time and randomness are arguments. A key is
+in the locked memory of its `HeldKey` and nowhere else: messages are made with BLANK keys and filled in by `written`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from hostkit.contract.messages import AskKeys, Command, GiveKeys, KeySpan, Response
 from hostkit.core.calendar import next_rotation_us
-from hostkit.core.pseudonym import KEY_BYTES, SiteKey
+from hostkit.core.pseudonym import KEY_BYTES
+from hostkit.io.memory import CACHED_BYTES, Fill, Secret, scrub
 from hostkit.model import Site
 
 GRACE_S = 1.0  # retained `info` of all probes has arrived within it
 RECOVER_S = 10.0  # how long keyed probes may take to answer; then the key counts as lost
-_LONGEST_DAY_S = 25 * 3600
 REPEAT_S = 1.0  # commands go at QoS 0: again until the probe shows that it has the key
+CLOCK_S = 60.0  # a probe's clock may be wrong by so much when it changes keys
+BLANK = "0" * 2 * KEY_BYTES
+_LONGEST_DAY_S = 25 * 3600
+_FIELD = b'"key":"'
+_DIGITS = b"0123456789abcdef"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeldKey:
+    """A site key in RAM and when it rules."""
+
+    key_id: int
+    from_s: int
+    until_s: int
+    secret: Secret = field(repr=False)
+
+    @property
+    def blank(self) -> KeySpan:
+        """Give it as a message holds it before `written`."""
+        return KeySpan(key_id=self.key_id, key=BLANK, from_s=self.from_s, until_s=self.until_s)
 
 
 @dataclass(slots=True)
@@ -26,12 +47,12 @@ class _Probe:
 
 
 class KeyFlow:
-    """Keys of one site. `random` gives so many random bytes; `expected` is the key id to recover, if any.
+    """Keys of one site. `random` fills a view; `expected` is the key id to recover, if any.
 
     Times: `now_s` monotonic, for waiting; `at_s` Unix time by the service's clock, for validity.
     """
 
-    def __init__(self, site: Site, random: Callable[[int], bytes], expected: int | None) -> None:
+    def __init__(self, site: Site, random: Fill, expected: int | None) -> None:
         self._site = site
         self._random = random
         self._probes: dict[str, _Probe] = {}
@@ -39,12 +60,12 @@ class KeyFlow:
         self._asked_s: float | None = None
         self._up_s: float | None = None
         self.expected = expected
-        self.keys: tuple[KeySpan, ...] = ()  # running and next, none until there is a key
+        self.keys: tuple[HeldKey, ...] = ()  # running and next, none until there is a key
         self.recovered = False
-        self._before: int | None = None
+        self._before: tuple[int, float] | None = None  # id and end of the key before; the key itself is wiped
 
     @property
-    def running(self) -> KeySpan | None:
+    def running(self) -> HeldKey | None:
         """Give the key in force."""
         return self.keys[0] if self.keys else None
 
@@ -64,18 +85,25 @@ class KeyFlow:
         state.key_id, state.online = key_id, True
         state.confirmed = key_id is not None and any(key.key_id == key_id for key in self.keys)
 
+    def stale(self, probe: str) -> None:
+        """A probe used a key that does not rule: it is to be told again, whatever it said."""
+        self._probes.setdefault(probe, _Probe()).confirmed = False
+
     def answered(self, response: Response, at_s: float) -> bool:
-        """Take the answer to a question of ours; True if it brought the key."""
-        if response.id not in self._asked or self.keys:
-            return False
-        wanted = [key for key in response.keys if key.until_s > at_s and self.expected in (None, key.key_id)]
-        if not wanted:
-            return False
-        ordered = sorted(response.keys, key=lambda key: key.from_s)
-        self.keys = tuple(key for key in ordered if key.until_s > at_s)[:2]
-        self.recovered = True
-        self._complete()
-        return True
+        """Take the answer to a question of ours; True if it brought the key. The text of its keys is scrubbed.
+
+        A key that would outlive the next rotation is no answer, whoever gave it.
+        """
+        asked = response.id in self._asked and not self.keys
+        wanted = next((span for span in response.keys if self._rules(span, at_s)), None) if asked else None
+        if wanted is not None:
+            self.keys = (_held(wanted),)
+            self.keys += tuple(_held(span) for span in response.keys if self._follows(span, wanted))[:1]
+            self.recovered = True
+            self._complete()
+        for span in response.keys:
+            scrub(span.key)
+        return wanted is not None
 
     def decide(self, now_s: float, at_s: float | None) -> bool:
         """Make a new key if one is needed and none can be recovered; True if it did."""
@@ -90,28 +118,41 @@ class KeyFlow:
         self._complete()
         return True
 
-    @property
-    def ids(self) -> set[int]:
-        """Give the ids a batch may carry: of the key before, the running and the next."""
-        return {key.key_id for key in self.keys} | ({self._before} if self._before else set())
+    def fits(self, key_id: int, at_s: float) -> bool:
+        """Tell whether what was heard at `at_s` may carry this key: yesterday's names nothing that is of today."""
+        if self._before is not None and key_id == self._before[0]:
+            return at_s < self._before[1] + CLOCK_S
+        held = next((key for key in self.keys if key.key_id == key_id), None)
+        return held is not None and held.from_s - CLOCK_S <= at_s < held.until_s + CLOCK_S
 
     def rotate(self, at_s: float) -> bool:
-        """Move on to the next key once its time has come."""
+        """Move on to the next key once its time has come; the one before is wiped."""
         if len(self.keys) < 2 or at_s < self.keys[1].from_s:
             return False
-        self._before = self.keys[0].key_id
-        self.keys = self.keys[1:]
+        over, *rest = self.keys
+        self._before = over.key_id, over.until_s
+        over.secret.wipe()
+        self.keys = tuple(rest)
         self._complete()
         return True
 
+    def wipe(self) -> None:
+        """End: forget every key."""
+        for key in self.keys:
+            key.secret.wipe()
+        self.keys = ()
+
     def commands(self, now_s: float, new_id: Callable[[], str]) -> list[tuple[str, Command]]:
-        """Give what to send now: keys to probes that do not show them; without any, the question to keyed ones."""
+        """Give what to send now: keys, blank, to probes that do not show them; without any, the question to keyed ones.
+
+        A probe that left is not told: nothing may wait for it.
+        """
         due: list[tuple[str, Command]] = []
         for name, probe in self._probes.items():
             if not probe.online or probe.confirmed or now_s < probe.told_s + REPEAT_S:
                 continue
             if self.keys:
-                due.append((name, GiveKeys(id=new_id(), keys=self.keys)))
+                due.append((name, GiveKeys(id=new_id(), keys=tuple(key.blank for key in self.keys))))
             elif probe.key_id is not None:
                 due.append((name, AskKeys(id=new_id())))
                 self._asked.add(due[-1][1].id)
@@ -120,6 +161,13 @@ class KeyFlow:
                 continue
             probe.told_s = now_s
         return due
+
+    def _rules(self, span: KeySpan, at_s: float) -> bool:
+        in_time = at_s < span.until_s <= self._rotation_s(int(at_s)) and span.from_s < span.until_s
+        return in_time and self.expected in (None, span.key_id)
+
+    def _follows(self, span: KeySpan, running: KeySpan) -> bool:
+        return span.from_s == running.until_s and span.until_s == self._rotation_s(running.until_s)
 
     def _complete(self) -> None:
         """See that there is a next key, and that every probe gets both."""
@@ -141,12 +189,40 @@ class KeyFlow:
             began_s = next_s
         return began_s
 
-    def _new(self, from_s: int, at_s: int) -> KeySpan:
-        number = int.from_bytes(self._random(4), "little") or 1
-        key = self._random(KEY_BYTES).hex()
-        return KeySpan(key_id=number, key=key, from_s=from_s, until_s=self._rotation_s(at_s))
+    def _new(self, from_s: int, at_s: int) -> HeldKey:
+        number = bytearray(4)
+        self._random(memoryview(number))
+        return HeldKey(
+            key_id=int.from_bytes(number, "little") or 1,
+            from_s=from_s,
+            until_s=self._rotation_s(at_s),
+            secret=Secret(KEY_BYTES, self._random),
+        )
 
 
-def site_key(span: KeySpan) -> SiteKey:
-    """Give the key itself."""
-    return SiteKey(raw=bytes.fromhex(span.key))
+def written(payload: bytes, keys: Sequence[HeldKey]) -> bytearray:
+    """Write keys into a message made with as many BLANK ones. Wipe the result once it is sent.
+
+    Blanks at its end make it so long that every copy of it is overwritten when it is freed (see `guard_process`).
+    """
+    message = bytearray(payload.ljust(CACHED_BYTES + 1))
+    at = 0
+    for key in keys:
+        at = message.index(_FIELD + BLANK.encode(), at) + len(_FIELD)
+        for number, byte in enumerate(key.secret.raw):
+            message[at + 2 * number], message[at + 2 * number + 1] = _DIGITS[byte >> 4], _DIGITS[byte & 15]
+    return message
+
+
+def _held(span: KeySpan) -> HeldKey:
+    return HeldKey(
+        key_id=span.key_id,
+        from_s=span.from_s,
+        until_s=span.until_s,
+        secret=Secret(KEY_BYTES, lambda into: _unhex(span.key, into)),
+    )
+
+
+def _unhex(digits: str, into: memoryview) -> None:
+    for number in range(len(into)):
+        into[number] = int(digits[2 * number], 16) << 4 | int(digits[2 * number + 1], 16)

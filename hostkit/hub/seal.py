@@ -1,6 +1,7 @@
 """What the site key derives at the hub: tags instead of device keys, sealed journal entries, ids of visits.
 
-Whoever has the disk but not the key, which is in RAM only and gone after its day, has random bytes.
+Whoever has the disk but not the key, which is in RAM only and gone after its day, has random bytes. What is derived
+lives as long as the key's journal is needed and is overwritten by `close`.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from hostkit.core.pseudonym import KEY_BYTES, SiteKey
 from hostkit.errors import StorageError
 from hostkit.hub.chain import Entry
+from hostkit.io.memory import scrub
 
 _NONCE_BYTES = 12  # random; NIST SP 800-38D allows 2**32 entries under one key, a day has some thousands
 _encoder = msgspec.msgpack.Encoder()
@@ -24,11 +26,17 @@ _decoder = msgspec.msgpack.Decoder(list[Entry])
 class Seal:
     """Everything derived from one site key for one `life` of it."""
 
-    def __init__(self, key: SiteKey, life: str) -> None:
-        self._cipher = AESGCM(_derived(key, b"footfall-journal", 32))
+    def __init__(self, key: bytes | memoryview, life: str) -> None:
+        self._journal_key = _derived(key, b"footfall-journal", 32)
+        self._cipher = AESGCM(self._journal_key)
         self._tag_key = SiteKey(raw=_derived(key, b"footfall-tag", KEY_BYTES))
         self._id_key = SiteKey(raw=_derived(key, b"footfall-visit", KEY_BYTES))
         self._life = life.encode()
+
+    def close(self) -> None:
+        """Overwrite the derived keys: nothing of this life can be made or read any more."""
+        for derived in (self._journal_key, self._tag_key.raw, self._id_key.raw):
+            scrub(derived)
 
     def tags(self, device_keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Give for each device key (N,) what stands for it at the hub: SipHash-2-4 of it under a derived key."""
@@ -56,5 +64,5 @@ class Seal:
             ) from error
 
 
-def _derived(key: SiteKey, purpose: bytes, size: int) -> bytes:
-    return hashlib.blake2b(key=key.raw, person=purpose, digest_size=size).digest()
+def _derived(key: bytes | memoryview, purpose: bytes, size: int) -> bytes:
+    return hashlib.blake2b(key=key, person=purpose, digest_size=size).digest()

@@ -30,12 +30,13 @@ from hostkit.errors import InputError, PeerError
 from hostkit.hub.figures import KEPT_S
 from hostkit.hub.intake import Held, Intake
 from hostkit.hub.keeper import Keeper, database
-from hostkit.hub.keys import KeyFlow
+from hostkit.hub.keys import KeyFlow, written
 from hostkit.hub.links import SITE_LINK, site_client, uplink_client
 from hostkit.hub.pace import Now, Timers, monotonic_s
 from hostkit.hub.speaker import Speaker
 from hostkit.hub.uplink import Uplink
 from hostkit.hub.voice import NODE, Voice
+from hostkit.io.memory import guard_process, random_fill, scrub
 from hostkit.io.mqtt import INBOX_ITEMS, Arrived, BrokerUrl, Down, Inbox, Item, take
 from hostkit.io.outbox import Outbox
 from hostkit.model import Provenance, Site
@@ -69,6 +70,8 @@ class _Probe:
 
 def run(settings: HubSettings, say: Callable[[str], None], stop: threading.Event) -> None:
     """Serve until `stop` is set. `say` gets one line per event. Raises StorageError, ConfigError."""
+    for refused in guard_process():
+        say(f"key: this system does not protect it wholly: {refused}")
     with ExitStack() as stack:
         outbox = Outbox(database(settings.data))
         stack.callback(outbox.close)
@@ -93,7 +96,7 @@ class Hub:
         self._intake.provenance = self._voice.provenance
         self._keeper = Keeper(site, outbox, self._voice)
         life = outbox.life()
-        self._keys = KeyFlow(site, secrets.token_bytes, life.key_id if life else None)
+        self._keys = KeyFlow(site, random_fill, life.key_id if life else None)
         self._inbox: Inbox = Queue(INBOX_ITEMS)
         uplink = settings.uplink
         self._local = site_client(self._voice, settings.broker, self._inbox, shared=uplink is None)
@@ -126,6 +129,8 @@ class Hub:
         """Say offline and disconnect; what was not committed is as if it never came."""
         for link in self._links:
             link.stop(0.8)
+        self._keys.wipe()
+        self._keeper.close()
 
     def round(self, wait_s: float) -> None:
         """Take what has come, do what is due, commit, confirm."""
@@ -220,7 +225,11 @@ class Hub:
         self._relay(message)
 
     def _answered(self, message: Arrived) -> None:
-        response = decode(RSP, message.payload, message.topic).data
+        answer = decode(RSP, message.payload, message.topic)
+        response = answer.data
+        if response.keys:
+            scrub(message.payload)
+        self._told(answer.time.timestamp(), answer.provenance)
         if self._keys.answered(response, (self._now.us or 0) / 1e6):
             self._say("key: recovered from a probe; going on where the hub stopped")
 
@@ -286,9 +295,10 @@ class Hub:
             if self._keeper.abandoned:
                 self._say(f"visits: {self._keeper.abandoned} ended by the restart")
         for probe, command in self._keys.commands(now_s, lambda: secrets.token_hex(8)):
-            payload = self._voice.payload(CMD, command, at_s or 0.0)
-            verb = "key" if self._keys.keys else "ask-key"
-            self._local.publish(self._voice.topic(f"cmd/{verb}", probe), payload, qos=0)
+            keys = self._keys.keys
+            payload = written(self._voice.payload(CMD, command, at_s or 0.0), keys)
+            self._local.publish(self._voice.topic(f"cmd/{'key' if keys else 'ask-key'}", probe), payload, qos=0)
+            payload[:] = bytes(len(payload))
 
     def _work(self, now_s: float, now_us: int) -> None:
         self._take_ready(now_s, now_us)
@@ -313,12 +323,13 @@ class Hub:
         assert seal is not None
         for held in self._intake.ready(now_s):
             batch = held.batch
-            if batch.key_id in self._keys.ids:
-                arrived_us = now_us - round((now_s - held.at_s) * 1e6)
+            arrived_us = now_us - round((now_s - held.at_s) * 1e6)
+            if self._keys.fits(batch.key_id, (batch.base_time_us or arrived_us) / 1e6):
                 if heard := self._intake.heard(batch, arrived_us, now_us, seal):
                     self._keeper.take(heard)
             else:
                 self._intake.refuse_key()
+                self._keys.stale(batch.probe)
             self._outbox.set_taken(batch.probe, batch.boot, batch.seq)
             self._confirm.append(held.message)
             self._probes[batch.probe].acked = None

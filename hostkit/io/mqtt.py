@@ -187,7 +187,9 @@ class Client:
         """Begin to connect; returns at once."""
         self._thread.start()
 
-    def publish(self, topic: str, payload: bytes | str, *, qos: int = 1, retain: bool = False) -> Publication | None:
+    def publish(
+        self, topic: str, payload: bytes | bytearray | str, *, qos: int = 1, retain: bool = False
+    ) -> Publication | None:
         """Send; None, counted, while not connected or with too many unconfirmed.
 
         QoS 1 survives a reconnect. Also what was refused may arrive, if the connection broke that very moment.

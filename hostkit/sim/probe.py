@@ -30,6 +30,7 @@ from hostkit.contract.topics import Address, parse_topic, topic, topics
 from hostkit.core.dot11 import FINGERPRINT_VERSION
 from hostkit.core.wire import READABLE_VERSIONS, RECORD, Batch, Listened, encode_batch
 from hostkit.errors import PeerError
+from hostkit.io.memory import CACHED_BYTES
 from hostkit.io.mqtt import Arrived, BrokerUrl, Client, Inbox, Item, Up
 from hostkit.model import Provenance, Radio
 from hostkit.sim.spool import Spool, Spooled
@@ -268,6 +269,8 @@ class ProbeNode:
             provenance=self.source.provenance,
         )
         payload = encode(kind, message)
+        if isinstance(data, Response) and data.keys:
+            payload = payload.ljust(CACHED_BYTES + 1)  # so long that the hub's copies are overwritten when freed
         self.client.publish(self._topic(stream), payload, qos=row.qos if qos is None else qos, retain=row.retained)
 
     def _health(self) -> Health:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from hostkit.core.pseudonym import SiteKey
 from hostkit.core.wire import SIGHTING
 from hostkit.errors import StorageError
 from hostkit.hub.chain import LATE_US, STEP_US, Chain, Entry, Heard, Step
@@ -12,7 +11,7 @@ from hostkit.model import Probe, Site, Visit
 
 SITE = Site(tenant="t", site="s", time_zone="Europe/Berlin", probes=(Probe(id="a"), Probe(id="b")))
 START_US = 1_741_078_800_000_000  # 10:00 local
-KEY = SiteKey(raw=bytes(range(16)))
+KEY = bytes(range(16))
 
 
 def heard(from_s: float, to_s: float, *times_s: float, probe: int = 0, key: int = 1) -> Heard:
@@ -65,7 +64,7 @@ def test_entries_taken_again_through_the_seal_give_the_same_visits() -> None:
 def test_the_seal_opens_for_its_key_and_life_only() -> None:
     sealed = Seal(KEY, "life").seal([Step(until_us=1)])
     assert Seal(KEY, "life").open(sealed) == [Step(until_us=1)]
-    others = (Seal(KEY, "another"), Seal(SiteKey(raw=bytes(16)), "life"))
+    others = (Seal(KEY, "another"), Seal(bytes(16), "life"))
     for other in others:
         with pytest.raises(StorageError, match="cannot be opened"):
             other.open(sealed)
@@ -81,7 +80,7 @@ def test_tags_stand_for_device_keys_and_are_none() -> None:
     assert len(set(tags.tolist())) == 3
     assert not np.isin(tags, keys).any()
     assert (Seal(KEY, "other life").tags(keys) == tags).all()
-    assert (Seal(SiteKey(raw=bytes(16)), "life").tags(keys) != tags).all()
+    assert (Seal(bytes(16), "life").tags(keys) != tags).all()
 
 
 def test_visit_ids_are_the_lifes_own_and_in_no_order() -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from hostkit.core.dot11 import FINGERPRINT_VERSION
-from hostkit.core.pseudonym import SiteKey
 from hostkit.core.wire import RECORD, SIGHTING, Batch, Listened, encode_batch
 from hostkit.hub.clockfit import BUCKET_US, MATURE_BUCKETS, ProbeClock
 from hostkit.hub.intake import GAP_S, MAX_AGE_US, WINDOW, Held, Intake, Refused
@@ -16,7 +15,7 @@ from hostkit.model import Probe, Provenance, Radio, Site
 
 SITE = Site(tenant="t", site="s", time_zone="UTC", probes=(Probe(id="a"), Probe(id="b")))
 NOW_US = 1_741_078_800_000_000
-SEAL = Seal(SiteKey(raw=bytes(16)), "life")
+SEAL = Seal(bytes(16), "life")
 
 
 def batch(seq: int = 1, *, boot: int = 1, probe: str = "a", base_time_us: int = NOW_US) -> Batch:

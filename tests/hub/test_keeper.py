@@ -7,27 +7,29 @@ import numpy as np
 import pytest
 
 from hostkit.contract.codec import VISITS
-from hostkit.contract.messages import KeySpan, VisitRow
+from hostkit.contract.messages import VisitRow
 from hostkit.core.wire import SIGHTING
 from hostkit.hub.chain import Heard
 from hostkit.hub.figures import HOUR_S, Figures
 from hostkit.hub.keeper import EMIT_ROWS, Keeper
+from hostkit.hub.keys import HeldKey
 from hostkit.hub.speaker import flood_message
 from hostkit.hub.voice import Voice
 from hostkit.io.outbox import Outbox
 from hostkit.model import EndReason, Privacy, PrivacyMode, Provenance, Site
+from tests.hub.keys import held_key
 from tests.hub.test_chain import SITE, START_US, crowd, heard
 
-SPAN = KeySpan(key_id=7, key="00" * 16, from_s=0, until_s=2_000_000_000)
+KEY, OTHER_KEY = held_key(7), held_key(8, byte=0x11)
 AT_S = START_US / 1e6
 DAY_US = 86_400_000_000
 
 
-def keeper(path: Path, site: Site = SITE, span: KeySpan = SPAN, life: str = "one") -> tuple[Keeper, Outbox]:
+def keeper(path: Path, site: Site = SITE, key: HeldKey = KEY, life: str = "one") -> tuple[Keeper, Outbox]:
     outbox, voice = Outbox(path / "hub.db"), Voice(site)
     voice.provenance = Provenance.REPLAY
     made = Keeper(site, outbox, voice)
-    made.begin(span, life, AT_S)
+    made.begin(key, life, AT_S)
     outbox.commit()
     return made, outbox
 
@@ -53,7 +55,7 @@ def rows(outbox: Outbox) -> list[VisitRow]:
 
 
 def finished(one: Keeper, outbox: Outbox) -> list[VisitRow]:
-    one.flush(SPAN, "last", AT_S + 9000)
+    one.flush(KEY, "last", AT_S + 9000)
     outbox.commit()
     found = rows(outbox)
     outbox.close()
@@ -69,7 +71,7 @@ def test_a_flood_is_told_over_the_lives_of_the_key(tmp_path: Path) -> None:
         row["time_us"] += np.linspace(1, 29e6, 8000).astype(np.int64)
         one.take(Heard(1, START_US, START_US + 30_000_000, 30_000, row.tobytes()))
         one.step_to(START_US + 30_000_000, AT_S + 30)
-        one.flush(SPAN, f"life {life}", AT_S + 30)
+        one.flush(KEY, f"life {life}", AT_S + 30)
     told = flood_message(one.flood, SITE, AT_S + 60)
     assert told is not None
     assert 2000 < told.set_aside < 6000
@@ -97,7 +99,7 @@ def test_models_met_are_kept_over_keys_and_restarts_and_a_new_one_is_told(tmp_pa
         one.take(taken)
         one.step_to(taken.to_us + 60_000_000, AT_S)
         shares.append(one.chain.unknown_class_share)
-        one.flush(SPAN, f"life {day}", AT_S)
+        one.flush(KEY, f"life {day}", AT_S)
         one.store(AT_S)
         outbox.commit()
         if day == 0:
@@ -135,17 +137,13 @@ def test_another_key_or_site_ends_what_was_open(tmp_path: Path, what: str) -> No
     outbox.close()
     assert still_open > 5
     site = SITE if what == "key" else replace(SITE, name="refitted")
-    span = replace_key(SPAN) if what == "key" else SPAN
-    second, outbox = keeper(tmp_path, site, span, "two")
+    key = OTHER_KEY if what == "key" else KEY
+    second, outbox = keeper(tmp_path, site, key, "two")
     ended = rows(outbox)[len(before) :]
     assert second.abandoned == len(ended) == pytest.approx(still_open, abs=3)  # the checkpoint is two minutes old
     assert {row.end_reason for row in ended} == {EndReason.RESTART}
     assert len({row.visit_id for row in before + ended}) == len(before) + len(ended)
     assert list(outbox.journal_entries()) == []
-
-
-def replace_key(span: KeySpan) -> KeySpan:
-    return KeySpan(key_id=span.key_id + 1, key="11" * 16, from_s=span.from_s, until_s=span.until_s)
 
 
 def test_in_anonymous_5min_no_visit_leaves_and_no_sighting_is_kept(tmp_path: Path) -> None:
@@ -160,7 +158,7 @@ def test_in_anonymous_5min_no_visit_leaves_and_no_sighting_is_kept(tmp_path: Pat
 def test_messages_hold_at_most_200_rows_and_rows_keep_no_order(tmp_path: Path) -> None:
     one, outbox = keeper(tmp_path)
     run(one, outbox, 0, 400)
-    one.flush(SPAN, "two", AT_S)
+    one.flush(KEY, "two", AT_S)
     messages = [VISITS.decoder.decode(payload).data.rows for _, payload in outbox.waiting(0, 100)]
     assert all(0 < len(message) <= EMIT_ROWS for message in messages)
     for message in messages:
@@ -176,7 +174,7 @@ def test_the_journal_goes_when_the_key_rotates(tmp_path: Path) -> None:
     assert end_us is not None
     one.step_to(end_us, end_us / 1e6)
     assert one.chain.over
-    one.next_life(replace_key(SPAN), "two", end_us / 1e6)
+    one.next_life(OTHER_KEY, "two", end_us / 1e6)
     outbox.commit()
     assert list(outbox.journal_entries()) == []
     assert {row.end_reason for row in rows(outbox)} <= {EndReason.SILENCE, EndReason.ROTATION}
@@ -209,7 +207,7 @@ def test_counts_are_since_the_start_however_many_lives(tmp_path: Path) -> None:
     made = one.counts["visits"]
     assert frames > 0
     assert open_visits > 0
-    one.flush(SPAN, "two", AT_S + 9000)
+    one.flush(KEY, "two", AT_S + 9000)
     assert one.counts["frames"] == frames
     assert one.counts["visits"] == made + open_visits
     assert one.chain.frames == 0
@@ -219,7 +217,7 @@ def test_counts_are_since_the_start_however_many_lives(tmp_path: Path) -> None:
 def test_the_time_of_a_message_is_no_finer_than_the_grain_of_its_rows(tmp_path: Path) -> None:
     one, outbox = keeper(tmp_path)
     run(one, outbox, 0, 300)
-    one.flush(SPAN, "two", AT_S + 9001.5)
+    one.flush(KEY, "two", AT_S + 9001.5)
     outbox.commit()
     messages = [VISITS.decoder.decode(payload) for _, payload in outbox.waiting(0, 10_000)]
     assert messages
