@@ -127,8 +127,8 @@ def _from_captures(
     with text.progress_bar("capture") as on_progress:
         result = replay(settings, on_progress)
     if isinstance(counted, InsideCount):
-        return take_inside(site_path, counted, result)
-    return take_door(site_path, site, counted, door_from_replay(counted, result))
+        return take_inside(site_path, counted, result, time.time())
+    return take_door(site_path, site, counted, door_from_replay(counted, result), time.time())
 
 
 def _from_hub(site_path: Path, site: Site, broker: str) -> Outcome:
@@ -139,7 +139,7 @@ def _from_hub(site_path: Path, site: Site, broker: str) -> Outcome:
             raise UsageError("only a capture tells who passed by", where="p", next_step="count entrants alone")
         text.remark("hub: is two to three minutes behind; leave this open until it says PASS or FAIL")
         devices = log.devices(counted.start_s, counted.end_s)
-    return take_door(site_path, site, counted, Heard(devices=devices, source="hub"))
+    return take_door(site_path, site, counted, Heard(devices=devices, source="hub"), time.time())
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`footfall calibrate undo`: take a reference count back."""
 
+import time
 from pathlib import Path
 
 import click
@@ -29,8 +30,8 @@ from hostkit.io.calibrations import find, read_counts
 @click.option("--json", "as_object", is_flag=True, help="Print one JSON object instead of lines.")
 def undo(*, id_: str, site_path: Path, as_object: bool) -> None:
     """Take the count ID back: site.toml is as if it had not been, the count stays in the list."""
-    site = load_site(site_path)
+    load_site(site_path)
     record = find(id_, read_counts(site_path))
     if record.undone:
         raise UsageError("is taken back already", where=record.id, next_step="see: footfall calibrate list")
-    print_outcome(undo_count(site_path, site, record), as_object=as_object)
+    print_outcome(undo_count(site_path, record, time.time()), as_object=as_object)

@@ -18,6 +18,7 @@ class Families(LazyGroup):
         {
             "calibrate": "hostkit.cli.calibrate",
             "collector": "hostkit.cli.collector",
+            "command": "hostkit.cli.command",
             "contract": "hostkit.cli.contract",
             "demo": "hostkit.cli.demo",
             "evaluate": "hostkit.cli.evaluate",

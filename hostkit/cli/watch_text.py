@@ -27,6 +27,7 @@ from hostkit.contract.codec import (
     decode,
     decode_state,
 )
+from hostkit.contract.commands import Response
 from hostkit.contract.messages import (
     Ack,
     Desired,
@@ -38,7 +39,6 @@ from hostkit.contract.messages import (
     KpiBucket,
     KpiValue,
     Live,
-    Response,
     SiteInForce,
     Visits,
 )
@@ -195,7 +195,7 @@ def _what(data: object) -> str:
         case Ack():
             return f"stored up to {data.boot}/{data.upto}"
         case Response():
-            return f"refused: {data.error.what}; {data.error.next_step}" if data.error else "done"
+            return f"refused: {data.error.what}; {data.error.next_step}" if data.error else data.outcome.value
         case Desired():
             return f"desired configuration {data.config_hash[:12]}"
         case GiveKeys():

@@ -6,9 +6,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from hostkit.contract.commands import Command, Response
 from hostkit.contract.messages import (
     Ack,
-    Command,
     Desired,
     Event,
     Health,
@@ -16,7 +16,6 @@ from hostkit.contract.messages import (
     KpiBucket,
     Live,
     Message,
-    Response,
     SiteInForce,
     State,
     Visits,

@@ -19,6 +19,7 @@ Name = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,48}$(?!\n)")]
 Text = Annotated[str, Meta(max_length=500)]
 Method = Annotated[str, Meta(min_length=1, max_length=100)]
 Hex = Annotated[str, Meta(pattern=r"^([0-9a-f]{2}){0,256}$(?!\n)")]
+ConfigHash = Annotated[str, Meta(pattern=r"^([0-9a-f]{2}){1,64}$(?!\n)")]
 Source = Annotated[
     str, Meta(pattern=r"^(/[a-z0-9-]{1,32}){3}$(?!\n)", description="/tenant/site/node of the publisher")
 ]
@@ -31,6 +32,8 @@ EpochS = Annotated[int, Meta(ge=0, le=4_102_444_800, description="seconds since 
 Seconds = Annotated[float, Meta(ge=0, le=31_622_400)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Metres = Annotated[float, Meta(ge=-10_000, le=10_000)]
+
+CONFIG_VERSION = 1  # of the keys of site.toml
 
 T = TypeVar("T")
 
@@ -73,6 +76,13 @@ class Ack(Closed, frozen=True):
     upto: Seq
 
 
+class ConfigRefused(Closed, frozen=True):
+    """Why the desired configuration of this hash is not in force."""
+
+    config_hash: ConfigHash
+    what: Text
+
+
 class Info(Closed, frozen=True):
     """What a hub or probe is. `key_id` null: it has no key and captures nothing."""
 
@@ -84,6 +94,7 @@ class Info(Closed, frozen=True):
     radios: tuple[Radio, ...] = ()
     element_table: U32 | None = None
     config_hash: Hex | None = None
+    config_refused: ConfigRefused | None = None
     last: Ack | None = None  # last seq of the boot before this one, so that no gap can hide
 
 
@@ -326,69 +337,16 @@ class AskKeys(Closed, frozen=True, tag="ask-key", tag_field="verb"):
     id: Id
 
 
-class Describe(Closed, frozen=True, tag="describe", tag_field="verb"):
-    """Hub to probe: which elements make these unknown fingerprints?"""
-
-    id: Id
-    fingerprints: Annotated[tuple[U32, ...], Meta(min_length=1, max_length=64)]
-
-
-class Replay(Closed, frozen=True, tag="replay", tag_field="verb"):
-    """Collector to hub: send the closed buckets from `from` to `to` again."""
-
-    id: Id
-    from_s: EpochS = field(name="from")
-    to_s: EpochS = field(name="to")
-
-
-class Flush(Closed, frozen=True, tag="flush", tag_field="verb"):
-    """To a hub at the end of a demo or replay: take what has arrived, close open visits, put them into the outbox."""
-
-    id: Id
-
-
-Command = GiveKeys | AskKeys | Describe | Replay | Flush
-
-
-class Element(Closed, frozen=True):
-    """An 802.11 element of a fingerprint: `stable` holds its masked stable bytes, never a vendor's body or an SSID."""
-
-    id: Annotated[int, Meta(ge=0, le=255)]
-    length: Annotated[int, Meta(ge=0, le=255)]
-    stable: Hex = ""
-
-
-class Description(Closed, frozen=True):
-    """Answer to `describe` for one fingerprint."""
-
-    fingerprint: U32
-    elements: Annotated[tuple[Element, ...], Meta(max_length=64)]
-
-
-class Fault(Closed, frozen=True):
-    """Why a command was refused, in one line, and what to do."""
-
-    what: Text
-    next_step: Text
-
-
-class Response(Closed, frozen=True):
-    """Answer to the command `id`. Without `error` it was done."""
-
-    id: Id
-    error: Fault | None = None
-    descriptions: Annotated[tuple[Description, ...], Meta(max_length=64)] = ()
-    keys: Annotated[tuple[KeySpan, ...], Meta(max_length=2)] = ()
-    replayed: Count | None = None
-
-
 class Desired(Closed, frozen=True):
-    """Configuration a node should take: a hub its site, a probe its own entry. Never a key.
+    """Configuration a node should take, whole or not at all: a hub its site, a probe its own entry. Never a key.
 
-    The types bound no number in `site`: a hub takes it only after `config` has checked it like a site.toml.
+    `info` answers: its `config_hash` is this one's once it is in force, `config_refused` says why it never will be.
+    `version` names the set of keys; a newer one than the reader's is refused, and so is a key it does not know. The
+    types bound no number in `site`: a hub checks it like a site.toml. A hub takes each `config_hash` once.
     """
 
-    config_hash: Hex
+    config_hash: ConfigHash
+    version: Annotated[int, Meta(ge=1)] = CONFIG_VERSION
     site: Site | UnsetType = UNSET
     probe: Probe | UnsetType = UNSET
 

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
-from hostkit.config.edit import with_table
 from hostkit.core.count import TRACK_LOG_SD
 from hostkit.core.inside import Inside
 from hostkit.core.kpi import compute
@@ -25,9 +24,9 @@ from hostkit.core.reference import (
 )
 from hostkit.errors import InputError
 from hostkit.hub.replay import ReplayResult
-from hostkit.io.calibrations import Before, CountRecord, encoded, free_id, read_counts, read_text
+from hostkit.hub.settings import change
+from hostkit.io.calibrations import Before, CountRecord, encoded, free_id, read_counts
 from hostkit.io.csvtable import Table, read_table
-from hostkit.io.files import write_files
 from hostkit.model import Occupancy, PeoplePerDevice, Site
 
 LEAST_COUNTED = 5  # people; fewer say next to nothing
@@ -71,6 +70,7 @@ class Outcome:
     record: CountRecord
     kappa: Kappa
     site: Site
+    version: int  # of site.toml
 
     @property
     def next_step(self) -> str:
@@ -175,7 +175,7 @@ def _check_covered(start_s: float, end_s: float, result: ReplayResult) -> None:
 # ---- taking it in ----
 
 
-def take_door(site_path: Path, site: Site, counted: DoorCount, heard: Heard) -> Outcome:
+def take_door(site_path: Path, site: Site, counted: DoorCount, heard: Heard, at_s: float) -> Outcome:
     """Save a door count and bring `people_per_device` up to date. InputError where the count says nothing."""
     people = counted.entered + (counted.passed or 0.0)
     _check_enough(people, heard.devices)
@@ -193,10 +193,10 @@ def take_door(site_path: Path, site: Site, counted: DoorCount, heard: Heard) -> 
         source=heard.source,
         before=_before(site.people_per_device),
     )
-    return _apply(site_path, site, record, [*records, record])
+    return _apply(site_path, record, [*records, record], at_s)
 
 
-def take_inside(site_path: Path, counted: InsideCount, result: ReplayResult) -> Outcome:
+def take_inside(site_path: Path, counted: InsideCount, result: ReplayResult, at_s: float) -> Outcome:
     """Save a count of people inside and bring `occupancy` up to date. InputError where the count says nothing."""
     pairs = _pairs(counted, result)
     ratios = log_ratios(pairs)
@@ -217,7 +217,7 @@ def take_inside(site_path: Path, counted: InsideCount, result: ReplayResult) -> 
         source="capture",
         before=_before(site.occupancy),
     )
-    return _apply(site_path, site, record, [*records, record])
+    return _apply(site_path, record, [*records, record], at_s)
 
 
 def _pairs(counted: InsideCount, result: ReplayResult) -> list[tuple[float, Inside]]:
@@ -232,11 +232,11 @@ def _pairs(counted: InsideCount, result: ReplayResult) -> list[tuple[float, Insi
     ]
 
 
-def undo(site_path: Path, site: Site, record: CountRecord) -> Outcome:
+def undo(site_path: Path, record: CountRecord, at_s: float) -> Outcome:
     """Take a count back: kappa is that of the others, or what it was before any."""
     undone = msgspec.structs.replace(record, undone=True)
     others = [one for one in read_counts(site_path) if one.id != record.id]
-    return _apply(site_path, site, undone, [*others, undone])
+    return _apply(site_path, undone, [*others, undone], at_s)
 
 
 def _check_enough(people: float, devices: float) -> None:
@@ -272,7 +272,7 @@ def _before(it: PeoplePerDevice | Occupancy) -> Before:
     return Before(median=median, log_sd=it.log_sd, reference_counts=it.reference_counts)
 
 
-def _apply(site_path: Path, site: Site, changed: CountRecord, records: Sequence[CountRecord]) -> Outcome:
+def _apply(site_path: Path, changed: CountRecord, records: Sequence[CountRecord], at_s: float) -> Outcome:
     """Compute kappa of the changed record's kind from all in force; write the record and site.toml."""
     of_kind = [record for record in records if record.kind == changed.kind]
     base = min(of_kind, key=lambda record: record.before.reference_counts).before
@@ -280,16 +280,16 @@ def _apply(site_path: Path, site: Site, changed: CountRecord, records: Sequence[
     counts = [ReferenceCount(log_ratio=record.log_ratio, variance=record.variance) for record in in_force]
     kappa = combine(counts, prior_median=base.median)
     log_sd = kappa.log_sd if counts else base.log_sd
-    if changed.kind == "door":
-        table, key = "people_per_device", "median"
-        one = PeoplePerDevice(median=kappa.median, log_sd=log_sd, reference_counts=len(counts))
-        site = replace(site, people_per_device=one)
-    else:
-        table, key = "occupancy", "people_per_device"
-        it = replace(site.occupancy, people_per_device=kappa.median, log_sd=log_sd, reference_counts=len(counts))
-        site = replace(site, occupancy=it)
-    values = {key: round(kappa.median, 4), "log_sd": round(log_sd, 4), "reference_counts": len(counts)}
-    text, _ = with_table(read_text(site_path), table, values, str(site_path))
+    median, log_sd = round(kappa.median, 4), round(log_sd, 4)
+
+    def make(now: Site) -> Site:
+        if changed.kind == "door":
+            one = PeoplePerDevice(median=median, log_sd=log_sd, reference_counts=len(counts))
+            return replace(now, people_per_device=one)
+        it = replace(now.occupancy, people_per_device=median, log_sd=log_sd, reference_counts=len(counts))
+        return replace(now, occupancy=it)
+
     place, body = encoded(site_path, changed)
-    write_files({site_path: text.encode(), place: body})  # the last is moved into place first: see test_calibrate
-    return Outcome(record=changed, kappa=kappa, site=site)
+    by = f"{'without' if changed.undone else 'with'} {changed.id}"
+    version, site = change(site_path, make, by=by, at_s=at_s, also={place: body})
+    return Outcome(record=changed, kappa=kappa, site=site, version=version.number)

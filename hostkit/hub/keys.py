@@ -7,7 +7,8 @@ in the locked memory of its `HeldKey` and nowhere else: messages are made with B
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from hostkit.contract.messages import AskKeys, Command, GiveKeys, KeySpan, Response
+from hostkit.contract.commands import Command, Response
+from hostkit.contract.messages import AskKeys, GiveKeys, KeySpan
 from hostkit.core.calendar import next_rotation_us
 from hostkit.core.pseudonym import KEY_BYTES
 from hostkit.io.memory import CACHED_BYTES, Fill, Secret, scrub

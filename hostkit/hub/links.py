@@ -23,7 +23,7 @@ def site_client(voice: Voice, url: BrokerUrl, inbox: Inbox, *, shared: bool) -> 
             *((voice.pattern(stream), 0) for stream in ("state", "info", "health", "rsp/+")),
             (voice.pattern("obs"), 1),
             (STATUS_TOPIC, 0),
-            *(_from_above(voice) if shared else ()),
+            *(_from_above(voice) if shared else ((_own(voice, "cmd/+"), 1),)),
         ),
         state_topic=voice.topic("state"),
     )
@@ -47,5 +47,8 @@ def _identity(voice: Voice) -> str:
 
 
 def _from_above(voice: Voice) -> tuple[tuple[str, int], ...]:
-    prefix = voice.topic("state").removesuffix("state")
-    return ((f"{prefix}ack", 0), (f"{prefix}cmd/+", 1))
+    return ((_own(voice, "ack"), 0), (_own(voice, "cmd/+"), 1))
+
+
+def _own(voice: Voice, stream: str) -> str:
+    return voice.topic("state").removesuffix("state") + stream

@@ -15,26 +15,26 @@ from pathlib import Path
 from queue import Queue
 
 from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, decode, decode_state
+from hostkit.contract.commands import Command
 from hostkit.contract.homeassistant import STATUS_ONLINE, STATUS_TOPIC
 from hostkit.contract.messages import (
     Ack,
-    Command,
-    Fault,
-    Flush,
-    Replay,
-    Response,
     State,
 )
+from hostkit.contract.rights import verb_of
 from hostkit.contract.topics import Address, parse_topic
 from hostkit.errors import InputError, PeerError
+from hostkit.hub.commands import Desk
 from hostkit.hub.figures import KEPT_S
 from hostkit.hub.intake import Held, Intake
 from hostkit.hub.keeper import Keeper, database
 from hostkit.hub.keys import KeyFlow, written
 from hostkit.hub.links import SITE_LINK, site_client, uplink_client
-from hostkit.hub.pace import Now, Timers, monotonic_s
+from hostkit.hub.pace import Now, Timers, monotonic_s, wall_s
+from hostkit.hub.roles import Roles
 from hostkit.hub.speaker import Speaker
 from hostkit.hub.uplink import Uplink
+from hostkit.hub.verbs import Means, Verbs
 from hostkit.hub.voice import NODE, Voice
 from hostkit.io.memory import guard_process, random_fill, scrub
 from hostkit.io.mqtt import INBOX_ITEMS, Arrived, BrokerUrl, Down, Inbox, Item, take
@@ -105,7 +105,8 @@ class Hub:
         self._uplink = Uplink(outbox, self._upward, self._voice)
         self._probes = {probe.id: _Probe(online=False) for probe in site.probes}
         self._confirm: list[Arrived] = []
-        self._answers: list[Response] = []
+        self._verbs = Verbs(Means(outbox=outbox, flush=self._flush, send=self._tell_probe, probes=self._probe_ids))
+        self._desk = Desk(outbox, Roles(site, settings.data), self._verbs.do)
         self._timers = Timers()
         self._drops = {"messages_refused": 0, "relay": 0}
         self._dirty = False
@@ -141,10 +142,13 @@ class Hub:
             self._handle(item)
             item = take(self._inbox, 0)
         now_s, now_us = monotonic_s(), self._now.us
+        for id_ in self._desk.overdue(now_s):
+            self._desk.finish(self._verbs.given_up(id_))
         self._mind_keys(now_s, now_us)
         if now_us is not None and self._keeper.seal is not None:
             self._work(now_s, now_us)
         self._commit(now_s)
+        self._answer(wall_s() if now_us is None else now_us / 1e6)
         if now_us is not None:
             self._speak(now_s, now_us / 1e6)
 
@@ -220,15 +224,19 @@ class Hub:
             health = decode(HEALTH, message.payload, message.topic)
             self._told(health.time.timestamp(), health.provenance)
         elif address.stream == "rsp/<id>":
-            self._answered(message)
+            self._answered(message, address.node)
             return  # may hold a key: never relayed
         self._relay(message)
 
-    def _answered(self, message: Arrived) -> None:
+    def _answered(self, message: Arrived, probe: str) -> None:
         answer = decode(RSP, message.payload, message.topic)
         response = answer.data
         if response.keys:
             scrub(message.payload)
+        elif (last := self._verbs.answered(probe, response)) is not None:
+            self._desk.finish(last)
+            self._dirty = True
+            return
         self._told(answer.time.timestamp(), answer.provenance)
         if self._keys.answered(response, (self._now.us or 0) / 1e6):
             self._say("key: recovered from a probe; going on where the hub stopped")
@@ -258,24 +266,25 @@ class Hub:
             self._uplink.acknowledged(decode(ACK, message.payload, message.topic).data, monotonic_s())
             self._dirty = True
         elif address.stream == "cmd/<verb>":
-            self._command(decode(CMD, message.payload, message.topic).data)
+            self._desk.take(message, address, wall_s(), monotonic_s())
+            self._dirty = True
 
-    def _command(self, command: Command) -> None:
-        if isinstance(command, Replay):
-            again = self._outbox.send_again(command.from_s, command.to_s)
-            self._answers.append(Response(id=command.id, replayed=again))
-        elif isinstance(command, Flush) and self._now.us and self._keys.running and self._keeper.seal:
+    def _flush(self) -> None:
+        """End of input: end every visit and put all into the outbox. Nothing where nothing was heard yet."""
+        if self._now.us and self._keys.running and self._keeper.seal:
             self._take_ready(monotonic_s(), self._now.us)
             self._keeper.flush(self._keys.running, secrets.token_hex(8), self._now.us / 1e6)
             self._speaker.close_hours(float("inf"), self._now.us / 1e6)
             self._speaker.afresh()
-            self._answers.append(Response(id=command.id))
-        elif isinstance(command, Flush):
-            self._answers.append(Response(id=command.id))  # nothing was heard yet
-        else:
-            fault = Fault(what="a hub does not take this command", next_step="send it to a probe")
-            self._answers.append(Response(id=command.id, error=fault))
-        self._dirty = True
+
+    def _tell_probe(self, probe: str, command: Command) -> bool:
+        if not self._probes[probe].online:
+            return False
+        payload = self._voice.payload(CMD, command, (self._now.us or 0) / 1e6)
+        return self._local.publish(self._voice.topic(f"cmd/{verb_of(command)}", probe), payload) is not None
+
+    def _probe_ids(self) -> tuple[str, ...]:
+        return tuple(self._probes)
 
     # -- what is done --
 
@@ -363,11 +372,16 @@ class Hub:
             return
         self._ack_probes(now_s, at_s)
         self._uplink.pump(now_s)
-        answers, self._answers = self._answers, []
-        for response in answers:
-            self._upward.publish(self._voice.topic(f"rsp/{response.id}"), self._voice.payload(RSP, response, at_s))
         running = self._keys.running
-        self._speaker.speak(now_s, at_s, running.key_id if running else None, self._drops)
+        refused = {why.value: count for why, count in self._desk.refused.items()}
+        self._speaker.speak(now_s, at_s, running.key_id if running else None, self._drops | refused)
+
+    def _answer(self, at_s: float) -> None:
+        """Answer commands on the broker each came from; what they did is committed."""
+        answers, self._desk.answers = self._desk.answers, []
+        for name, response in answers:
+            link = self._local if name == SITE_LINK else self._upward
+            link.publish(self._voice.topic(f"rsp/{response.id}"), self._voice.payload(RSP, response, at_s))
 
     def _ack_probes(self, now_s: float, at_s: float) -> None:
         again = self._timers.due("ack", now_s, now_s, every_s=REACK_S, rest_s=REACK_S)

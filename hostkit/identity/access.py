@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from hostkit.contract.homeassistant import STATUS_TOPIC, discovery_topic
+from hostkit.contract.rights import Caller, verbs_of
 from hostkit.contract.topics import HUB
 from hostkit.io.broker import MAX_PACKET_BYTES
 from hostkit.model import Site
@@ -22,6 +23,7 @@ class Role(StrEnum):
     HUB = "hub"
     PROBE = "probe"
     COLLECTOR = "collector"
+    OPERATOR = "operator"  # a person or program of the shop that gives commands
     READER = "reader"  # an integrator: results, never sightings, visits or keys
     HOME_ASSISTANT = "home-assistant"
 
@@ -111,10 +113,13 @@ def _rights(site: Site, node: str, role: Role) -> Iterator[str]:
             yield f"topic readwrite {place}/{node}/#"
             yield f"topic read {place}/{HUB}/#"
             yield from (f"topic read {place}/+/{stream}" for stream in ("state", "info", "health"))
-            yield from (f"topic write {place}/{HUB}/{stream}" for stream in _TOLD)
+            yield from (f"topic write {place}/{HUB}/{stream}" for stream in ("ack", "config"))
         case _:
             yield from (f"topic read {place}/{HUB}/{stream}" for stream in _RESULTS)
             yield f"topic read {place}/+/state"
+    if role.value in set(map(str, Caller)):
+        yield from (f"topic write {place}/{HUB}/cmd/{verb}" for verb in verbs_of(Caller(role)))
+        yield f"topic read {place}/{HUB}/rsp/+"
     if role is Role.HOME_ASSISTANT:
         yield "topic read homeassistant/#"
         yield f"topic write {STATUS_TOPIC}"

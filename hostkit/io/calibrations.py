@@ -58,11 +58,6 @@ def encoded(site_path: Path, record: CountRecord) -> tuple[Path, bytes]:
     return site_path.parent / FOLDER / f"{record.id}.json", body
 
 
-def read_text(path: Path) -> str:
-    """Text of a site.toml that was already read and found good."""
-    return _bytes(path).decode("utf-8-sig")
-
-
 def free_id(wanted: str, records: tuple[CountRecord, ...]) -> str:
     """Give `wanted`, or it with the next number that is free."""
     taken = {record.id for record in records}

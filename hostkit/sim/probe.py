@@ -13,17 +13,15 @@ from numpy.typing import NDArray
 
 from hostkit import __version__
 from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, Kind, compose, decode, decode_state, encode
+from hostkit.contract.commands import Command, Fault, Response
 from hostkit.contract.messages import (
     Ack,
     AskKeys,
     Clock,
-    Command,
-    Fault,
     GiveKeys,
     Health,
     Info,
     KeySpan,
-    Response,
     State,
 )
 from hostkit.contract.topics import Address, parse_topic, topic, topics

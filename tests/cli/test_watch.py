@@ -12,7 +12,8 @@ from msgspec import structs
 
 from hostkit.cli.watch_text import json_line, line, seen
 from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, Kind, T, compose, encode
-from hostkit.contract.messages import Ack, AskKeys, Clock, Flood, GiveKeys, Health, Info, KeySpan, Response
+from hostkit.contract.commands import Response
+from hostkit.contract.messages import Ack, AskKeys, Clock, Flood, GiveKeys, Health, Info, KeySpan
 from hostkit.contract.topics import Address, topic
 from hostkit.core.wire import RECORD, Batch, Listened, encode_batch
 from hostkit.io.broker import BrokerPlan, free_port, plan_broker

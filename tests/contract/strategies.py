@@ -4,15 +4,18 @@ from datetime import UTC, datetime
 
 import msgspec
 from hypothesis import strategies as st
+from msgspec import UNSET
 
+from hostkit.contract import commands as c
 from hostkit.contract import messages as m
 from hostkit.contract.codec import KINDS, TYPE_PREFIX
-from hostkit.model import EndReason, PrivacyMode, Probe, Provenance, Radio, Site, VisitClass
+from hostkit.model import EndReason, PrivacyMode, Probe, Provenance, Radio, Site, VisitClass, Zone
 
 ids = st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True)
 names = st.from_regex(r"[a-z0-9_]{1,48}", fullmatch=True)
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 hexes = st.binary(max_size=8).map(bytes.hex)
+hashes = st.binary(min_size=1, max_size=8).map(bytes.hex)
 u32 = st.integers(0, 2**32 - 1)
 key_ids = st.integers(1, 2**32 - 1)
 seqs = st.integers(0, 2**31 - 1)
@@ -113,8 +116,8 @@ controls = built(
 spans = built(
     m.KeySpan, key_id=key_ids, key=st.binary(min_size=16, max_size=16).map(bytes.hex), from_s=epochs, until_s=epochs
 )
-elements = built(m.Element, id=st.integers(0, 255), length=st.integers(0, 255), stable=hexes)
-descriptions = built(m.Description, fingerprint=u32, elements=tuples_of(elements))
+elements = built(c.Element, id=st.integers(0, 255), length=st.integers(0, 255), stable=hexes)
+descriptions = built(c.Description, fingerprint=u32, elements=tuples_of(elements))
 clocks = built(
     m.Clock,
     synced=st.booleans(),
@@ -122,9 +125,36 @@ clocks = built(
     error_us=st.none() | st.floats(0, 1e15),
     drift_ppm=st.none() | st.floats(-1e4, 1e4),
 )
+channels, people = st.integers(1, 177), st.integers(0, 1_000_000)
+levels = st.none() | st.floats(-128, 0)
+
+
+def ordered(of: type, **fields: st.SearchStrategy) -> st.SearchStrategy:
+    return built(of, id=ids, expires=epochs, **fields)
+
+
+def responses(status: st.SearchStrategy, error: st.SearchStrategy) -> st.SearchStrategy:
+    return built(
+        c.Response,
+        id=ids,
+        status=status,
+        error=error,
+        descriptions=tuples_of(descriptions),
+        keys=tuples_of(spans),
+        replayed=st.none() | counts,
+        recomputed=st.none() | counts,
+        version=st.none() | counts,
+        restart=tuples_of(texts),
+        waiting=tuples_of(ids),
+        count=st.none() | ids,
+        lines=tuples_of(texts),
+        measured=st.none() | built(c.Measured, frames=counts, rssi_dbm=levels, low_dbm=levels, high_dbm=levels),
+    )
+
+
 sites = st.builds(Site, tenant=ids, site=ids, time_zone=st.just("UTC"), probes=tuples_of(st.builds(Probe, id=ids)))
-desired = st.builds(m.Desired, config_hash=hexes, site=sites) | st.builds(
-    m.Desired, config_hash=hexes, probe=st.builds(Probe, id=ids)
+desired = st.builds(m.Desired, config_hash=hashes, site=sites) | st.builds(
+    m.Desired, config_hash=hashes, probe=st.builds(Probe, id=ids)
 )
 
 BODIES = {
@@ -138,6 +168,7 @@ BODIES = {
         radios=tuples_of(st.sampled_from(Radio)),
         element_table=st.none() | u32,
         config_hash=st.none() | hexes,
+        config_refused=st.none() | built(m.ConfigRefused, config_hash=hashes, what=texts),
         last=st.none() | acks,
     ),
     "health": built(
@@ -189,17 +220,35 @@ BODIES = {
     "cmd": st.one_of(
         built(m.GiveKeys, id=ids, keys=tuples_of(spans, least=1)),
         built(m.AskKeys, id=ids),
-        built(m.Describe, id=ids, fingerprints=tuples_of(u32, least=1)),
-        built(m.Replay, id=ids, from_s=epochs, to_s=epochs),
-        built(m.Flush, id=ids),
+        ordered(c.Describe, fingerprints=tuples_of(u32, least=1)),
+        ordered(c.Replay, from_s=epochs, to_s=epochs),
+        ordered(c.Recompute, day=st.dates(datetime(2000, 1, 1).date()).map(str)),
+        ordered(c.Flush),
+        ordered(c.SetThresholds, values=st.dictionaries(names, finite, min_size=1, max_size=3)),
+        ordered(c.SetZones, zones=tuples_of(st.builds(Zone, id=ids, floor=ids))),
+        ordered(c.SetHop, probe=ids, channels=tuples_of(channels), dwell_ms=st.integers(20, 60_000)),
+        ordered(c.SetProbe, probe=st.builds(Probe, id=ids)),
+        ordered(c.SetPrivacy, mode=st.sampled_from(PrivacyMode)),
+        ordered(c.Rollback, version=st.integers(1, 99)),
+        ordered(c.CalibrateStart),
+        ordered(c.CalibrateApply, entered=people, passed=st.none() | people),
+        ordered(c.CalibrateUndo, count=ids),
+        ordered(c.RotateKey),
+        ordered(c.Restart, probe=ids),
+        ordered(c.Identify, probe=ids, seconds=st.integers(1, 600)),
+        ordered(c.ReadLog, probe=ids, lines=st.integers(1, 200)),
+        ordered(
+            c.Measure,
+            probe=ids,
+            beacon=ids,
+            channel=channels,
+            radio=st.sampled_from(Radio),
+            seconds=st.integers(1, 300),
+        ),
     ),
-    "rsp": built(
-        m.Response,
-        id=ids,
-        error=st.none() | built(m.Fault, what=texts, next_step=texts),
-        descriptions=tuples_of(descriptions),
-        keys=tuples_of(spans),
-        replayed=st.none() | counts,
+    "rsp": st.one_of(
+        responses(st.sampled_from([UNSET, c.Status.ACCEPTED, c.Status.DONE]), st.none()),
+        responses(st.sampled_from([UNSET, c.Status.REFUSED]), built(c.Fault, what=texts, next_step=texts)),
     ),
     "config": desired,
 }

@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from hostkit.contract.messages import AskKeys, GiveKeys, Response
+from hostkit.contract.commands import Response
+from hostkit.contract.messages import AskKeys, GiveKeys
 from hostkit.hub.keys import BLANK, CLOCK_S, GRACE_S, RECOVER_S, REPEAT_S, KeyFlow, written
 from hostkit.model import Privacy, Site
 from tests.hub.keys import as_given, values

@@ -134,7 +134,7 @@ def test_an_uplink_of_its_own_gets_results_and_the_probes_state_and_nothing_else
     simulation, site = simulate(SETTINGS), SETTINGS.site
     sources = [SimulatedAir(simulation, index) for index in range(len(simulation.ears))]
     played_ = Player(sources, broker.url, tenant=site.tenant, site=site.site, speed=SPEED, say=patient).run()
-    flush(above.url, tenant=site.tenant, site=site.site, at_us=played_.until_us, provenance=Provenance.SIMULATED)
+    flush(broker.url, tenant=site.tenant, site=site.site, at_us=played_.until_us, provenance=Provenance.SIMULATED)
     assert hub.stop() == 0
     below, over = ({message.topic.split("/", 4)[4] for message in one.messages} for one in watchers)
     for watcher, one in zip(watchers, (broker, above), strict=True):

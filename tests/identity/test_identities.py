@@ -27,7 +27,7 @@ PLACE = f"footfall/v1/{SITE.tenant}/{SITE.site}"
 NOW_S = time.time()
 HA = "homeassistant/device/footfall_demo_corner-shop/config"
 STREAMS = ("state", "info", "health", "site", "obs", "visits", "live", "kpi/hour", "kpi/day", "event", "ack", "config")
-STREAMS = (*STREAMS, "cmd/key", "cmd/replay", "rsp/x1")
+STREAMS = (*STREAMS, "cmd/key", "cmd/replay", "cmd/privacy", "cmd/rotate-key", "rsp/x1")
 NODES = [f"{PLACE}/{node}" for node in ("hub", "collector", "probe-1", "probe-2", "kiosk", "nobody")]
 NODES += [
     "footfall/v1/demo/other-shop/hub",
@@ -52,8 +52,13 @@ MAY = {
     ),
     "collector": (
         Role.COLLECTOR,
-        rf"^{PLACE}/(collector/.*|hub/(ack|cmd/[^/]+|config))$",
+        rf"^{PLACE}/(collector/.*|hub/(ack|cmd/replay|config))$",
         rf"^{PLACE}/(collector/.*|hub/.*|[^/]+/(state|info|health))$",
+    ),
+    "till": (
+        Role.OPERATOR,
+        rf"^{PLACE}/hub/cmd/(replay|privacy|rotate-key)$",
+        rf"^{PLACE}/({RESULTS}|hub/rsp/[^/]+)$",
     ),
     "kiosk": (Role.READER, r"^$", rf"^{PLACE}/({RESULTS})$"),
     "ha": (Role.HOME_ASSISTANT, r"^homeassistant/status$", rf"^{PLACE}/({RESULTS})$|^homeassistant/.*$"),

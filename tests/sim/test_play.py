@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, compose, decode, encode
-from hostkit.contract.messages import Ack, AskKeys, Fault, GiveKeys, Health, Info, KeySpan, Response
+from hostkit.contract.commands import Fault, Response
+from hostkit.contract.messages import Ack, AskKeys, GiveKeys, Health, Info, KeySpan
 from hostkit.contract.topics import Address, parse_topic, topic
 from hostkit.core.dot11 import FINGERPRINT_VERSION, CaptureReader
 from hostkit.core.wire import Batch, decode_batch, sightings_of_batch

@@ -1,0 +1,227 @@
+"""Commands and answers as types: what may be asked of a hub or a probe in `cmd/<verb>`, and what `rsp/<id>` says.
+
+Unlike other messages a command with a key its reader does not know is refused: who sent it wanted something done.
+"""
+
+from enum import StrEnum
+from typing import Annotated, TypeAlias
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from hostkit.contract.messages import (
+    U32,
+    AskKeys,
+    Closed,
+    Count,
+    EpochS,
+    GiveKeys,
+    Hex,
+    Id,
+    KeySpan,
+    Name,
+    Text,
+)
+from hostkit.model import PrivacyMode, Probe, Radio, Zone
+
+Expires = Annotated[int, Meta(ge=0, le=4_102_444_800, description="seconds since 1970, UTC; at most an hour ahead")]
+Channel = Annotated[int, Meta(ge=1, le=177)]
+People = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+class Order(Closed, frozen=True, forbid_unknown_fields=True):
+    """Base of what a person or a program asks: `id` names it once and for ever, it is not done after `expires`."""
+
+    id: Id
+    expires: Expires
+
+
+class Describe(Order, frozen=True, tag="describe", tag_field="verb"):
+    """Hub to probe: which elements make these unknown fingerprints?"""
+
+    fingerprints: Annotated[tuple[U32, ...], Meta(min_length=1, max_length=64)]
+
+
+class Replay(Order, frozen=True, tag="replay", tag_field="verb"):
+    """Send the closed hours and days that begin in [`from`, `to`) again."""
+
+    from_s: EpochS = field(name="from")
+    to_s: EpochS = field(name="to")
+
+
+class Recompute(Order, frozen=True, tag="recompute", tag_field="verb"):
+    """Compute a local day and its closed hours again, with the configuration in force, as a new `rev`."""
+
+    day: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$(?!\n)")]
+
+
+class Flush(Order, frozen=True, tag="flush", tag_field="verb"):
+    """To a hub at the end of a demo or replay: take what has arrived, close open visits, put them into the outbox."""
+
+
+class SetThresholds(Order, frozen=True, tag="thresholds", tag_field="verb"):
+    """Change keys of `[thresholds]` in site.toml; those not named stay."""
+
+    values: Annotated[dict[Name, float], Meta(min_length=1, max_length=32)]
+
+
+class SetZones(Order, frozen=True, tag="zones", tag_field="verb"):
+    """Replace all zones."""
+
+    zones: Annotated[tuple[Zone, ...], Meta(max_length=1000)]
+
+
+class SetHop(Order, frozen=True, tag="hop", tag_field="verb"):
+    """Change the channels a probe hops over and how long it stays on each."""
+
+    probe: Id
+    channels: Annotated[tuple[Channel, ...], Meta(max_length=64)]
+    dwell_ms: Annotated[int, Meta(ge=20, le=60_000)]
+
+
+class SetProbe(Order, frozen=True, tag="set-config", tag_field="verb"):
+    """Replace the configuration of the probe of this id."""
+
+    probe: Probe
+
+
+class SetPrivacy(Order, frozen=True, tag="privacy", tag_field="verb"):
+    """Change the privacy mode."""
+
+    mode: PrivacyMode
+
+
+class Rollback(Order, frozen=True, tag="rollback", tag_field="verb"):
+    """Make an earlier version of the configuration the newest."""
+
+    version: Annotated[int, Meta(ge=1)]
+
+
+class CalibrateStart(Order, frozen=True, tag="calibrate-start", tag_field="verb"):
+    """Somebody begins to count people at the door now."""
+
+
+class CalibrateApply(Order, frozen=True, tag="calibrate-apply", tag_field="verb"):
+    """The count is over: so many came in, and passed where somebody counted them; people per device follows."""
+
+    entered: People
+    passed: People | None = None
+
+
+class CalibrateUndo(Order, frozen=True, tag="calibrate-undo", tag_field="verb"):
+    """Take a count back."""
+
+    count: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,48}$(?!\n)")]
+
+
+class RotateKey(Order, frozen=True, tag="rotate-key", tag_field="verb"):
+    """Change the site key within minutes instead of at the rotation hour; open visits end."""
+
+
+class Restart(Order, frozen=True, tag="restart", tag_field="verb"):
+    """Restart a probe. Through the hub, like all commands to a probe that are not the hub's own."""
+
+    probe: Id
+
+
+class Identify(Order, frozen=True, tag="identify", tag_field="verb"):
+    """Make a probe show which one it is, to somebody on a ladder."""
+
+    probe: Id
+    seconds: Annotated[int, Meta(ge=1, le=600)] = 30
+
+
+class ReadLog(Order, frozen=True, tag="read-log", tag_field="verb"):
+    """Give the newest lines of a probe's log, which holds no address."""
+
+    probe: Id
+    lines: Annotated[int, Meta(ge=1, le=200)] = 50
+
+
+class Measure(Order, frozen=True, tag="measure", tag_field="verb"):
+    """Stay on one channel and report the level of a beacon of ours: the Wi-Fi name or BLE local name is `beacon`."""
+
+    probe: Id
+    beacon: Id
+    channel: Channel
+    radio: Radio = Radio.WIFI
+    seconds: Annotated[int, Meta(ge=1, le=300)] = 10
+
+
+ToProbe: TypeAlias = Restart | Identify | ReadLog | Measure
+Asked: TypeAlias = (
+    ToProbe | Replay | Recompute | Flush | SetThresholds | SetZones | SetHop | SetProbe | SetPrivacy | Rollback
+    | CalibrateStart | CalibrateApply | CalibrateUndo | RotateKey
+)  # fmt: skip
+Command: TypeAlias = GiveKeys | AskKeys | Describe | Asked
+
+
+class Status(StrEnum):
+    """How far a command is: `accepted` is followed by one of the others, which are final."""
+
+    ACCEPTED = "accepted"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+class Element(Closed, frozen=True):
+    """An 802.11 element of a fingerprint, as `footfall contract show wire` says: never a vendor's body or an SSID."""
+
+    id: Annotated[int, Meta(ge=0, le=255)]
+    length: Annotated[int, Meta(ge=0, le=255)]
+    stable: Hex = ""
+
+
+class Description(Closed, frozen=True):
+    """Answer to `describe` for one fingerprint."""
+
+    fingerprint: U32
+    elements: Annotated[tuple[Element, ...], Meta(max_length=255)]
+
+
+class Fault(Closed, frozen=True):
+    """Why a command was refused, in one line, and what to do."""
+
+    what: Text
+    next_step: Text
+
+
+class Measured(Closed, frozen=True):
+    """Level of a beacon: how many frames, their median and the tenth and ninetieth percentile."""
+
+    frames: Count
+    rssi_dbm: Annotated[float, Meta(ge=-128, le=0)] | None = None
+    low_dbm: Annotated[float, Meta(ge=-128, le=0)] | None = None
+    high_dbm: Annotated[float, Meta(ge=-128, le=0)] | None = None
+
+
+class Response(Closed, frozen=True):
+    """Answer to the command `id`; never retained. A probe may leave out `status`: with `error` refused, else done.
+
+    `version` is the configuration's that was written, `restart` its keys that a hub takes up at its next start,
+    `waiting` the probes that have not taken theirs yet. `replayed` and `recomputed` count hours and days.
+    """
+
+    id: Id
+    status: Status | UnsetType = UNSET
+    error: Fault | None = None
+    descriptions: Annotated[tuple[Description, ...], Meta(max_length=64)] = ()
+    keys: Annotated[tuple[KeySpan, ...], Meta(max_length=2)] = ()
+    replayed: Count | None = None
+    recomputed: Count | None = None
+    version: Count | None = None
+    restart: Annotated[tuple[Text, ...], Meta(max_length=100)] = ()
+    waiting: Annotated[tuple[Id, ...], Meta(max_length=1000)] = ()
+    count: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,48}$(?!\n)")] | None = None
+    lines: Annotated[tuple[Text, ...], Meta(max_length=200)] = ()
+    measured: Measured | None = None
+
+    def __post_init__(self) -> None:
+        if self.status is not UNSET and (self.status is Status.REFUSED) != (self.error is not None):
+            raise ValueError("a refused command has an error and no other has")
+
+    @property
+    def outcome(self) -> Status:
+        """Give `status`, or what its absence means."""
+        if self.status is UNSET:
+            return Status.DONE if self.error is None else Status.REFUSED
+        return self.status

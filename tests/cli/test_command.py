@@ -1,0 +1,64 @@
+"""`footfall command` against a running hub and a real mosquitto."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.command import footfall, refused
+from tests.hub.service import HubProcess
+from tests.io.brokers import Mosquitto
+
+pytestmark = pytest.mark.needs("mosquitto")
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    folder = tmp_path_factory.mktemp("hub")
+    broker = Mosquitto(folder).start()
+    hub = HubProcess(folder, broker.url).start()
+    hub.said("site broker: connected")
+    hub.site, hub.broker = folder / "site.toml", broker  # type: ignore[attr-defined]
+    yield hub
+    hub.stop()
+    broker.stop()
+
+
+def asked(hub: HubProcess, *arguments: str):  # type: ignore[no-untyped-def]
+    return footfall("command", *arguments, "--site", hub.site, "--broker", hub.broker.url)  # type: ignore[attr-defined]
+
+
+def test_a_command_is_accepted_and_done(hub: HubProcess) -> None:
+    done = asked(hub, "replay", '{"from": 0, "to": 1}')
+    assert (done.returncode, done.stderr) == (0, "footfall: replay: accepted\n")
+    assert done.stdout == "replay: done\n  replayed: 0\n"
+    answer = json.loads(asked(hub, "replay", '{"from": 0, "to": 1}', "--json").stdout)
+    assert answer.pop("id")
+    assert answer == {"status": "done", "replayed": 0}
+
+
+def test_what_the_sender_may_not_is_refused(hub: HubProcess) -> None:
+    done = asked(hub, "privacy", '{"mode": "anonymous_5min"}', "--as", "collector", "--json")
+    assert done.returncode == 6
+    assert json.loads(done.stdout)["error"]["what"] == "a collector may not"
+    assert "privacy: refused: a collector may not; ask with an identity" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ("{", "truncated"),
+        ("[]", "Expected `object`, got `array`"),
+        ('{"from": 0, "to": 1, "til": 2}', "unknown field `til`"),
+        ('{"from": "x", "to": 1}', "Expected `int`, got `str` - at `$.from`"),
+    ],
+)
+def test_a_bad_body_is_refused_before_it_is_sent(hub: HubProcess, body: str, what: str) -> None:
+    refused(asked(hub, "replay", body), 2, re.escape(what))
+
+
+def test_no_broker_is_one_line(hub: HubProcess) -> None:
+    site = hub.site  # type: ignore[attr-defined]
+    done = footfall("command", "flush", "--site", site, "--broker", "mqtt://127.0.0.1:1", "--expires", "1")
+    refused(done, 6, r"no broker answers \(Connection refused\)")
