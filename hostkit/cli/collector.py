@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hostkit.cli import text
+from hostkit.cli import collector_identity, text
 from hostkit.collector.clock import ClockKind
 from hostkit.collector.run import CollectorSettings, run_collector
 from hostkit.collector.sales import Imported, import_sales, read_sales
@@ -28,6 +28,12 @@ DATA = click.option(
 @click.group()
 def collector() -> None:
     """Take visits from hubs, keep them, and show the figures they give."""
+
+
+for _command in (
+    collector_identity.init, collector_identity.enrol, collector_identity.revoke, collector_identity.identities
+):  # fmt: skip
+    collector.add_command(_command)
 
 
 @collector.command(

@@ -12,6 +12,8 @@ from hostkit.collector.api import Api
 from hostkit.collector.clock import Clock, ClockKind
 from hostkit.collector.ingest import SUBSCRIPTIONS
 from hostkit.collector.service import Collector, Say
+from hostkit.identity.realms import UplinkRealm
+from hostkit.identity.upkeep import Upkeep
 from hostkit.io.mqtt import INBOX_ITEMS, BrokerUrl, Client, Inbox
 from hostkit.io.store_sqlite import SqliteStore
 from hostkit.io.webserver import Listen, WebServer
@@ -44,12 +46,16 @@ def run_collector(settings: CollectorSettings, *, say: Say, remark: Say) -> None
         api = Api(lambda: closing(SqliteStore(settings.folder)), clock.now_s)
         web.start(api.application(any_host=not settings.listen.loopback))
         client.start()
+        credentials = [Path(settings.broker.key).parent] if settings.broker.key else []
+        upkeep = Upkeep(UplinkRealm(), settings.folder, credentials, say)
+        upkeep.start()
         say(f"collector: {web.url} (Ctrl-C stops)")
         if not settings.listen.loopback:
             remark(f"{web.url}: anyone on the network can read it; put a proxy with TLS and a password in front")
         try:
             Collector(store, client, inbox, clock, say=say, remark=remark).run(_stopped_by_signal())
         finally:
+            upkeep.stop()
             client.stop()
 
 

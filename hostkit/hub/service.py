@@ -36,6 +36,8 @@ from hostkit.hub.speaker import Speaker
 from hostkit.hub.uplink import Uplink
 from hostkit.hub.verbs import Means, Verbs
 from hostkit.hub.voice import NODE, Voice
+from hostkit.identity.realms import SiteRealm
+from hostkit.identity.upkeep import Upkeep
 from hostkit.io.memory import guard_process, random_fill, scrub
 from hostkit.io.mqtt import INBOX_ITEMS, Arrived, BrokerUrl, Down, Inbox, Item, take
 from hostkit.io.outbox import Outbox
@@ -60,6 +62,11 @@ class HubSettings:
     data: Path
     batch_clock: bool
 
+    @property
+    def credentials(self) -> tuple[Path, ...]:
+        """Folders of what we show at the brokers."""
+        return tuple(Path(url.key).parent for url in (self.broker, self.uplink) if url and url.key)
+
 
 @dataclass(slots=True)
 class _Probe:
@@ -78,6 +85,9 @@ def run(settings: HubSettings, say: Callable[[str], None], stop: threading.Event
         hub = Hub(settings, outbox, say)
         stack.callback(hub.stop)
         hub.start()
+        upkeep = Upkeep(SiteRealm(settings.site), settings.data, settings.credentials, say)
+        upkeep.start()
+        stack.callback(upkeep.stop)
         while not stop.is_set():
             hub.round(WAIT_S)
 

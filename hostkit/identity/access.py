@@ -40,6 +40,11 @@ class BrokerFiles:
     data: Path
     user: str
 
+    @property
+    def pid(self) -> Path:
+        """Where the broker writes its process id, so that it can be told to read its files again."""
+        return self.data / "mosquitto.pid"
+
 
 # autosave, max_queued: see io/broker.py. Limits: 64 probes, a hub, readers; a stranger gets no memory worth naming.
 _CONFIGURATION = """\
@@ -55,6 +60,7 @@ use_identity_as_username true
 use_username_as_clientid true
 allow_anonymous false
 acl_file {acl}
+pid_file {pid}
 persistence true
 persistence_location {data}/
 autosave_interval 1
@@ -73,6 +79,7 @@ log_type notice
 
 _SAID = ("state", "info", "health", "obs", "rsp/+")  # by a probe
 _TOLD = ("ack", "cmd/+", "config")  # to a node
+_RELAYED = ("state", "info", "health")  # of probes, by their hub
 _RESULTS = ("state", "info", "health", "site", "live", "kpi/hour", "kpi/day", "event")
 
 
@@ -82,7 +89,7 @@ def configuration(files: BrokerFiles, port: int) -> str:
         port=port,
         packet=MAX_PACKET_BYTES,
         user=files.user,
-        **{name: getattr(files, name) for name in ("authority", "revoked", "certificate", "key", "acl", "data")},
+        **{name: getattr(files, name) for name in ("authority", "revoked", "certificate", "key", "acl", "data", "pid")},
     )
 
 
@@ -95,13 +102,34 @@ def access_list(site: Site, holders: Sequence[tuple[str, Role]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def uplink_access_list(holders: Sequence[tuple[str, Role]]) -> str:
+    """Give the ACL of the collector's broker for (identity, role): hubs speak for their sites, it hears all."""
+    lines = ["# Written by footfall: change it with `footfall collector enrol` and `footfall collector revoke`."]
+    for identity, role in sorted(set(holders)):
+        if role is not Role.BROKER:
+            lines += ["", f"user {identity}", *_uplink_rights(identity, role)]
+    return "\n".join(lines) + "\n"
+
+
+def _uplink_rights(identity: str, role: Role) -> Iterator[str]:
+    if role is Role.COLLECTOR:
+        every = "footfall/v1/+/+"
+        yield f"topic readwrite {every}/{identity}/#"
+        yield f"topic read {every}/{HUB}/#"
+        yield from (f"topic read {every}/+/{stream}" for stream in _RELAYED)
+        yield from (f"topic write {every}/{HUB}/{stream}" for stream in _TOLD)
+    elif role is Role.HUB:
+        place = f"footfall/v1/{identity.removesuffix(f'/{HUB}')}"
+        yield f"topic write {place}/{HUB}/#"
+        yield from (f"topic write {place}/+/{stream}" for stream in _RELAYED)
+        yield from (f"topic read {place}/{HUB}/{stream}" for stream in _TOLD)
+
+
 def _rights(site: Site, node: str, role: Role) -> Iterator[str]:
     place = f"footfall/v1/{site.tenant}/{site.site}"
     match role:
         case Role.PROBE:
-            yield from (
-                f"topic write {place}/{node}/{stream}" for stream in ("state", "info", "health", "obs", "rsp/+")
-            )
+            yield from (f"topic write {place}/{node}/{stream}" for stream in _SAID)
             yield from (f"topic read {place}/{node}/{stream}" for stream in _TOLD)
         case Role.HUB:
             yield f"topic readwrite {place}/{HUB}/#"
@@ -112,7 +140,7 @@ def _rights(site: Site, node: str, role: Role) -> Iterator[str]:
         case Role.COLLECTOR:
             yield f"topic readwrite {place}/{node}/#"
             yield f"topic read {place}/{HUB}/#"
-            yield from (f"topic read {place}/+/{stream}" for stream in ("state", "info", "health"))
+            yield from (f"topic read {place}/+/{stream}" for stream in _RELAYED)
             yield from (f"topic write {place}/{HUB}/{stream}" for stream in ("ack", "config"))
         case _:
             yield from (f"topic read {place}/{HUB}/{stream}" for stream in _RESULTS)

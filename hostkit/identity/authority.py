@@ -4,6 +4,7 @@ Keys are ECDSA P-256, which probes' mbedTLS has; an identity is `tenant/site/nod
 certificate's common name (RFC 5280).
 """
 
+import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -13,19 +14,21 @@ from typing import Self
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from hostkit.errors import UsageError
+from hostkit.errors import InputError, UsageError
 from hostkit.model import ID_PATTERN
 
 CERTIFICATE, KEY, REGISTER, REVOKED = "authority.crt", "authority.key", "issued.json", "revoked.pem"
 
 AUTHORITY_DAYS = 3650
-LEAF_DAYS = 825  # the longest that Apple's TLS stacks take, and one visit of an installer in two years
+LEAF_S = 825 * 86_400.0  # the longest that Apple's TLS stacks take; renewed when a third is left
+RENEW_PART = 3
 SKEW = timedelta(hours=24)  # a probe's clock may be a day behind until the hub has told it the time
-_NAME = re.compile(rf"{ID_PATTERN}/{ID_PATTERN}/{ID_PATTERN}")
+_NAME = re.compile(rf"{ID_PATTERN}(/{ID_PATTERN}/{ID_PATTERN})?")  # one word: a service that is of no site
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,13 @@ class Issued:
     role: str
     serial: str
     until_s: int
+    since_s: int = 0
+    public: str = ""  # SHA-256 of its public key
     revoked_s: int | None = None
+
+    def due(self, now_s: float) -> bool:
+        """Tell whether it should be renewed: a third of its life is left."""
+        return self.revoked_s is None and self.until_s - now_s < (self.until_s - self.since_s) / RENEW_PART
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +93,16 @@ class Authority:
     def files(self, now_s: float) -> dict[str, bytes]:
         """Give certificate, key, register and the list of what is revoked, which the broker reads."""
         return {
-            CERTIFICATE: self._certificate.public_bytes(serialization.Encoding.PEM),
+            CERTIFICATE: self.certificate,
             KEY: _key_pem(self._key),
             REGISTER: msgspec.json.format(msgspec.json.encode(self._issued)),
             REVOKED: self._revocations(datetime.fromtimestamp(now_s, UTC)),
         }
+
+    @property
+    def certificate(self) -> bytes:
+        """Its own certificate, PEM: whom everybody is to trust."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     @property
     def issued(self) -> tuple[Issued, ...]:
@@ -99,17 +113,67 @@ class Authority:
         """Give the certificates that are neither revoked nor over."""
         return tuple(one for one in self._issued if one.revoked_s is None and one.until_s > now_s)
 
-    def issue(self, identity: str, role: str, now_s: float, *, hosts: Sequence[str] = ()) -> Credential:
-        """Make key and certificate for `identity`; with `hosts`, names and addresses, those of a server.
+    def issue(
+        self, identity: str, role: str, now_s: float, *, hosts: Sequence[str] = (), life_s: float = LEAF_S
+    ) -> Credential:
+        """Make a key and its certificate; see `certify`."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self.certify(identity, role, key.public_key(), now_s, hosts=hosts, life_s=life_s)
+        return Credential(certificate=certificate, key=_key_pem(key))
+
+    def certify(
+        self,
+        identity: str,
+        role: str,
+        key: ec.EllipticCurvePublicKey,
+        now_s: float,
+        *,
+        hosts: Sequence[str] = (),
+        life_s: float = LEAF_S,
+    ) -> bytes:
+        """Certify that `key` is `identity`'s, PEM; with `hosts`, names and addresses, as a server.
 
         The identity's earlier certificates stay in force, so that a node is never without one: revoke them after.
         """
+        certificate = self._sign(identity, key, now_s, hosts, life_s)
+        until_s = int(certificate.not_valid_after_utc.timestamp())
+        serial = f"{certificate.serial_number:x}"
+        self._issued.append(
+            Issued(
+                identity=identity, role=role, serial=serial, until_s=until_s, since_s=int(now_s), public=key_digest(key)
+            )
+        )
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+    def renew(
+        self, certificate: x509.Certificate, now_s: float, *, hosts: Sequence[str] = (), life_s: float = LEAF_S
+    ) -> bytes:
+        """Certify the same key for longer, PEM. UsageError for a certificate that is not ours or was revoked.
+
+        Its holder has proved that the key is his; whether it is over is for the caller to judge.
+        """
+        serial = f"{certificate.serial_number:x}"
+        held = next((one for one in self._issued if one.serial == serial), None)
+        key = certificate.public_key()
+        if held is None or held.revoked_s is not None or not isinstance(key, ec.EllipticCurvePublicKey):
+            what = "was revoked" if held and held.revoked_s is not None else "is not of this authority"
+            raise UsageError(what, where="certificate", next_step="enrol anew with a code of `footfall hub enrol`")
+        return self.certify(held.identity, held.role, key, now_s, hosts=hosts, life_s=life_s)
+
+    def momentary(self, identity: str, now_s: float) -> Credential:
+        """Make a credential of `identity` that is in no register, so that no right goes with it, for a minute."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._sign(identity, key.public_key(), now_s, (), 60.0)
+        return Credential(certificate=certificate.public_bytes(serialization.Encoding.PEM), key=_key_pem(key))
+
+    def _sign(
+        self, identity: str, key: ec.EllipticCurvePublicKey, now_s: float, hosts: Sequence[str], life_s: float
+    ) -> x509.Certificate:
         if not _NAME.fullmatch(identity):
             raise UsageError(f"{identity!a} is no identity", where="identity", next_step="use tenant/site/node")
-        key = ec.generate_private_key(ec.SECP256R1())
-        now = datetime.fromtimestamp(now_s, UTC)
         issuer = self._certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
-        builder = _builder(identity, str(issuer), key.public_key(), now, timedelta(days=LEAF_DAYS))
+        now = datetime.fromtimestamp(now_s, UTC)
+        builder = _builder(identity, str(issuer), key, now, timedelta(seconds=life_s))
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(authority=False), critical=True)
         purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -118,15 +182,13 @@ class Authority:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False
             )
-        certificate = builder.sign(self._key, hashes.SHA256())
-        until_s = int(certificate.not_valid_after_utc.timestamp())
-        serial = f"{certificate.serial_number:x}"
-        self._issued.append(Issued(identity=identity, role=role, serial=serial, until_s=until_s))
-        return Credential(certificate=certificate.public_bytes(serialization.Encoding.PEM), key=_key_pem(key))
+        return builder.sign(self._key, hashes.SHA256())
 
-    def revoke(self, identity: str, now_s: float) -> int:
-        """Take back every certificate of `identity`; tell how many."""
-        gone = {one.serial for one in self.in_force(now_s) if one.identity == identity}
+    def revoke(self, identity: str, now_s: float, *, but: str = "") -> int:
+        """Take back every certificate of `identity`, `but` those of the key with that digest; tell how many."""
+        gone = {
+            one.serial for one in self.in_force(now_s) if one.identity == identity and (not but or one.public != but)
+        }
         self._issued = [replace(one, revoked_s=int(now_s)) if one.serial in gone else one for one in self._issued]
         return len(gone)
 
@@ -139,6 +201,41 @@ class Authority:
                 entry = entry.revocation_date(datetime.fromtimestamp(one.revoked_s, UTC))
                 builder = builder.add_revoked_certificate(entry.build())
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def key_digest(key: ec.EllipticCurvePublicKey) -> str:
+    """Name a public key: SHA-256 of it."""
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()
+
+
+def requested_key(request: bytes) -> ec.EllipticCurvePublicKey:
+    """Give the key of a certificate request (PKCS #10, PEM) that its holder signed; InputError for anything else.
+
+    Its name is not looked at: who somebody is, the code says.
+    """
+    try:
+        asked = x509.load_pem_x509_csr(request)
+        key = asked.public_key()
+        if (
+            isinstance(key, ec.EllipticCurvePublicKey)
+            and isinstance(key.curve, ec.SECP256R1)
+            and asked.is_signature_valid
+        ):
+            return key
+    except (ValueError, UnsupportedAlgorithm):
+        pass
+    raise InputError(
+        "is no signed request for an ECDSA P-256 key", where="csr", next_step="make the key on the curve prime256v1"
+    )
+
+
+def make_request() -> tuple[bytes, bytes]:
+    """Make a key and the request for its certificate, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    nobody = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "to be named")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(nobody).sign(key, hashes.SHA256())
+    return _key_pem(key), request.public_bytes(serialization.Encoding.PEM)
 
 
 def _builder(

@@ -12,17 +12,21 @@ import ssl
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 import paho.mqtt.client as paho
+from cryptography import x509
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from hostkit.errors import ConfigError, UsageError
+from hostkit.secret import secret_path
 
 KEEP_ALIVE_S = 30  # a dead peer is found within 45 s (MQTT 3.1.1, 3.1.2.10)
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 30.0
@@ -34,6 +38,8 @@ INBOX_ITEMS = 2000
 _PLAIN_PORT, _TLS_PORT = 1883, 8883
 CLOSED = "the broker closed the connection without an answer"
 CLOSED_TLS = f"{CLOSED}; it may not accept our certificate: check cert and key"
+EXPIRED = "certificate has expired"  # OpenSSL's words
+OVER_THERE = "; the broker's certificate is over, or our clock is wrong: its hub or collector renews it while it runs"
 _TLS_OPTIONS = {"ca", "cert", "key"}
 
 
@@ -181,6 +187,7 @@ class Client:
         self._reason = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"mqtt-{name}", daemon=True)
+        self._tls = _tls_context(url) if url.tls else None
         self._paho = self._make(client_id, clean)
 
     def start(self) -> None:
@@ -237,8 +244,8 @@ class Client:
         client.connect_timeout = CONNECT_TIMEOUT_S
         if self._state_topic:
             client.will_set(self._state_topic, "offline", qos=1, retain=True)
-        if self.url.tls:
-            client.tls_set_context(_tls_context(self.url))
+        if self._tls:
+            client.tls_set_context(self._tls)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -250,12 +257,17 @@ class Client:
         while not self._stopping.is_set():
             before, self._answered = self._connection, False
             try:
+                if self._tls:
+                    _load_identity(self._tls, self.url)  # it may have been renewed
                 self._paho.connect(self.url.host, self.url.port, keepalive=self._keep_alive_s)
                 self._paho.loop_forever()
                 if not self._answered and not self._stopping.is_set():
-                    self._down(CLOSED_TLS if self.url.tls else CLOSED)
+                    self._down(_over(self.url) or CLOSED_TLS if self.url.tls else CLOSED)
             except (OSError, ValueError) as error:  # ValueError: paho's own word for a socket that went away
-                self._down(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+                said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                self._down(_over(self.url) or said + (OVER_THERE if EXPIRED in said else ""))
+            except ConfigError as error:
+                self._down(str(error))
             wait_s = FIRST_WAIT_S if self._connection > before else min(2 * wait_s, LONGEST_WAIT_S)
             # Jitter: thousands of hubs must not come back in the same second.
             self._stopping.wait(wait_s * random.uniform(0.5, 1.5))
@@ -346,8 +358,7 @@ def _tls_context(url: BrokerUrl) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=url.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if url.cert:
-            context.load_cert_chain(url.cert, url.key)
+        _load_identity(context, url)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigError(
             f"TLS files cannot be used ({error.strerror or error})",
@@ -355,6 +366,24 @@ def _tls_context(url: BrokerUrl) -> ssl.SSLContext:
             next_step="check ca, cert and key: PEM files you may read",
         ) from error
     return context
+
+
+def _load_identity(context: ssl.SSLContext, url: BrokerUrl) -> None:
+    if url.cert and url.key:
+        context.load_cert_chain(url.cert, secret_path(Path(url.key)))
+
+
+def _over(url: BrokerUrl) -> str | None:
+    """Say that our certificate is over, if it is: all that a broker says is goodbye."""
+    if not url.cert:
+        return None
+    try:
+        end = x509.load_pem_x509_certificate(Path(url.cert).read_bytes()).not_valid_after_utc
+    except (OSError, ValueError):
+        return None
+    if end > datetime.now(UTC):
+        return None
+    return f"our certificate {url.cert} is over since {end:%Y-%m-%d}; take a new code and run `footfall enrol`"
 
 
 def _unusable(text: str, what: str) -> UsageError:

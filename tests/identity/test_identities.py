@@ -17,6 +17,7 @@ import pytest
 from hostkit.errors import ConfigError, UsageError
 from hostkit.identity.access import Role
 from hostkit.identity.identities import Handed, Identities
+from hostkit.identity.realms import SiteRealm
 from hostkit.io.broker import find_mosquitto
 from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Up, parse_url, take
 from hostkit.sim.world import SimSettings
@@ -106,7 +107,7 @@ def wait(port: int) -> None:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder, port = tmp_path_factory.mktemp("site"), free_port()
-    identities = Identities(SITE, folder)
+    identities = Identities(SiteRealm(SITE), folder)
     handed = {"hub": identities.init(["127.0.0.1"], port, NOW_S)}
     for node, (role, _, _) in MAY.items():
         if node != "hub":
@@ -197,7 +198,7 @@ def test_who_is_revoked_is_shut_out_and_a_new_certificate_lets_in_again(guarded:
 @pytest.mark.needs("mosquitto")
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_certificate_of_another_site_opens_nothing(guarded: Guarded, tmp_path: Path) -> None:
-    theirs = Identities(SITE, tmp_path)
+    theirs = Identities(SiteRealm(SITE), tmp_path)
     handed = theirs.init(["127.0.0.1"], guarded.port, NOW_S)
     own = guarded.handed["hub"]
     options = f"ca={own.authority}&cert={handed.certificate}&key={handed.key}"
@@ -223,7 +224,7 @@ def test_old_tls_is_refused(guarded: Guarded, version: ssl.TLSVersion) -> None:
 
 
 def test_private_files_are_the_owners_alone(tmp_path: Path) -> None:
-    identities = Identities(SITE, tmp_path)
+    identities = Identities(SiteRealm(SITE), tmp_path)
     identities.init(["hub.local"], 8883, NOW_S)
     identities.issue("probe-1", Role.PROBE, NOW_S)
     with_key = [path for path in tmp_path.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
@@ -235,11 +236,11 @@ def test_private_files_are_the_owners_alone(tmp_path: Path) -> None:
 
 
 def test_a_second_init_and_a_wrong_role_are_refused_and_change_nothing(tmp_path: Path) -> None:
-    identities = Identities(SITE, tmp_path)
+    identities = Identities(SiteRealm(SITE), tmp_path)
     identities.init(["hub.local"], 8883, NOW_S)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in tmp_path.rglob("[!.]*") if path.is_file()}
     with pytest.raises(UsageError, match="there is an authority already"):
-        Identities(SITE, tmp_path).init(["hub.local"], 8883, NOW_S)
+        Identities(SiteRealm(SITE), tmp_path).init(["hub.local"], 8883, NOW_S)
     for node, role in (("probe-9", Role.PROBE), ("probe-1", Role.READER), ("hub", Role.PROBE), ("x", Role.HUB)):
         with pytest.raises(UsageError):
             identities.issue(node, role, NOW_S)
@@ -248,22 +249,22 @@ def test_a_second_init_and_a_wrong_role_are_refused_and_change_nothing(tmp_path:
             identities.issue(node, Role.READER, NOW_S)
     with pytest.raises(UsageError, match="no certificate in force"):
         identities.revoke("probe-1", NOW_S)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in tmp_path.rglob("[!.]*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("damage", ["missing", "authority.key", "authority.crt", "issued.json"])
 def test_a_broken_authority_is_one_line(tmp_path: Path, damage: str) -> None:
-    identities = Identities(SITE, tmp_path)
+    identities = Identities(SiteRealm(SITE), tmp_path)
     if damage != "missing":
         identities.init(["hub.local"], 8883, NOW_S)
         (tmp_path / "identity" / damage).write_bytes(b"\xff broken")
     with pytest.raises(ConfigError, match="no authority to be used here") as refused:
-        Identities(SITE, tmp_path).issued()
+        Identities(SiteRealm(SITE), tmp_path).issued()
     assert str(refused.value).isprintable()
 
 
 def test_bad_hosts_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     for host in ("", "a b", "*", "hub.local\n", "-x"):
         with pytest.raises(UsageError):
-            Identities(SITE, tmp_path / "x").init([host], 8883, NOW_S)
+            Identities(SiteRealm(SITE), tmp_path / "x").init([host], 8883, NOW_S)
         assert not (tmp_path / "x").exists()

@@ -42,6 +42,7 @@ class Authority:
     def _write(self, name: str, data: bytes) -> Path:
         path = self._folder / name
         path.write_bytes(data)
+        path.chmod(0o600)
         return path
 
 
