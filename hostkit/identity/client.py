@@ -26,6 +26,10 @@ MAX_ANSWER_BYTES = 65_536
 CA, CERTIFICATE, KEY, PLACE = "ca.crt", "client.crt", "client.key", "enrolment.json"
 
 
+class NoAnswerError(PeerError):
+    """Nobody answered, or not to the end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where a credential counts and is renewed; `enrolment.json` beside it."""
@@ -100,7 +104,10 @@ def enrol(invitation: Invitation) -> Enrolled:
     context = _verified(authority)
     key, csr = make_request()
     ask = msgspec.json.encode(Ask(code=invitation.code, csr=csr.decode()))
-    granted = _granted(invitation.host, invitation.port, context, ENROL, ask)
+    try:
+        granted = _granted(invitation.host, invitation.port, context, ENROL, ask)
+    except NoAnswerError:  # the code may be used already: only this very key is answered again
+        granted = _granted(invitation.host, invitation.port, context, ENROL, ask)
     place = Place(
         identity=granted.identity,
         role=granted.role,
@@ -198,7 +205,7 @@ def _unreachable(host: str, port: int, error: Exception, *, renewing: bool) -> P
             where=_where(host, port),
             next_step="ask for a new code (`footfall hub enrol`, `footfall collector enrol`) and run `footfall enrol`",
         )
-    return PeerError(
+    return NoAnswerError(
         f"nobody answers ({said})",
         where=_where(host, port),
         next_step="it listens only while somebody is awaited: is `footfall hub run` or `hub enrol --wait` running?",

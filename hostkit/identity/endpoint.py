@@ -30,6 +30,7 @@ MAX_CONNECTIONS = 32
 MAX_HEAD_BYTES = 4096
 REQUEST_S = 10.0  # from the first byte to the last of the answer
 HANDSHAKE_S = 5.0
+DRAIN_POLL_S = 0.02
 SETTLE_S = 0.3  # the broker reads its list of rights within it
 Say = Callable[[str], None]
 
@@ -85,11 +86,11 @@ class Endpoint:
         return self.port
 
     def stop(self) -> None:
-        """Shut the port and end."""
+        """Shut the port, let those who are in finish, end."""
         if self._thread.is_alive():
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._end.set)
-            self._thread.join(5.0)
+            self._thread.join(REQUEST_S + 1.0)
 
     def _run(self) -> None:
         try:
@@ -121,6 +122,9 @@ class Endpoint:
         async with server:
             self._ready.set_result(server.sockets[0].getsockname()[1])
             await self._end.wait()
+        deadline = self._loop.time() + REQUEST_S
+        while self._open and self._loop.time() < deadline:
+            await asyncio.sleep(DRAIN_POLL_S)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1

@@ -21,6 +21,7 @@ from hostkit.identity.register import Books, Register
 VALID_S = 86_400.0
 MIN_VALID_S, MAX_VALID_S = 60.0, 30 * 86_400.0
 MAX_OPEN = 1000  # codes at a time
+GRACE_S = 60.0  # in which a lost answer may be fetched again
 MAX_AGAIN = 5  # times the same key may fetch its answer
 AGAIN_PART = 100  # of its life must have passed before an identity gets another certificate by renewal
 
@@ -110,9 +111,10 @@ class Enrolment:
         return _granted(books, made, None)
 
     def awaited(self, now_s: float) -> bool:
-        """Tell whether anybody may come: a code is open, or a credential that nodes hold is due."""
+        """Tell whether anybody may come: a code is open or was just used, or a credential that nodes hold is due."""
         books = self._register.read()
-        return any(one.open(now_s) for one in books.codes) or bool(due(books.authority.in_force(now_s), now_s))
+        codes_open = any(one.open(now_s) or now_s < (one.used_s or 0) + GRACE_S for one in books.codes)
+        return codes_open or bool(due(books.authority.in_force(now_s), now_s))
 
 
 def due(issued: tuple[Issued, ...], now_s: float) -> list[Issued]:

@@ -21,6 +21,7 @@ from hostkit.identity.realms import Realm
 POLL_S = 1.0
 LOOK_S = 3600.0  # between looks at certificates
 RETRY_S = 600.0
+STOP_S = 3.0
 Say = Callable[[str], None]
 
 
@@ -46,7 +47,7 @@ class Upkeep:
     def stop(self) -> None:
         """Shut the port and end."""
         self._stop.set()
-        self._thread.join(6.0)
+        self._thread.join(STOP_S)
 
     def _run(self) -> None:
         while not self._stop.is_set():
