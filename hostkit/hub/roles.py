@@ -7,6 +7,7 @@ from hostkit.errors import ConfigError
 from hostkit.hub.links import UPLINK
 from hostkit.identity.authority import REGISTER
 from hostkit.identity.identities import Identities
+from hostkit.identity.realms import SiteRealm
 from hostkit.io.mqtt import Arrived
 from hostkit.model import Site
 
@@ -46,7 +47,7 @@ class Roles:
 
     def _read(self) -> dict[str, str]:
         try:
-            issued = Identities(self._site, self._data).issued()
+            issued = Identities(SiteRealm(self._site), self._data).issued()
         except ConfigError:
             return {}
         place = f"{self._site.tenant}/{self._site.site}/"

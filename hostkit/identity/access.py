@@ -117,7 +117,8 @@ def _uplink_rights(identity: str, role: Role) -> Iterator[str]:
         yield f"topic readwrite {every}/{identity}/#"
         yield f"topic read {every}/{HUB}/#"
         yield from (f"topic read {every}/+/{stream}" for stream in _RELAYED)
-        yield from (f"topic write {every}/{HUB}/{stream}" for stream in _TOLD)
+        yield from (f"topic write {every}/{HUB}/{stream}" for stream in ("ack", "config"))
+        yield from (f"topic write {every}/{HUB}/cmd/{verb}" for verb in verbs_of(Caller.COLLECTOR))
     elif role is Role.HUB:
         place = f"footfall/v1/{identity.removesuffix(f'/{HUB}')}"
         yield f"topic write {place}/{HUB}/#"

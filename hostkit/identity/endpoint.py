@@ -30,7 +30,8 @@ MAX_CONNECTIONS = 32
 MAX_HEAD_BYTES = 4096
 REQUEST_S = 10.0  # from the first byte to the last of the answer
 HANDSHAKE_S = 5.0
-DRAIN_POLL_S = 0.02
+DRAIN_POLL_S = 0.05
+CLOSE_S = 1.0
 SETTLE_S = 0.3  # the broker reads its list of rights within it
 Say = Callable[[str], None]
 
@@ -115,7 +116,7 @@ class Endpoint:
             self.port,
             ssl=server_context(self._files),
             ssl_handshake_timeout=HANDSHAKE_S,
-            ssl_shutdown_timeout=1.0,
+            ssl_shutdown_timeout=CLOSE_S,
             limit=MAX_HEAD_BYTES,
             backlog=MAX_CONNECTIONS,
         )
@@ -123,6 +124,7 @@ class Endpoint:
             self._ready.set_result(server.sockets[0].getsockname()[1])
             await self._end.wait()
         deadline = self._loop.time() + REQUEST_S
+        await asyncio.sleep(DRAIN_POLL_S)
         while self._open and self._loop.time() < deadline:
             await asyncio.sleep(DRAIN_POLL_S)
 
@@ -136,8 +138,10 @@ class Endpoint:
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # who does not finish his sentence gets no answer
         finally:
-            self._open -= 1
             writer.close()
+            with suppress(OSError, TimeoutError):
+                await asyncio.wait_for(writer.wait_closed(), CLOSE_S)
+            self._open -= 1
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         peer = str((writer.get_extra_info("peername") or ("?",))[0])
