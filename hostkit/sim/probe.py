@@ -231,14 +231,19 @@ class ProbeNode:
 
     def _command(self, command: Command) -> None:
         if isinstance(command, GiveKeys):
-            self._keys = command.keys
+            self._keys = (*self._ending(command.keys[0]), *command.keys)
             self._say_info()
         elif isinstance(command, AskKeys):
             # A key in an answer travels as one in a command: QoS 0, never queued, never retained.
-            self._say(RSP, Response(id=command.id, keys=self._keys), f"rsp/{command.id}", qos=0)
+            self._say(RSP, Response(id=command.id, keys=self._keys[-2:]), f"rsp/{command.id}", qos=0)
         else:
             fault = Fault(what=f"a {self.source.hardware} probe cannot do this", next_step="ask a real one")
             self._say(RSP, Response(id=command.id, error=fault), f"rsp/{command.id}")
+
+    def _ending(self, running: KeySpan) -> tuple[KeySpan, ...]:
+        """Give the key before `running` while this probe's own clock has not passed its end."""
+        own_s = self._heard_until_us / 1e6
+        return tuple(key for key in self._keys if own_s < key.until_s <= running.from_s)
 
     def _say_info(self) -> None:
         key = self._open_key if self._open else self._key_at(self._heard_until_us)

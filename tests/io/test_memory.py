@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hostkit.io.memory import CACHED_BYTES, Secret, random_fill, scrub
+from tests.privacy.memory import memory_of
 
 # Leaves a long and a short copy of a secret behind in freed memory, then waits to be looked at or killed.
 GUARDED = """
@@ -75,19 +76,3 @@ def test_what_a_guarded_process_frees_is_overwritten(guarded: str, left: bool) -
     found = b"".join(memory_of(process.pid)).count(b"seized-" * 20)
     process.communicate()
     assert bool(found) == left
-
-
-def memory_of(pid: int) -> list[bytes]:
-    """Read every private page of a process."""
-    parts = []
-    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-        for line in maps:
-            span, mode, *_ = line.split()
-            if mode.startswith("rw"):
-                low, high = (int(end, 16) for end in span.split("-"))
-                memory.seek(low)
-                try:
-                    parts.append(memory.read(high - low))
-                except OSError:  # a page of the kernel's
-                    continue
-    return parts
