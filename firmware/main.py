@@ -1,0 +1,5 @@
+"""Runs the probe at power-on."""
+
+from sensor.app import main
+
+main()

@@ -1,0 +1,102 @@
+"""The links to the hub: MQTT that stays (`lan`, `wifi-park`), MQTT in bursts (`wifi-burst`). Each runs for ever."""
+
+import asyncio
+import time
+
+from .mqtt import BackOff, Mqtt, MqttError
+
+FLUSH_MS = 30_000  # at most, of a burst
+FLUSH_STEP_MS = 100
+
+
+class MqttLink:
+    """Topics around a connection."""
+
+    resend_ms = 60_000  # TCP and the broker lose nothing as long as the connection lasts; a hub may
+    waits_for_key = True
+
+    def __init__(self, settings, uplink, net, counts) -> None:
+        self._settings = settings
+        self._uplink = uplink
+        self._net = net
+        self._counts = counts
+        place = f"footfall/v1/{settings.get('tenant')}/{settings.get('site')}/"
+        self._prefix = f"{place}{settings.get('probe')}/"
+        self._cut = len(self._prefix)
+        self._hub = f"{place}hub/state"
+        identity = f"{settings.get('tenant')}/{settings.get('site')}/{settings.get('probe')}"
+        topics = ((self._prefix + "ack", 0), (self._prefix + "cmd/+", 1), (self._prefix + "config", 1), (self._hub, 0))
+        self._mqtt = Mqtt(identity, self._prefix + "state", topics, self._heard)
+        self.lock = self._mqtt.lock
+        self._back_off = BackOff()
+        self.beat_ms = 0
+
+    async def publish(self, stream: str, payload, qos: int, *, retain: bool = False) -> bool:
+        """See Mqtt.publish."""
+        return await self._mqtt.publish(self._prefix + stream, payload, qos, retain=retain)
+
+    async def stay(self, ready) -> None:
+        """Connect, and again whenever the connection ends. `ready` is called when the network is there."""
+        while True:
+            await asyncio.sleep_ms(self._back_off.next_ms())
+            try:
+                await self._connect(ready)
+                await self._mqtt.serve()
+            except OSError as error:
+                await self._ended(error)
+
+    async def burst(self, capture, every_ms: int) -> None:
+        """Listen for `every_ms`, then give the radio to the network, flush, take it back."""
+        while True:
+            if capture.key_id is not None:
+                await self._rest(every_ms)
+            else:
+                await self._rest(self._back_off.next_ms())
+            capture.hold()
+            try:
+                await self._connect(lambda net: None)
+                await self._flush(capture)
+                async with self.lock:
+                    await self.publish("state", b"sleeping", 1, retain=True)
+                self._uplink.down()
+                await self._mqtt.disconnect()
+            except OSError as error:
+                await self._ended(error)
+            await self._net.down()
+            capture.release()
+
+    async def _connect(self, ready) -> None:
+        self.beat_ms = time.ticks_ms()
+        await self._net.up()
+        ready(self._net)
+        settings = self._settings
+        await self._mqtt.connect(settings.get("host"), settings.get("port"), settings.secrets())
+        async with self.lock:
+            await self.publish("state", b"online", 1, retain=True)
+        self._back_off.worked()
+        self._uplink.up(self)
+
+    async def _flush(self, capture) -> None:
+        for _ in range(FLUSH_MS // FLUSH_STEP_MS):
+            await asyncio.sleep_ms(FLUSH_STEP_MS)
+            if self._uplink.settled and not self._mqtt.unconfirmed:
+                return
+
+    async def _rest(self, rest_ms: int) -> None:
+        while rest_ms > 0:
+            self.beat_ms = time.ticks_ms()
+            await asyncio.sleep_ms(min(rest_ms, 1000))
+            rest_ms -= 1000
+
+    async def _ended(self, error: OSError) -> None:
+        self._uplink.down()
+        kind = error.kind if isinstance(error, MqttError) else "link_refused"
+        self._counts.drop(kind)
+        if kind != "link_refused":
+            self._counts.drop("link_refused")
+        self._uplink.note(str(error))
+        await self._mqtt.close()
+
+    def _heard(self, topic: bytes, payload: memoryview) -> None:
+        name = topic.decode()
+        self._uplink.heard("hub/state" if name == self._hub else name[self._cut :], payload)

@@ -1,0 +1,337 @@
+"""A small MQTT 3.1.1 client (OASIS 2014): QoS 0 and 1, one write a packet, many on their way, clean session, TLS.
+
+It keeps nothing: who must not lose keeps it until the hub acknowledged. Buffers are made once; a packet that does not
+fit them is passed over and counted.
+"""
+
+import asyncio
+import random
+import socket
+import struct
+import time
+from binascii import a2b_base64
+
+import tls
+
+KEEP_ALIVE_S = 30
+PING_MS = 20_000  # of silence towards the broker
+DEAD_MS = 45_000  # of silence from it (3.1.2.10: one and a half keep-alives)
+CONNECT_MS = 15_000
+FIRST_WAIT_MS, LONGEST_WAIT_MS = 1000, 60_000
+RX_BYTES, TX_BYTES = 2560, 2304
+_CONNECT, _CONNACK, _PUBLISH, _PUBACK, _SUBSCRIBE, _SUBACK, _PINGREQ = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90, 0xC0
+_IN_PROGRESS = (115, 119, 36)  # EINPROGRESS of Linux, lwIP, macOS
+
+
+class MqttError(OSError):
+    """The broker broke the protocol or refused; `kind` is a name of `counts.DROPS`."""
+
+    def __init__(self, what: str, kind: str = "broker_refused") -> None:
+        super().__init__(what)
+        self.kind = kind
+
+
+class Mqtt:
+    """One connection. `heard(topic, payload)` is called for every message; the payload is good until it returns."""
+
+    def __init__(self, client_id: str, will_topic: str, subscriptions: tuple[tuple[str, int], ...], heard) -> None:
+        self._client_id = client_id
+        self._will_topic = will_topic
+        self._subscriptions = subscriptions
+        self._heard = heard
+        self._rx, self._tx = bytearray(RX_BYTES), bytearray(TX_BYTES)
+        self._rx_view, self._tx_view = memoryview(self._rx), memoryview(self._tx)
+        self.lock = asyncio.Lock()
+        self._socket = None
+        self._reader = None
+        self._fault: Exception | None = None
+        self._fill = self._skip = 0
+        self._packet_id = 0
+        self._granted = 0
+        self._session_open = False
+        self._sent_ms = self._came_ms = 0
+        self.connected = False
+        self.oversized = 0
+        self.unconfirmed = 0  # QoS 1 publications without PUBACK
+
+    async def connect(self, host: str, port: int, secrets: dict[str, str]) -> None:
+        """Connect and subscribe over TLS, both sides verified; OSError."""
+        self._fault, self._fill, self._skip = None, 0, 0
+        self._granted, self._session_open, self.unconfirmed = 0, False, 0
+        try:
+            await asyncio.wait_for_ms(self._open(host, port, secrets), CONNECT_MS)
+        except asyncio.TimeoutError:
+            await self.close()
+            raise MqttError("no answer", "link_refused")
+        except (OSError, ValueError):
+            await self.close()
+            raise
+        self.connected = True
+
+    async def serve(self) -> None:
+        """Stay until the connection ends; OSError says why."""
+        while self._fault is None:
+            await asyncio.sleep_ms(500)
+            now_ms = time.ticks_ms()
+            if time.ticks_diff(now_ms, self._came_ms) > DEAD_MS:
+                raise MqttError("silent", "link_refused")
+            if time.ticks_diff(now_ms, self._sent_ms) > PING_MS:
+                async with self.lock:
+                    await self._write_packet(_PINGREQ, 0)
+        raise self._fault
+
+    async def publish(self, topic: str, payload, qos: int, *, retain: bool = False) -> bool:
+        """Write one message; False if it does not fit. OSError if there is no connection. The caller holds `lock`."""
+        if not self.connected:
+            raise MqttError("not connected", "link_refused")
+        name = topic.encode()
+        size = 2 + len(name) + (2 if qos else 0) + len(payload)
+        if size > TX_BYTES - 5:
+            return False
+        at = self._put_text(5, name)
+        if qos:
+            at = self._put_id(at)
+            self.unconfirmed += 1
+        self._tx[at : at + len(payload)] = payload
+        await self._write_packet(_PUBLISH | (qos << 1) | (1 if retain else 0), size)
+        return True
+
+    async def disconnect(self) -> None:
+        """Take leave: the broker drops the will."""
+        if self.connected:
+            async with self.lock:
+                await self._write_packet(0xE0, 0)
+        await self.close()
+
+    async def close(self) -> None:
+        """Cut."""
+        self.connected = False
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        await asyncio.sleep_ms(0)
+
+    async def _open(self, host: str, port: int, secrets: dict[str, str]) -> None:
+        address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+        raw = socket.socket(address[0], address[1], address[2])
+        self._socket = raw
+        raw.setblocking(False)
+        try:
+            raw.connect(address[-1])
+        except OSError as error:
+            if error.errno not in _IN_PROGRESS:
+                raise
+        await _writable(raw)
+        self._socket = _secured(raw, host, secrets)
+        self._came_ms = self._sent_ms = time.ticks_ms()
+        await self._say_connect()
+        self._reader = asyncio.create_task(self._read())
+        await self._until(lambda: self._session_open)
+        async with self.lock:
+            await self._say_subscribe()
+        await self._until(lambda: self._granted)
+
+    async def _until(self, done) -> None:
+        while not done():
+            if self._fault is not None:
+                raise self._fault
+            await asyncio.sleep_ms(5)
+
+    # -- writing --
+
+    async def _say_connect(self) -> None:
+        at = self._put_text(5, b"MQTT")
+        # 3.1.2: level 4; will retained at QoS 1, clean session
+        at = self._put(at, bytes((4, 0x2E, KEEP_ALIVE_S >> 8, KEEP_ALIVE_S & 255)))
+        at = self._put_text(at, self._client_id.encode())
+        at = self._put_text(self._put_text(at, self._will_topic.encode()), b"offline")
+        await self._write_packet(_CONNECT, at - 5)
+
+    async def _say_subscribe(self) -> None:
+        at = self._put_id(5)
+        for topic, qos in self._subscriptions:
+            at = self._put(self._put_text(at, topic.encode()), bytes((qos,)))
+        await self._write_packet(_SUBSCRIBE, at - 5)
+
+    def _put(self, at: int, data: bytes) -> int:
+        self._tx[at : at + len(data)] = data
+        return at + len(data)
+
+    def _put_text(self, at: int, text: bytes) -> int:
+        struct.pack_into(">H", self._tx, at, len(text))
+        return self._put(at + 2, text)
+
+    def _put_id(self, at: int) -> int:
+        self._packet_id = self._packet_id % 65_535 + 1
+        struct.pack_into(">H", self._tx, at, self._packet_id)
+        return at + 2
+
+    async def _write_packet(self, head: int, size: int) -> None:
+        """Write what is in the buffer from 5 on, its fixed header put right before it."""
+        begin = 3 if size < 128 else 2
+        self._tx[begin] = head
+        if size < 128:
+            self._tx[4] = size
+        else:
+            self._tx[3], self._tx[4] = size & 127 | 128, size >> 7
+        await self._write(self._tx_view[begin : 5 + size])
+
+    async def _write(self, view: memoryview) -> None:
+        while len(view):
+            try:
+                count = self._socket.write(view)
+            except (OSError, ValueError) as error:
+                self._fault = _told(error)
+                raise self._fault
+            if count is None:
+                await asyncio.sleep_ms(5)  # a handshake, or the peer is slow
+            elif count == len(view):
+                break
+            else:
+                view = view[count:]
+        self._sent_ms = time.ticks_ms()
+
+    # -- reading --
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                count = self._socket.readinto(self._rx_view[self._fill :])
+                if count is None:
+                    await readable(self._socket)
+                elif count == 0:
+                    raise MqttError("the broker closed the connection", "link_refused")
+                else:
+                    self._came_ms = time.ticks_ms()
+                    self._fill += count
+                    await self._packets()
+        except (OSError, ValueError) as error:
+            self._fault = _told(error)
+
+    async def _packets(self) -> None:
+        """Take every whole packet in the buffer."""
+        at = 0
+        while True:
+            if self._skip:
+                skipped = min(self._skip, self._fill - at)
+                at += skipped
+                self._skip -= skipped
+            whole = self._whole(at)
+            if whole == 0:
+                break
+            if whole > RX_BYTES:
+                self.oversized += 1
+                self._skip = whole
+                continue
+            await self._packet(at, at + whole)
+            at += whole
+        self._rx_view[: self._fill - at] = self._rx_view[at : self._fill]
+        self._fill -= at
+
+    def _whole(self, at: int) -> int:
+        """Give the packet's size with its header once it is all there (or cannot ever be); 0: not yet."""
+        size = 0
+        for index in range(1, 5):
+            if at + index >= self._fill:
+                return 0
+            byte = self._rx[at + index]
+            size |= (byte & 127) << 7 * (index - 1)
+            if byte < 128:
+                whole = 1 + index + size
+                return whole if at + whole <= self._fill or whole > RX_BYTES else 0
+        raise MqttError("a length without end")
+
+    async def _packet(self, at: int, end: int) -> None:
+        kind = self._rx[at]
+        at += 1
+        while self._rx[at] > 127:
+            at += 1
+        at += 1
+        if kind & 0xF0 == _PUBLISH:
+            await self._published(kind, at, end)
+        elif kind == _PUBACK:
+            self.unconfirmed -= 1
+        elif kind == _CONNACK:
+            if end - at < 2 or self._rx[at + 1]:
+                raise MqttError("refused: " + str(self._rx[at + 1]))
+            self._session_open = True
+        elif kind == _SUBACK:
+            if 128 in bytes(self._rx_view[at + 2 : end]):
+                raise MqttError("a subscription was refused")
+            self._granted = 1
+
+    async def _published(self, kind: int, at: int, end: int) -> None:
+        qos = kind >> 1 & 3
+        behind = at + 2 + (self._rx[at] << 8 | self._rx[at + 1])
+        begin = behind + (2 if qos else 0)
+        if begin > end:
+            raise MqttError("a short publication")
+        topic = bytes(self._rx_view[at + 2 : behind])
+        self._heard(topic, self._rx_view[begin:end])
+        if qos:
+            async with self.lock:
+                self._tx[5:7] = self._rx_view[behind : behind + 2]
+                await self._write_packet(_PUBACK, 2)
+
+
+class BackOff:
+    """How long to wait before trying again: doubles, with jitter, so that a fleet does not come in step."""
+
+    def __init__(self) -> None:
+        self._wait_ms = FIRST_WAIT_MS
+
+    def worked(self) -> None:
+        """The connection came up."""
+        self._wait_ms = FIRST_WAIT_MS
+
+    def next_ms(self) -> int:
+        """Give the next wait."""
+        wait_ms = self._wait_ms
+        self._wait_ms = min(2 * wait_ms, LONGEST_WAIT_MS)
+        return wait_ms // 2 + (random.getrandbits(12) * wait_ms >> 12)
+
+
+def _secured(raw, host: str, secrets: dict[str, str]):
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = tls.CERT_REQUIRED
+    try:
+        context.load_verify_locations(der(secrets["ca"]))
+        if secrets["cert"]:
+            context.load_cert_chain(der(secrets["cert"]), der(secrets["key"]))
+        wrapped = context.wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
+    except (ValueError, KeyError) as error:
+        raise MqttError(f"certificates: {error}", "tls_refused")
+    wrapped.setblocking(False)
+    return wrapped
+
+
+def der(pem: str) -> bytes:
+    """Give the first PEM section as DER: not every build of the TLS library reads PEM."""
+    lines = pem.strip().split("\n")
+    if len(lines) < 3 or not lines[0].startswith("-----BEGIN"):
+        raise ValueError("no PEM")
+    body = []
+    for line in lines[1:]:
+        if line.startswith("-----END"):
+            break
+        body.append(line.strip())
+    return a2b_base64("".join(body))
+
+
+def _told(error: Exception) -> OSError:
+    if isinstance(error, MqttError):
+        return error
+    tls_fault = isinstance(error, ValueError) or (error.args and isinstance(error.args[0], int) and error.args[0] < -1)
+    return MqttError(str(error), "tls_refused" if tls_fault else "link_refused")
+
+
+def readable(stream):
+    """Await this: until `stream` can be read."""
+    yield asyncio.core._io_queue.queue_read(stream)
+
+
+def _writable(stream):
+    yield asyncio.core._io_queue.queue_write(stream)

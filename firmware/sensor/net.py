@@ -1,0 +1,60 @@
+"""The way to the shop's network: Ethernet or Wi-Fi up and down. Refuses nothing: the caller tries again."""
+
+import asyncio
+
+import network
+
+from .mqtt import MqttError
+
+STEP_MS = 200
+UP_MS = 20_000
+
+
+class Lan:
+    """Ethernet through the board's PHY; the Wi-Fi radio stays free."""
+
+    def __init__(self, pins: dict[str, object]) -> None:
+        self._lan = network.LAN(**pins)
+        self._lan.active(True)
+
+    async def up(self) -> None:
+        """Wait for link and address; OSError if there is none."""
+        await _connected(self._lan, "no Ethernet link")
+
+    async def down(self) -> None:
+        """Stay: it costs nothing."""
+
+
+class Wifi:
+    """The shop's access point. While it is up the radio stays on the access point's channel."""
+
+    def __init__(self, ssid: str, password: str) -> None:
+        self._ssid, self._password = ssid, password
+        self._wlan = network.WLAN(network.STA_IF)
+        self._wlan.active(True)
+
+    async def up(self) -> None:
+        """Join; OSError if that does not come about."""
+        if not self._wlan.isconnected():
+            self._wlan.connect(self._ssid, self._password)
+        try:
+            await _connected(self._wlan, "no access point")
+        except OSError:
+            self._wlan.disconnect()
+            raise
+
+    async def down(self) -> None:
+        """Leave."""
+        self._wlan.disconnect()
+
+    def channel(self) -> int:
+        """Give the access point's channel."""
+        return int(self._wlan.config("channel"))
+
+
+async def _connected(interface, what: str) -> None:
+    for _ in range(UP_MS // STEP_MS):
+        if interface.isconnected():
+            return
+        await asyncio.sleep_ms(STEP_MS)
+    raise MqttError(what, "link_refused")

@@ -1,0 +1,141 @@
+"""Batches until the hub acknowledged them: a few in RAM, the rest on flash. Bounded; the oldest goes, counted. Pure.
+
+Flash is written only while RAM is full, that is while the hub is away, and before a restart.
+"""
+
+from .flashlog import FlashLog
+from .keys import Keys
+from .wire import MOST_BATCH_BYTES
+
+WINDOW = 8  # batches sent and not yet acknowledged; the hub waits for as many before it counts a gap
+
+
+class Spool:
+    """A queue by (boot, seq): what is on flash, then what is in RAM."""
+
+    def __init__(self, log: FlashLog, keys: Keys, slots: int = WINDOW) -> None:
+        self.log = log
+        self._keys = keys
+        self._ram = [bytearray(MOST_BATCH_BYTES) for _ in range(slots)]
+        self._heads = [(0, 0, 0, 0)] * slots  # boot, seq, records, length
+        self._first = 0
+        self._in_ram = 0
+        self._sent = 0  # of the queue, from its front
+        self.dropped_batches = 0
+        self.dropped_records = 0
+        self.unreadable = 0  # of them: sealed under a key that is over
+        self.flash_errors = 0
+
+    def __len__(self) -> int:
+        """Give how many batches wait for their acknowledgement."""
+        return self.log.entries + self._in_ram
+
+    def push(self, boot: int, seq: int, records: int, batch: memoryview) -> None:
+        """Keep a copy of a packed batch."""
+        if self._in_ram == len(self._ram):
+            self._spill()
+        slot = (self._first + self._in_ram) % len(self._ram)
+        self._ram[slot][: len(batch)] = batch
+        self._heads[slot] = (boot, seq, records, len(batch))
+        self._in_ram += 1
+
+    def next(self) -> memoryview | None:
+        """Give what may be sent and was not since `send_again`; then call `sent`. Good until the next call."""
+        if self._sent >= WINDOW or self._sent >= len(self):
+            return None
+        if self._sent >= self.log.entries:
+            slot = (self._first + self._sent - self.log.entries) % len(self._ram)
+            return memoryview(self._ram[slot])[: self._heads[slot][3]]
+        return self._from_log()
+
+    def sent(self) -> None:
+        """What `next` gave is on its way."""
+        if self._sent < self.log.entries:
+            self.log.advance()
+        self._sent += 1
+
+    def send_again(self) -> None:
+        """Everything is sent again: the connection is a new one, or the hub is."""
+        self._sent = 0
+        self.log.rewind()
+
+    @property
+    def outstanding(self) -> int:
+        """Give how many are on their way."""
+        return self._sent
+
+    def older(self, boot: int) -> bool:
+        """Tell whether the front is of another boot."""
+        return bool(self.log.entries) and self.log.front()[0] != boot
+
+    def acknowledge(self, boot: int, upto: int) -> int:
+        """Forget the oldest as far as they are of `boot` and up to `upto`; give how many."""
+        count = 0
+        while len(self):
+            head = self.log.front() if self.log.entries else self._heads[self._first]
+            if head[0] != boot or head[1] > upto:
+                break
+            self._pop()
+            count += 1
+        return count
+
+    def park(self) -> None:
+        """Put everything on flash: the power goes."""
+        while self._in_ram:
+            self._spill()
+
+    def _from_log(self) -> memoryview | None:
+        try:
+            batch = self.log.read(self._seal)
+        except ValueError:
+            batch = None
+        except (OSError, IndexError):
+            self.flash_errors += 1
+            return None
+        if batch is None and self._sent == 0:  # the front is lost, if there are keys at all
+            head = self.log.front()
+            if self._keys.any:
+                self.unreadable += 1
+                self._lose(1, head[3])
+                self.log.pop()
+                return self.next()
+        return batch
+
+    def _seal(self, key_id: int) -> bytes | None:
+        key = self._keys.of(key_id)
+        return key.seal_key() if key else None
+
+    def _pop(self) -> None:
+        if self.log.entries:
+            self.log.pop()
+        else:
+            self._first = (self._first + 1) % len(self._ram)
+            self._in_ram -= 1
+        self._sent = max(self._sent - 1, 0)
+
+    def _spill(self) -> None:
+        """Move the oldest of RAM to flash; lose it where that cannot be."""
+        head = self._heads[self._first]
+        key = self._keys.running()
+        was_sent = self._sent > self.log.entries
+        before = self.log.records
+        try:
+            if key is None:
+                raise OSError("no key to seal it")
+            head_on_flash = (head[0], head[1], key.key_id, head[2])
+            gone = self.log.append(head_on_flash, memoryview(self._ram[self._first])[: head[3]], key.seal_key())
+            if gone:
+                self._lose(gone, before + head[2] - self.log.records)
+                self._sent = max(self._sent - gone, 0)
+            if was_sent:
+                self.log.skip_all()
+        except OSError:
+            self.flash_errors += 1
+            self._lose(1, head[2])
+            self._sent -= was_sent
+        self._first = (self._first + 1) % len(self._ram)
+        self._in_ram -= 1
+
+    def _lose(self, batches: int, records: int) -> None:
+        self.dropped_batches += batches
+        self.dropped_records += records

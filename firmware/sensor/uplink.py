@@ -1,0 +1,202 @@
+"""What goes to the hub and what comes from it, whatever the link: batches until acked, keys, time, commands.
+
+Answers wait in a short queue; the spool is the only thing that keeps. Knows topics' streams, no transport.
+"""
+
+import asyncio
+import time
+
+from .messages import MessageError
+from .wire import boot_of
+
+MOST_WAITING = 6
+TICK_MS = 500
+LINES, LINE = 12, 80  # kept for read-log
+
+
+class Uplink:
+    """`capture` and `commands` are set by the app. `link` has `publish`, the `lock` for it, and `resend_ms`."""
+
+    def __init__(self, voice, spool, keys, hub_time, state, counts, now_us) -> None:
+        self._voice = voice
+        self._spool = spool
+        self._keys = keys
+        self._hub_time = hub_time
+        self._state = state
+        self._counts = counts
+        self._now_us = now_us
+        self._waiting: list[tuple[str, bytes, int, bool]] = []
+        self._wake = asyncio.Event()
+        self._progress_ms = 0
+        self._said_last = False
+        self._info_due = True
+        self._said_key: int | None = None
+        self.capture = None
+        self.commands = None
+        self.link = None
+        self.info = dict
+        self.answered = lambda: None  # called when the hub proved that it hears us
+        self.beat_ms = 0
+        self.log: list[str] = []
+
+    def wake(self) -> None:
+        """There is something to send."""
+        self._wake.set()
+
+    def up(self, link) -> None:
+        """`link` connected: everything unacknowledged goes again, and who we are."""
+        self.link = link
+        self._counts.did("connections")
+        self._again()
+        self._info_due = True
+        self.wake()
+
+    def down(self) -> None:
+        """The link is gone."""
+        self.link = None
+
+    def note(self, what: str) -> None:
+        """Keep a line for whoever reads the log."""
+        self.log.append(what[:LINE])
+        if len(self.log) > LINES:
+            self.log.pop(0)
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether nothing is left to send or to be acknowledged, and the key is there."""
+        return self.capture.seq > 0 and not len(self._spool) and not self._waiting and not self._info_due
+
+    def say(self, stream: str, kind: str, data: dict[str, object], qos: int, *, retain: bool = False) -> None:
+        """Queue a message; if too many wait it is dropped and counted."""
+        if len(self._waiting) >= MOST_WAITING:
+            self._counts.drop("messages_unsent")
+            return
+        message = self._voice.compose(kind, data, self._hub_time.utc_us(self._now_us()))
+        self._waiting.append((stream, message, qos, retain))
+        self.wake()
+
+    def heard(self, stream: str, payload) -> None:
+        """Take a message; what is none for us is counted."""
+        try:
+            if stream == "ack":
+                self._ack(self._read(payload, "ack"))
+            elif stream.startswith("cmd/"):
+                self._command(self._read(payload, "cmd"))
+            elif stream == "config":
+                self.commands.config(self._read(payload, "config"))
+            elif stream == "hub/state" and _is_online(payload):
+                self._again()
+        except (MessageError, ValueError, KeyError, TypeError):
+            self._counts.drop("messages_refused")
+
+    async def run(self) -> None:
+        """Send what is due, for ever."""
+        asyncio.create_task(self._tick())
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                while self.link is not None and await self._send():
+                    pass
+            except OSError:
+                self.down()  # whoever runs the link sees it too
+
+    async def _send(self) -> bool:
+        """Send one thing; False if nothing is due."""
+        link = self.link
+        async with link.lock:
+            if self._info_due:
+                self._info_due = False
+                self._say_info()
+            if self._waiting:
+                stream, message, qos, retain = self._waiting.pop(0)
+                if not await link.publish(stream, message, qos, retain=retain):
+                    self._counts.drop("messages_unsent")
+                return True
+            return await self._send_batch(link)
+
+    async def _send_batch(self, link) -> bool:
+        batch = self._spool.next()
+        if batch is None:
+            return False
+        if not self._said_last and boot_of(batch) == self._state.boot:
+            if self._spool.older(self._state.boot):
+                return False  # the hub takes a boot for over once it has heard of its end
+            self._said_last = self._info_due = True
+            return True
+        if not self._spool.outstanding:
+            self._progress_ms = time.ticks_ms()
+        self._spool.sent()
+        self._counts.did("sent")
+        await link.publish("obs", batch, 1)
+        return True
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep_ms(TICK_MS)
+            self.beat_ms = time.ticks_ms()
+            if self.capture.key_id != self._said_key:
+                self._info_due = True
+                self.wake()
+            if self.link is not None and self._spool.outstanding:
+                if time.ticks_diff(self.beat_ms, self._progress_ms) > self.link.resend_ms:
+                    self._again()
+
+    def _again(self) -> None:
+        self._spool.send_again()
+        self._progress_ms = time.ticks_ms()
+        self.wake()
+
+    def _say_info(self) -> None:
+        data = self.info()
+        self._said_key = data["key_id"]
+        if self._said_last or not self._spool.older(self._state.boot):
+            self._said_last = True
+            if self._state.last_boot:
+                data["last"] = {"boot": str(self._state.last_boot), "upto": self._state.last_seq}
+        self._waiting = [row for row in self._waiting if row[0] != "info"]
+        self.say("info", "info", data, 1, retain=True)
+
+    def _read(self, payload, kind: str) -> dict[str, object]:
+        data, utc_us = self._voice.read(payload, kind)
+        before = self._hub_time.steps
+        self._hub_time.told(utc_us, self._now_us())
+        self._counts.passed["clock_steps"] += self._hub_time.steps - before
+        return data
+
+    def _ack(self, data: dict[str, object]) -> None:
+        boot, upto = data["boot"], data["upto"]
+        if not isinstance(boot, str) or not boot.isdigit() or not isinstance(upto, int):
+            raise MessageError("ack")
+        if int(boot) == self._state.boot and upto > self.capture.seq:
+            raise MessageError("ack of what was never sent")
+        count = self._spool.acknowledge(int(boot), upto)
+        self._counts.passed["acknowledged"] += count
+        if count:
+            self._progress_ms = time.ticks_ms()
+            self.wake()
+        self.answered()
+
+    def _command(self, data: dict[str, object]) -> None:
+        verb, number = data.get("verb"), data.get("id")
+        if not isinstance(verb, str) or not isinstance(number, str) or not 0 < len(number) <= 32:
+            raise MessageError("cmd")
+        self._counts.did("commands")
+        self.answered()
+        if verb == "key":
+            self._keys.take(data.get("keys"))
+            self.capture.turn()
+            self._info_due = True
+            self.wake()
+        elif verb == "ask-key":
+            # Travels as a key does: at QoS 0, never queued, never retained.
+            self.say("rsp/" + number, "rsp", {"id": number, "keys": self._keys.messages()}, 0)
+        else:
+            answer = self.commands.do(verb, data)
+            if answer is not None:
+                answer["id"] = number
+                self.say("rsp/" + number, "rsp", answer, 1)
+
+
+def _is_online(payload) -> bool:
+    return payload == "online" if isinstance(payload, str) else bytes(payload) == b"online"

