@@ -240,6 +240,14 @@ class Privacy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How much the hub keeps for a collector that is away. Beyond it the oldest goes, and a gap says so."""
+
+    outbox_days: int = 30  # as long as the collector may keep visits
+    outbox_mib: int = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DateHours:
     """What one calendar date is open instead of its weekday's hours; no intervals: closed."""
 
@@ -273,3 +281,4 @@ class Site:
     occupancy: Occupancy = field(default_factory=Occupancy)
     thresholds: Thresholds = field(default_factory=Thresholds)
     privacy: Privacy = field(default_factory=Privacy)
+    delivery: Delivery = field(default_factory=Delivery)

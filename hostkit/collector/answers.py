@@ -161,12 +161,19 @@ class NodeAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapAnswer:
-    """Messages that are missing; `before_s`: the next one was sent then."""
+    """Messages that are missing; `before_s`: the next one was sent then.
+
+    Null, unless the hub said why: `reason` age or size, the cap of its outbox that dropped them with so many `visits`,
+    the oldest made at `since_s`.
+    """
 
     boot: str
     first: int
     last: int
     before_s: int
+    reason: str | None
+    visits: int | None
+    since_s: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

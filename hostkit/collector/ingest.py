@@ -8,21 +8,34 @@ import msgspec
 
 from hostkit.collector.store import Store
 from hostkit.config import dump_site, parse_site
-from hostkit.contract.codec import EVENT, HEALTH, INFO, KPI, LIVE, SITE, VISITS, Kind, decode, decode_state
+from hostkit.contract.codec import (
+    EVENT,
+    GAP,
+    HEALTH,
+    INFO,
+    KPI,
+    LIVE,
+    SITE,
+    VISITS,
+    Kind,
+    decode,
+    decode_state,
+    whole,
+)
 from hostkit.contract.messages import Health, Id, Message, Seq, SiteInForce, Source, VisitRow
 from hostkit.contract.topics import Address, parse_topic
 from hostkit.core.rollup import Origin, Place, hours_touched
-from hostkit.core.stored import Envelope, NodeRecord, VisitRecord
+from hostkit.core.stored import Envelope, LostRows, NodeRecord, VisitRecord
 from hostkit.errors import ConfigError, PeerError
-from hostkit.model import Site
+from hostkit.model import Provenance, Site
 
 NODE = "collector"  # our own name in topics
 FOREIGN = "foreign"
 SUBSCRIPTIONS = tuple(
     (f"footfall/v1/+/+/+/{stream}", qos)
     for stream, qos in (
-        ("visits", 1), ("kpi/hour", 1), ("kpi/day", 1), ("event", 1), ("site", 1), ("live", 1), ("state", 1),
-        ("info", 1), ("health", 0),
+        ("visits", 1), ("gap", 1), ("kpi/hour", 1), ("kpi/day", 1), ("event", 1), ("site", 1), ("live", 1),
+        ("state", 1), ("info", 1), ("health", 0),
     )
 )  # fmt: skip
 T = TypeVar("T")
@@ -35,6 +48,7 @@ class Head(msgspec.Struct, frozen=True):
     source: Source
     boot: Id
     seq: Seq
+    provenance: Provenance
 
 
 _head = msgspec.json.Decoder(Head)
@@ -57,6 +71,7 @@ class Ingest:
         self._now_s = now_s
         self._streams: dict[str, Callable[[str, Address, bytes], int]] = {
             "visits": self._visits,
+            "gap": self._gap,
             "kpi/hour": self._bucket,
             "kpi/day": self._bucket,
             "event": self._event,
@@ -87,6 +102,17 @@ class Ingest:
         if self._store.add_message(envelope, address.stream, counted=True):
             touched = self._store.put_visits(place, map(_record, message.data.rows))
             self.mark_dirty(place, touched)
+        return envelope.time_us
+
+    def _gap(self, topic: str, address: Address, payload: bytes) -> int:
+        message, _, envelope = _read(GAP, topic, address, payload)
+        gap = message.data
+        if gap.last != envelope.seq:
+            raise PeerError("its seq is not its last", where=topic, next_step="look at its sender's version")
+        lost = LostRows(
+            first=gap.first, last=gap.last, reason=gap.reason, rows=gap.rows, since_s=gap.since_s, until_s=gap.until_s
+        )
+        self._store.put_lost(envelope, lost)
         return envelope.time_us
 
     def _bucket(self, topic: str, address: Address, payload: bytes) -> int:
@@ -144,7 +170,7 @@ class Ingest:
 
     def _give_up(self, envelope: Envelope, health: Health) -> None:
         if health.outbox_gone is not None:
-            self._store.give_up(envelope.source, health.outbox_gone.boot, health.outbox_gone.upto)
+            self._store.give_up(envelope, health.outbox_gone.boot, health.outbox_gone.upto)
 
     def _node(self, address: Address, kind: Literal["state", "info", "health"], time_s: int, body: str) -> None:
         record = NodeRecord(node=address.node, kind=kind, time_s=time_s, body=body)
@@ -162,8 +188,11 @@ class Ingest:
             )
 
     def _skip(self, address: Address | None, payload: bytes) -> bool:
-        """Count a poisoned message of an outbox as come, or its hub would send it for ever; tells whether it could."""
-        if address is None or address.stream not in {"visits", "kpi/hour", "kpi/day", "event"}:
+        """Count a poisoned message of an outbox as come, or its hub would send it for ever; tells whether it could.
+
+        One that was damaged on its way comes again.
+        """
+        if address is None or address.stream not in {"visits", "kpi/hour", "kpi/day", "event"} or not whole(payload):
             return False
         try:
             head = _head.decode(payload)
@@ -171,7 +200,10 @@ class Ingest:
             return False
         if head.source != address.source:
             return False
-        envelope = Envelope(source=head.source, boot=head.boot, seq=head.seq, time_us=self._now_s() * 1_000_000)
+        time_us = self._now_s() * 1_000_000
+        envelope = Envelope(
+            source=head.source, boot=head.boot, seq=head.seq, time_us=time_us, provenance=head.provenance
+        )
         self._store.add_message(envelope, address.stream, counted=address.stream == "visits", good=False)
         return True
 
@@ -180,7 +212,10 @@ def _read(kind: Kind[T], topic: str, address: Address, payload: bytes) -> tuple[
     message = decode(kind, payload, topic)
     place = Place(tenant=address.tenant, site=address.site, provenance=message.provenance)
     time_us = round(message.time.timestamp() * 1e6)
-    return message, place, Envelope(source=message.source, boot=message.boot, seq=message.seq, time_us=time_us)
+    envelope = Envelope(
+        source=message.source, boot=message.boot, seq=message.seq, time_us=time_us, provenance=message.provenance
+    )
+    return message, place, envelope
 
 
 def _record(row: VisitRow) -> VisitRecord:

@@ -12,6 +12,7 @@ from hostkit.collector.store import Store
 from hostkit.contract import kpi_dictionary
 from hostkit.contract.messages import CoverageRow, KpiBucket, KpiValue
 from hostkit.core.rollup import Bucket, Grain, Place, day_of, hours_of
+from hostkit.core.stored import Gap
 from hostkit.errors import UsageError
 from hostkit.model import Probe, Zone
 
@@ -130,7 +131,7 @@ class Queries:
             error_share=_error_share(found[0].kpis) if found else None,
             quarantined=sum(self._store.quarantined().values()),
             nodes=tuple(self._nodes()),
-            gaps=tuple(a.GapAnswer(boot=g.boot, first=g.first, last=g.last, before_s=g.time_s) for g in gaps),
+            gaps=tuple(map(_gap, gaps)),
         )
 
     def days(self, first: date | None, last: date | None, grain: Grain) -> Days:
@@ -241,6 +242,18 @@ def _figure(value: KpiValue) -> a.Figure:
         version=value.version,
         zone=value.split.zone if value.split else None,
         hour=value.split.hour if value.split else None,
+    )
+
+
+def _gap(gap: Gap) -> a.GapAnswer:
+    return a.GapAnswer(
+        boot=gap.boot,
+        first=gap.first,
+        last=gap.last,
+        before_s=gap.time_s,
+        reason=gap.reason,
+        visits=gap.rows,
+        since_s=gap.since_s,
     )
 
 

@@ -23,7 +23,6 @@ from hostkit.contract.topics import Address, topic
 from hostkit.core.rollup import Origin, Place
 from hostkit.errors import StorageError
 from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Publication, Up, take
-from hostkit.model import Provenance
 
 TURN_S = 0.2  # longest wait for a message
 MAX_TURN = 500  # messages of one transaction
@@ -173,7 +172,7 @@ class Collector:
         for one in progress:
             data = Ack(boot=one.boot, upto=one.upto)
             to = topic(sender.tenant, sender.site, sender.node, "ack")
-            place = Place(tenant=sender.tenant, site=sender.site, provenance=Provenance.LIVE)
+            place = Place(tenant=sender.tenant, site=sender.site, provenance=one.provenance)
             self._publish(ACK, data, to, place, qos=0)
 
     def _publish_closed(self) -> None:

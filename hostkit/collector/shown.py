@@ -7,6 +7,7 @@ from hostkit.collector.store import Store
 from hostkit.contract.kpivalues import suppress
 from hostkit.contract.messages import KpiBucket, KpiValue
 from hostkit.core.rollup import Place
+from hostkit.core.stored import Gap
 from hostkit.model import Provenance, Site
 
 MAX_GAPS = 1000
@@ -38,9 +39,17 @@ class Shown:
         if not self._gaps:
             return self._held.completeness
         end_s += settle_s(self._site)
-        lost = sum(gap.last - gap.first + 1 for gap in self._gaps if start_s <= gap.time_s < end_s)
+        lost = sum(_lost(gap, start_s, end_s) for gap in self._gaps)
         here = self._store.arrived(self._prefix, start_s, end_s)
         return here / (here + lost) if here + lost else None
+
+
+def _lost(gap: Gap, start_s: int, end_s: int) -> float:
+    """Share a gap's messages out: evenly over its time if the hub told it, else to when the next one came."""
+    messages = gap.last - gap.first + 1
+    if gap.since_s is None or gap.since_s >= gap.time_s:
+        return messages if start_s <= gap.time_s < end_s else 0
+    return messages * max(0, min(end_s, gap.time_s) - max(start_s, gap.since_s)) / (gap.time_s - gap.since_s)
 
 
 def _completed(value: KpiValue, arrived: float | None) -> KpiValue:

@@ -7,7 +7,7 @@ from typing import Protocol
 from hostkit.contract.messages import KpiBucket, VisitRow
 from hostkit.core.rollup import Grain, Origin, Place
 from hostkit.core.sales import Sale
-from hostkit.core.stored import DirtyHour, Envelope, Gap, Held, NodeRecord, Progress, VisitRecord
+from hostkit.core.stored import DirtyHour, Envelope, Gap, Held, LostRows, NodeRecord, Progress, VisitRecord
 from hostkit.model import Provenance
 
 
@@ -34,8 +34,11 @@ class Store(Protocol):
         """Note that a message came; False: it was here. `counted`: its `boot` is an outbox, so that holes count."""
         ...
 
-    def give_up(self, source: str, boot: str, upto: int) -> None:
-        """Wait no longer for what is missing up to `upto`."""
+    def give_up(self, message: Envelope, boot: str, upto: int) -> None:
+        """Wait no longer for what is missing up to `upto`; `message` says so."""
+
+    def put_lost(self, message: Envelope, lost: LostRows) -> None:
+        """Keep what the outbox of `message` says it had to drop, and wait for it no longer."""
 
     def progress(self, source: str | None = None) -> list[Progress]:
         """Give how far each outbox has come: of one source or of all."""

@@ -140,4 +140,10 @@ KEYS = {
     ),
     "privacy.k": Key(meaning="crossed figures of fewer people are suppressed", example="5", bounds=(2, 1000)),
     "privacy.rotation_hour": Key(meaning="local hour at which the day's key is destroyed", example="4", bounds=(0, 23)),
+    "delivery.outbox_days": Key(
+        meaning="visits wait so long for a collector that is away; then the oldest go, as a gap",
+        example="30",
+        bounds=(1, 30),
+    ),
+    "delivery.outbox_mib": Key(meaning="and take at most so much of the disk, in MiB", example="256", bounds=(1, 4096)),
 }

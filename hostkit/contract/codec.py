@@ -1,16 +1,20 @@
 """JSON messages to bytes and back. Refuses what breaks the contract, also what claims to come from elsewhere."""
 
+import re
+from binascii import crc32
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from hostkit.contract.commands import Command, Response
 from hostkit.contract.messages import (
     Ack,
     Desired,
     Event,
+    Gap,
     Health,
     Info,
     KpiBucket,
@@ -30,6 +34,8 @@ TYPE_PREFIX = "footfall.v1."
 MAX_MESSAGE_BYTES = 1 << 20  # a heat map of 100,000 cells; everything else is far smaller
 _MAX_QUOTE = 200  # characters of an error that quotes the sender's value
 _encoder = msgspec.json.Encoder()
+_SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"}')
+_SEAL_BYTES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ INFO = Kind("info", msgspec.json.Decoder(Message[Info]))
 HEALTH = Kind("health", msgspec.json.Decoder(Message[Health]))
 SITE = Kind("site", msgspec.json.Decoder(Message[SiteInForce]))
 VISITS = Kind("visits", msgspec.json.Decoder(Message[Visits]))
+GAP = Kind("gap", msgspec.json.Decoder(Message[Gap]))
 LIVE = Kind("live", msgspec.json.Decoder(Message[Live]))
 KPI = Kind("kpi", msgspec.json.Decoder(Message[KpiBucket]))
 EVENT = Kind("event", msgspec.json.Decoder(Message[Event]))
@@ -56,7 +63,7 @@ ACK = Kind("ack", msgspec.json.Decoder(Message[Ack]))
 CMD: Kind[Command] = Kind("cmd", msgspec.json.Decoder(Message[Command]))
 RSP = Kind("rsp", msgspec.json.Decoder(Message[Response]))
 CONFIG = Kind("config", msgspec.json.Decoder(Message[Desired]))
-KINDS = {kind.name: kind for kind in (INFO, HEALTH, SITE, VISITS, LIVE, KPI, EVENT, ACK, CMD, RSP, CONFIG)}
+KINDS = {kind.name: kind for kind in (INFO, HEALTH, SITE, VISITS, GAP, LIVE, KPI, EVENT, ACK, CMD, RSP, CONFIG)}
 
 
 def compose(
@@ -78,8 +85,8 @@ def compose(
 
 
 def encode(kind: Kind[T], message: Message[T]) -> bytes:
-    """Encode and read back: raises UsageError if what we are about to send breaks the contract."""
-    payload = _encoder.encode(message)
+    """Encode with a CRC-32 and read back: raises UsageError if what we are about to send breaks the contract."""
+    payload = _sealed(message)
     try:
         _check(kind, kind.decoder.decode(payload))
     except (msgspec.ValidationError, ValueError) as error:
@@ -90,13 +97,20 @@ def encode(kind: Kind[T], message: Message[T]) -> bytes:
 
 
 def decode(kind: Kind[T], payload: bytes, topic: str) -> Message[T]:
-    """Decode what arrived on `topic`; raises PeerError with topic and key path. Unknown keys are ignored."""
+    """Decode what arrived on `topic`; raises PeerError with topic and key path. Unknown keys are ignored.
+
+    A message without CRC-32, of an older release or an integrator's, is taken at its word.
+    """
     address = parse_topic(topic)
     if len(payload) > MAX_MESSAGE_BYTES:
         raise _refusal(topic, f"{len(payload)} bytes, at most {MAX_MESSAGE_BYTES}")
     try:
         message = kind.decoder.decode(payload)
         _check(kind, message)
+        if message.crc32 is not UNSET:
+            if not whole(payload):
+                raise ValueError("damaged on its way: its CRC-32 does not match")
+            message = msgspec.structs.replace(message, crc32=UNSET)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise _refusal(topic, str(error)) from error
     row = topics()[address.stream]
@@ -105,6 +119,18 @@ def decode(kind: Kind[T], payload: bytes, topic: str) -> Message[T]:
     if not address.may_come_from(message.source, to_node=row.node == "addressee"):
         raise _refusal(topic, f"its source {message.source} may not publish here")
     return message
+
+
+def whole(payload: bytes) -> bool:
+    """Tell whether a message is as it was sent: its CRC-32 matches, or its sender gave none."""
+    seal = _SEAL.fullmatch(payload[-_SEAL_BYTES:])
+    return int(seal[1], 16) == crc32(payload[:-_SEAL_BYTES]) if seal else b'"crc32":' not in payload
+
+
+def _sealed(message: Message[T]) -> bytes:
+    """Encode with the CRC-32 of all that comes before it as the last member."""
+    body = _encoder.encode(message)[:-1]
+    return body + b',"crc32":"%08x"}' % crc32(body)
 
 
 def decode_state(payload: bytes, topic: str) -> State:

@@ -30,6 +30,7 @@ Seq = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # CloudEvents' Integer is a sign
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]  # what every JSON reader holds exactly
 EpochS = Annotated[int, Meta(ge=0, le=4_102_444_800, description="seconds since 1970, UTC")]
 Seconds = Annotated[float, Meta(ge=0, le=31_622_400)]
+Crc32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}$(?!\n)", description="of all bytes before its comma")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Metres = Annotated[float, Meta(ge=-10_000, le=10_000)]
 
@@ -59,6 +60,7 @@ class Message(Struct, Generic[T], frozen=True, kw_only=True):
     specversion: Literal["1.0"]
     datacontenttype: Literal["application/json"]
     data: T
+    crc32: Crc32 | UnsetType = UNSET
 
 
 class State(StrEnum):
@@ -99,9 +101,9 @@ class Info(Closed, frozen=True):
 
 
 class Clock(Closed, frozen=True):
-    """How well a node's clock is known."""
+    """How well a node's clock is known; `synced` null: nobody can tell."""
 
-    synced: bool
+    synced: bool | None
     offset_us: Annotated[float, Meta(ge=-1e15, le=1e15)] | None = None
     error_us: Annotated[float, Meta(ge=0, le=1e15)] | None = None
     drift_ppm: Annotated[float, Meta(ge=-10_000, le=10_000)] | None = None
@@ -199,6 +201,31 @@ class Visits(Closed, frozen=True):
             raise ValueError("no visits leave the site in anonymous_5min")
         if any(time_s % self.time_grain_s for row in self.rows for time_s in (*row.start_s, *row.end_s)):
             raise ValueError("a time is finer than time_grain_s")
+
+
+class LostReason(StrEnum):
+    """Which cap made an outbox drop rows that nobody had acknowledged."""
+
+    AGE = "age"
+    SIZE = "size"
+
+
+class Gap(Closed, frozen=True):
+    """Messages `first` to `last` of this outbox do not come: it was full or they were too old. Acknowledged like a row.
+
+    Its own `seq` is `last`. `rows` visits were in them, made between since_s and until_s. What of it did arrive counts.
+    """
+
+    first: Seq
+    last: Seq
+    reason: LostReason
+    rows: Count
+    since_s: EpochS
+    until_s: EpochS
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.first <= self.last or self.since_s > self.until_s:
+            raise ValueError("first and since_s are not after last and until_s")
 
 
 class CoverageRow(Closed, frozen=True):

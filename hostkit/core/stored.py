@@ -3,16 +3,18 @@
 from dataclasses import dataclass
 
 from hostkit.core.rollup import Place
+from hostkit.model import Provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """What names a message once and for ever, and when it was sent."""
+    """What names a message once and for ever, when it was sent, and where its data comes from."""
 
     source: str
     boot: str
     seq: int
     time_us: int
+    provenance: Provenance
 
     @property
     def time_s(self) -> int:
@@ -38,17 +40,36 @@ class Progress:
     source: str
     boot: str
     upto: int
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostRows:
+    """What an outbox said it had to drop: messages `first` to `last` with `rows` visits, made since_s to until_s."""
+
+    first: int
+    last: int
+    reason: str
+    rows: int
+    since_s: int
+    until_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Messages `first` to `last` of an outbox that are missing; `time_s` is when the one after them was sent."""
+    """Messages `first` to `last` of an outbox that are missing; `time_s` is when the one after them was sent.
+
+    If the outbox said why: the reason, how many visits were in them at most, and from when they are.
+    """
 
     source: str
     boot: str
     first: int
     last: int
     time_s: int
+    reason: str | None = None
+    rows: int | None = None
+    since_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

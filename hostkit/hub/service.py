@@ -80,7 +80,7 @@ def run(settings: HubSettings, say: Callable[[str], None], stop: threading.Event
     for refused in guard_process():
         say(f"key: this system does not protect it wholly: {refused}")
     with ExitStack() as stack:
-        outbox = Outbox(database(settings.data))
+        outbox = Outbox(database(settings.data), max_bytes=settings.site.delivery.outbox_mib << 20)
         stack.callback(outbox.close)
         hub = Hub(settings, outbox, say)
         stack.callback(hub.stop)
@@ -183,6 +183,7 @@ class Hub:
             self._keys.connected(monotonic_s())
         if link == self._upward.name:
             self._uplink.connected(monotonic_s())
+            self._dirty = True
 
     def _arrived(self, message: Arrived) -> None:
         if message.topic == STATUS_TOPIC:
@@ -336,6 +337,7 @@ class Hub:
         if self._timers.due("forget", now_s, now_us / 1e6, every_s=FORGET_S, rest_s=10.0):
             self._keeper.figures.forget_before(now_us / 1e6 - KEPT_S)
             self._outbox.forget_before(now_us / 1e6 - KEPT_S, now_us / 1e6 - KEEP_HOURS_S)
+            self._outbox.expire(now_us // 1_000_000 - self._site.delivery.outbox_days * 86_400)
 
     def _take_ready(self, now_s: float, now_us: int) -> None:
         seal = self._keeper.seal

@@ -128,6 +128,7 @@ class Speaker:
             "resumed_entries": self._keeper.resumed,
             "visits_restart": self._keeper.abandoned,
             "outbox_resent": self._uplink.resent,
+            "outbox_backlog": self._uplink.backlog,
             **{
                 f"{name}_{key}": n
                 for name, c in zip(("site", "uplink"), self._links, strict=False)
@@ -138,6 +139,7 @@ class Speaker:
             "batches_lost": intake.lost,
             "frames_too_late": counts["frames_too_late"],
             "outbox_rows": outbox.lost,
+            "outbox_visits": outbox.lost_visits,
             **{reason.value: n for reason, n in intake.drops.items()},
             **own_drops,
         }

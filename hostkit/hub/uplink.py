@@ -1,16 +1,23 @@
-"""Outbox and closed hours to the collector: QoS 1, in order, kept until its `ack`; a PUBACK frees no row.
+"""Outbox and closed hours to the collector: QoS 1, kept until its `ack`; a PUBACK frees no row.
 
-A broker may lose what it confirmed: without progress for `RESEND_S` everything from the oldest row is sent again.
+Rows made since the connection came up are live: they go at once, before and between the backlog of older ones, which
+goes in order and paced. A broker may lose what it confirmed: without progress everything from the oldest row is sent
+again, and after every connect the hours of the last days.
 """
 
-from hostkit.contract.messages import Ack
+from collections import deque
+
+from hostkit.contract.codec import GAP, encode
+from hostkit.contract.messages import Ack, Gap
 from hostkit.hub.voice import Voice
 from hostkit.io.mqtt import Client, Publication
-from hostkit.io.outbox import Bucket, Outbox
+from hostkit.io.outbox import Bucket, Lost, Outbox, Waiting
 
-WINDOW = 20  # rows on their way; a row has up to 200 visits
+WINDOW = 20  # rows on their way in order; a row has up to 200 visits. As many live ones may be, unanswered
+BACKLOG_ROWS_S = 20.0  # a week of a row a minute takes 8 minutes and some 100 KB/s
 BUCKETS = 8
-RESEND_S = 20.0
+HOURS_AGAIN_S = 2 * 86_400
+RESEND_S, LONGEST_RESEND_S = 5.0, 60.0
 
 
 class Uplink:
@@ -20,42 +27,118 @@ class Uplink:
         self._outbox = outbox
         self._client = client
         self._voice = voice
-        self._sent = outbox.gone  # last seq on its way
-        self._progress_s = 0.0
+        self._sent = self._old = self._live = 0
+        self._flying: deque[int] = deque()  # rows up to `_sent` that are on their way
+        self._ahead: deque[int] = deque()  # rows of (_old, _live], sent before the backlog
+        self._unanswered = 0  # of them, since the collector last said anything
+        self._progress_s = self._paced_s = 0.0
+        self._resend_s = RESEND_S
         self._hours: list[tuple[Bucket, Publication]] = []
         self.resent = 0
+        self._from_the_oldest(0.0)
+
+    @property
+    def backlog(self) -> int:
+        """Give how many rows at most were there before the connection and are not yet on their way."""
+        return max(0, self._old - max(self._sent, self._outbox.gone))
 
     def connected(self, now_s: float) -> None:
-        """Begin again from the oldest row: the broker may be another one."""
-        self._sent, self._progress_s = self._outbox.gone, now_s
+        """Begin again from the oldest row: the broker may be another one. The caller commits."""
+        self._from_the_oldest(now_s)
+        self._resend_s = RESEND_S
         self._hours = []
+        self._outbox.last_hours_again(HOURS_AGAIN_S)
 
     def acknowledged(self, ack: Ack, now_s: float) -> None:
         """The collector has everything up to `ack.upto`; of another database's rows it means nothing."""
-        if ack.boot == self._outbox.boot and ack.upto > self._outbox.gone:
+        if ack.boot != self._outbox.boot:
+            return
+        self._unanswered = 0
+        if ack.upto > self._outbox.gone:
             self._outbox.acknowledge(ack.upto)
-            self._progress_s = now_s
+            self._progress_s, self._resend_s = now_s, RESEND_S
+            for rows in (self._flying, self._ahead):
+                while rows and rows[0] <= self._outbox.gone:
+                    rows.popleft()
 
     def pump(self, now_s: float) -> None:
         """Send what the window allows; the caller has committed."""
         if not self._client.connected:
             return
-        self._sent = max(self._sent, self._outbox.gone)
-        if self._sent > self._outbox.gone and now_s >= self._progress_s + RESEND_S:
+        if self._flying and now_s >= self._progress_s + self._resend_s:
             self.resent += 1
-            self._sent, self._progress_s = self._outbox.gone, now_s
-        if self._outbox.last > self._sent and self._sent < self._outbox.gone + WINDOW:
-            self._send_rows(now_s)
+            self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
+            self._from_the_oldest(now_s)
+        if self._outbox.last > max(self._sent, self._live):
+            self._send_live()
+        self._send_in_order(now_s)
         self._send_hours()
 
-    def _send_rows(self, now_s: float) -> None:
-        room = WINDOW - (self._sent - self._outbox.gone)
-        for seq, payload in self._outbox.waiting(self._sent, room):
-            if self._client.publish(self._voice.topic("visits"), payload) is None:
+    def _from_the_oldest(self, now_s: float) -> None:
+        self._sent, self._old = self._outbox.gone, self._outbox.last
+        self._live, self._unanswered = self._old, 0
+        self._flying.clear()
+        self._ahead.clear()
+        self._progress_s, self._paced_s = now_s, now_s - 1.0
+
+    def _send_live(self) -> None:
+        """Send new rows past the backlog, as long as the collector answers."""
+        if self._sent >= self._old:
+            return
+        for row in self._outbox.waiting(self._live, WINDOW - self._unanswered):
+            if not self._send(row):
                 return
-            if self._sent == self._outbox.gone:
-                self._progress_s = now_s
-            self._sent = seq
+            self._live = row.seq
+            self._ahead.append(row.seq)
+            self._unanswered += 1
+
+    def _send_in_order(self, now_s: float) -> None:
+        """Send the backlog as far as window and pace allow; after it the new rows, as far as the window does."""
+        self._sent = max(self._sent, self._outbox.gone)
+        while self._sent < self._outbox.last:
+            if self._sent >= self._old:  # the backlog is over: what went ahead of it joins
+                self._flying += self._ahead
+                self._ahead.clear()
+                self._sent = max(self._sent, self._live)
+            room = min(WINDOW - len(self._flying), self._allowed(now_s))
+            if room <= 0:
+                return
+            upto = self._old if self._sent < self._old else self._outbox.last
+            rows = [row for row in self._outbox.waiting(self._sent, room) if row.seq <= upto]
+            if not all(self._fly(row, now_s) for row in rows):
+                return
+            if not rows:
+                self._sent = upto
+
+    def _fly(self, row: Waiting, now_s: float) -> bool:
+        if not self._send(row):
+            return False
+        if not self._flying:
+            self._progress_s = now_s
+        if row.seq <= self._old:
+            self._paced_s += 1 / BACKLOG_ROWS_S
+        self._flying.append(row.seq)
+        self._sent = row.seq
+        return True
+
+    def _allowed(self, now_s: float) -> int:
+        """Give how many rows the pace allows now: of the backlog at most those of a second, of new ones any."""
+        if self._sent >= self._old:
+            return WINDOW
+        self._paced_s = max(self._paced_s, now_s - 1.0)
+        return int((now_s - self._paced_s) * BACKLOG_ROWS_S)
+
+    def _send(self, row: Waiting) -> bool:
+        topic, payload = ("visits", row.payload) if row.lost is None else ("gap", self._gap(row.lost))
+        return self._client.publish(self._voice.topic(topic), payload) is not None
+
+    def _gap(self, lost: Lost) -> bytes:
+        grain_s = self._voice.site.privacy.time_grain_s
+        since_s, until_s = lost.since_s - lost.since_s % grain_s, lost.until_s - lost.until_s % grain_s
+        data = Gap(
+            first=lost.first, last=lost.last, reason=lost.reason, rows=lost.rows, since_s=since_s, until_s=until_s
+        )
+        return encode(GAP, self._voice.compose(GAP, data, until_s, boot=self._outbox.boot, seq=lost.last))
 
     def _send_hours(self) -> None:
         done = tuple(bucket for bucket, sent in self._hours if sent.done)

@@ -10,15 +10,21 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hostkit.contract.messages import LostReason
 from hostkit.errors import StorageError
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x46464F42  # "FFOB"
-MAX_ROWS = 100_000  # of up to 200 visits: years of a busy shop; beyond it the oldest go, and `gone` says so
+MAX_BYTES = 256 << 20  # a month of 25,000 visits a day
 KEPT_BOOTS = 4  # per probe: a broker may deliver what an earlier boot sent
+_LOST = """
+CREATE TABLE lost(last INTEGER PRIMARY KEY, first INTEGER NOT NULL, rows INTEGER NOT NULL, since_s INTEGER NOT NULL,
+                  until_s INTEGER NOT NULL, reason TEXT NOT NULL);
+"""
+_TO_2 = f"{_LOST} INSERT OR IGNORE INTO meta VALUES ('lost_visits', '0');"
 _SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, at_s INTEGER NOT NULL, payload BLOB NOT NULL);
@@ -30,6 +36,34 @@ CREATE TABLE checkpoint(one INTEGER PRIMARY KEY CHECK (one = 1), bursts BLOB NOT
 CREATE TABLE visit(n INTEGER PRIMARY KEY, end_s REAL NOT NULL, data BLOB NOT NULL);
 CREATE TABLE bucket(start_s INTEGER PRIMARY KEY, rev INTEGER NOT NULL, payload BLOB NOT NULL, sent INTEGER NOT NULL);
 """
+# Of a row that is no message of visits, as only tests write, nothing is counted.
+_COUNT_VISITS = """
+SELECT min(seq), max(seq), min(at_s), max(at_s), sum(
+    CASE WHEN json_valid(CAST(payload AS TEXT))
+    THEN coalesce(json_array_length(CAST(payload AS TEXT), '$.data.rows'), 0) ELSE 0 END
+) FROM outbox WHERE seq <= ?
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """Rows `first` to `last` that were dropped at a cap with `rows` visits in them, made from since_s to until_s."""
+
+    first: int
+    last: int
+    rows: int
+    since_s: int
+    until_s: int
+    reason: LostReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A row that waits for the collector; in the place of dropped ones, under the last one's `seq`, their record."""
+
+    seq: int
+    payload: bytes = b""
+    lost: Lost | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +90,11 @@ class Bucket:
 
 
 class Outbox:
-    """The open file. `capacity` bounds the rows that wait for the collector."""
+    """The open file. `max_bytes` bounds the payloads that wait for the collector; `expire` bounds their age."""
 
-    def __init__(self, path: Path, *, capacity: int = MAX_ROWS) -> None:
+    def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self._path = path
-        self._capacity = capacity
+        self._max_bytes = max_bytes
         with self._storing("cannot be opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level="IMMEDIATE", timeout=1.0)
@@ -69,7 +103,8 @@ class Outbox:
         self.boot = self._meta("boot")
         self.gone = int(self._meta("gone"))
         self.lost = int(self._meta("lost"))
-        self.depth, self.last = self._depth()
+        self.lost_visits = int(self._meta("lost_visits"))
+        self.depth, self.last, self.bytes = self._depth()
 
     def commit(self) -> None:
         """Make everything since the last commit durable, all or nothing."""
@@ -84,32 +119,49 @@ class Outbox:
     # -- rows for the collector --
 
     def put(self, at_s: int, make: Callable[[int], bytes]) -> int:
-        """Append the payload that `make` gives for its `seq`; beyond the capacity the oldest row goes, counted."""
+        """Append the payload that `make` gives for its `seq`; beyond the cap the oldest rows go, and leave a record."""
         with self._storing("cannot be written"):
             seq = self._db.execute("INSERT INTO outbox(at_s, payload) VALUES (?, x'')", (at_s,)).lastrowid or 0
-            self._db.execute("UPDATE outbox SET payload = ? WHERE seq = ?", (make(seq), seq))
+            payload = make(seq)
+            self._db.execute("UPDATE outbox SET payload = ? WHERE seq = ?", (payload, seq))
             self.depth += 1
             self.last = seq
-            if self.depth > self._capacity:
-                self._forget(self._oldest(), lost=True)
+            self.bytes += len(payload)
+            if self.bytes > self._max_bytes:
+                self._drop(self._surplus(), LostReason.SIZE)
         return seq
 
-    def waiting(self, after: int, limit: int) -> tuple[tuple[int, bytes], ...]:
-        """Give up to `limit` rows (seq, payload) that come after seq `after`, oldest first."""
+    def expire(self, before_s: int) -> int:
+        """Drop the oldest rows that were made before this time, leaving a record; give how many."""
+        (first,) = self._db.execute("SELECT min(seq) FROM outbox WHERE at_s >= ?", (before_s,)).fetchone()
+        with self._storing("cannot be written"):
+            return self._drop(self.last if first is None else int(first) - 1, LostReason.AGE)
+
+    def waiting(self, after: int, limit: int) -> tuple[Waiting, ...]:
+        """Give up to `limit` rows that come after seq `after`, oldest first."""
         rows = self._db.execute("SELECT seq, payload FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
-        return tuple((int(seq), bytes(payload)) for seq, payload in rows)
+        lost = self._db.execute("SELECT * FROM lost WHERE last > ? ORDER BY last LIMIT ?", (after, limit))
+        found = [Waiting(seq=int(seq), payload=bytes(payload)) for seq, payload in rows]
+        found += [Waiting(seq=one.last, lost=one) for one in map(_lost, lost)]
+        return tuple(sorted(found, key=lambda one: one.seq)[:limit])
 
     def acknowledge(self, upto: int) -> None:
         """Forget all rows up to and including `upto`: the collector has them."""
-        if upto > self.gone:
-            with self._storing("cannot be written"):
-                self._forget(min(upto, self.last), lost=False)
+        if upto <= self.gone:
+            return
+        with self._storing("cannot be written"):
+            self.gone = min(upto, self.last)
+            self.bytes -= self._size(self.gone)[1]
+            for sql in ("DELETE FROM outbox WHERE seq <= ?", "DELETE FROM lost WHERE last <= ?"):
+                self.depth -= self._db.execute(sql, (self.gone,)).rowcount
+            self._set_meta(gone=self.gone)
 
     @property
     def oldest_at_s(self) -> int | None:
         """Time of the oldest row that waits."""
-        row = self._db.execute("SELECT at_s FROM outbox ORDER BY seq LIMIT 1").fetchone()
-        return int(row[0]) if row else None
+        times = "SELECT min(at_s) AS at_s FROM outbox UNION ALL SELECT min(since_s) FROM lost"
+        (oldest_s,) = self._db.execute(f"SELECT min(at_s) FROM ({times})").fetchone()
+        return None if oldest_s is None else int(oldest_s)
 
     # -- what was taken from probes --
 
@@ -207,6 +259,12 @@ class Outbox:
             rows = [(bucket.start_s, bucket.rev) for bucket in buckets]
             self._db.executemany("UPDATE bucket SET sent = 1 WHERE start_s = ? AND rev = ?", rows)
 
+    def last_hours_again(self, span_s: int) -> None:
+        """Mark the newest hours, which began within `span_s` of the last one, as not sent."""
+        with self._storing("cannot be written"):
+            newest = "SELECT max(start_s) FROM bucket"
+            self._db.execute(f"UPDATE bucket SET sent = 0 WHERE start_s > ({newest}) - ?", (span_s,))
+
     def send_again(self, from_s: int, to_s: int) -> int:
         """Mark the hours that begin in [from_s, to_s) as not sent; give how many."""
         with self._storing("cannot be written"):
@@ -242,36 +300,68 @@ class Outbox:
         self._db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         (application,) = self._db.execute("PRAGMA application_id").fetchone()
-        if (version, application) == (VERSION, APPLICATION_ID):
-            self._db.execute("BEGIN EXCLUSIVE")  # locks out a second hub now, not at the first write
-            self._db.commit()
+        if application == APPLICATION_ID and 1 <= version <= VERSION:
+            # locks out a second hub now, not at the first write
+            upgrade = _TO_2 if version == 1 else ""
+            self._db.executescript(f"BEGIN EXCLUSIVE; {upgrade} PRAGMA user_version = {VERSION}; COMMIT;")
             return
         if version or application or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
             raise self._refusal("is another program's database or a newer release's")
-        self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA}")
+        self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} {_LOST}")
         boot = secrets.token_hex(8)  # of the database, not of a run of the hub
-        self._db.executemany("INSERT INTO meta VALUES (?, ?)", [("boot", boot), ("gone", "0"), ("lost", "0")])
+        self._set_meta(boot=boot, gone=0, lost=0, lost_visits=0)
         self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._db.execute(f"PRAGMA user_version = {VERSION}")
         self._db.commit()
 
-    def _depth(self) -> tuple[int, int]:
-        depth, last = self._db.execute("SELECT count(*), max(seq) FROM outbox").fetchone()
+    def _depth(self) -> tuple[int, int, int]:
+        count, bytes_, last = self._size(1 << 62)
+        (lost,) = self._db.execute("SELECT count(*) FROM lost").fetchone()
         row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
-        return int(depth), max(int(last or 0), int(row[0]) if row else 0)
+        return count + int(lost), max(last, int(row[0]) if row else 0), bytes_
 
-    def _oldest(self) -> int:
-        (seq,) = self._db.execute("SELECT min(seq) FROM outbox").fetchone()
-        return int(seq)
+    def _surplus(self) -> int:
+        """Give up to which seq rows must go so that the rest fits; the newest stays."""
+        left, upto = self.bytes, 0
+        rows = self._db.execute("SELECT seq, length(payload) FROM outbox WHERE seq < ? ORDER BY seq", (self.last,))
+        while left > self._max_bytes and (row := rows.fetchone()):
+            upto, left = int(row[0]), left - int(row[1])
+        return upto
 
-    def _forget(self, upto: int, *, lost: bool) -> None:
-        count = self._db.execute("DELETE FROM outbox WHERE seq <= ?", (upto,)).rowcount
-        self.depth -= count
-        self.gone = max(self.gone, upto)
-        self._db.execute("UPDATE meta SET value = ? WHERE name = 'gone'", (str(self.gone),))
-        if lost:
-            self.lost += count
-            self._db.execute("UPDATE meta SET value = ? WHERE name = 'lost'", (str(self.lost),))
+    def _drop(self, upto: int, reason: LostReason) -> int:
+        count, bytes_, _ = self._size(upto)
+        if not count:
+            return 0
+        first, last, since_s, until_s, visits = self._db.execute(_COUNT_VISITS, (upto,)).fetchone()
+        record = Lost(first=first, last=last, rows=visits, since_s=since_s, until_s=until_s, reason=reason)
+        self._db.execute("DELETE FROM outbox WHERE seq <= ?", (upto,))
+        self.depth += self._record(record) - count
+        self.bytes -= bytes_
+        self.lost += count
+        self.lost_visits += visits
+        self._set_meta(lost=self.lost, lost_visits=self.lost_visits)
+        return count
+
+    def _record(self, new: Lost) -> int:
+        """Keep a record, joined to the one it follows on; give how many records more there are."""
+        newest = self._db.execute("SELECT * FROM lost ORDER BY last DESC LIMIT 1").fetchone()
+        old = _lost(newest) if newest else None
+        if old and old.reason is new.reason and old.last + 1 == new.first:
+            self._db.execute("DELETE FROM lost WHERE last = ?", (old.last,))
+            new = replace(new, first=old.first, rows=old.rows + new.rows, since_s=old.since_s)
+        values = (new.last, new.first, new.rows, new.since_s, new.until_s, new.reason)
+        self._db.execute("INSERT INTO lost VALUES (?, ?, ?, ?, ?, ?)", values)
+        return int(not old or new.first != old.first)
+
+    def _size(self, upto: int) -> tuple[int, int, int]:
+        """Count rows up to `upto`, their bytes, and give the last."""
+        sql = "SELECT count(*), coalesce(sum(length(payload)), 0), coalesce(max(seq), 0) FROM outbox WHERE seq <= ?"
+        count, bytes_, last = self._db.execute(sql, (upto,)).fetchone()
+        return int(count), int(bytes_), int(last)
+
+    def _set_meta(self, **values: int | str) -> None:
+        pairs = [(name, str(value)) for name, value in values.items()]
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", pairs)
 
     @contextmanager
     def _storing(self, what: str) -> Iterator[None]:
@@ -283,3 +373,8 @@ class Outbox:
     def _refusal(self, what: str) -> StorageError:
         step = "free some space and check that no other hub uses this folder, then start again; nothing acked is lost"
         return StorageError(what, where=str(self._path), next_step=step)
+
+
+def _lost(row: tuple[int, int, int, int, int, str]) -> Lost:
+    last, first, rows, since_s, until_s, reason = row
+    return Lost(first=first, last=last, rows=rows, since_s=since_s, until_s=until_s, reason=LostReason(reason))

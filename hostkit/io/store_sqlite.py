@@ -17,12 +17,12 @@ import msgspec
 from hostkit.contract.messages import KpiBucket, VisitRow
 from hostkit.core.rollup import MAX_VISIT_S, Grain, Origin, Place
 from hostkit.core.sales import Sale, SaleKind
-from hostkit.core.stored import DirtyHour, Envelope, Gap, Held, NodeRecord, Progress, VisitRecord
+from hostkit.core.stored import DirtyHour, Envelope, Gap, Held, LostRows, NodeRecord, Progress, VisitRecord
 from hostkit.errors import StorageError
 from hostkit.model import Provenance
 
 FILE = "collector.sqlite"
-MIGRATIONS = ("sqlite-0001.sql",)
+MIGRATIONS = ("sqlite-0001.sql", "sqlite-0002.sql")
 BUSY_TIMEOUT_S = 5.0
 QUARANTINE_ROWS = 1000  # the oldest give way; the counter keeps counting
 QUARANTINE_BYTES = 4096  # kept of each payload
@@ -71,42 +71,68 @@ class SqliteStore:
         if not added:
             return False
         self._run(
-            "INSERT INTO outbox VALUES (?,?,0,0,?,?,?) ON CONFLICT DO UPDATE SET top = max(top, excluded.top),"
+            "INSERT INTO outbox VALUES (?,?,0,0,?,?,?,?) ON CONFLICT DO UPDATE SET top = max(top, excluded.top),"
             " stored = stored + (excluded.top > base) * excluded.stored, counted = max(counted, excluded.counted)",
-            (*key, message.seq, good, counted),
+            (*key, message.seq, good, counted, message.provenance),
         )
         self._advance(*key)
         return True
 
-    def give_up(self, source: str, boot: str, upto: int) -> None:
+    def give_up(self, message: Envelope, boot: str, upto: int) -> None:
         """Wait no longer for what is missing up to `upto`; what no one here ever got does not count as missing."""
-        key = (source, boot)
+        key = (message.source, boot)
         (below,) = self._run(
             "SELECT count(*) FROM message WHERE source=? AND boot=? AND seq<=?", (*key, upto)
         ).fetchone()
         base = 0 if below else upto
         self._run(
-            "INSERT INTO outbox VALUES (?,?,?,?,?,0,1) ON CONFLICT DO UPDATE SET base = max(base, excluded.base),"
+            "INSERT INTO outbox VALUES (?,?,?,?,?,0,1,?) ON CONFLICT DO UPDATE SET base = max(base, excluded.base),"
             " upto = max(upto, excluded.upto), top = max(top, excluded.top), counted = 1",
-            (*key, base, upto, upto),
+            (*key, base, upto, upto, message.provenance),
+        )
+        self._advance(*key)
+
+    def put_lost(self, message: Envelope, lost: LostRows) -> None:
+        """Keep what an outbox says it had to drop, and wait for it no longer; what came nevertheless is here."""
+        key = (message.source, message.boot)
+        inside = "source=? AND boot=? AND first>=? AND last<=?"
+        if self._run(
+            "SELECT 1 FROM lost WHERE source=? AND boot=? AND first<=? AND last>=?", (*key, lost.first, lost.last)
+        ).fetchone():
+            return
+        self._run(f"DELETE FROM lost WHERE {inside}", (*key, lost.first, lost.last))
+        row = (lost.first, lost.last, lost.reason, lost.rows, lost.since_s, lost.until_s)
+        self._run("INSERT INTO lost VALUES (?,?,?,?,?,?,?,?)", (*key, *row))
+        self._run(
+            "INSERT INTO outbox VALUES (?,?,0,0,?,0,1,?) ON CONFLICT DO UPDATE SET top = max(top, excluded.top),"
+            " counted = 1",
+            (*key, lost.last, message.provenance),
         )
         self._advance(*key)
 
     def progress(self, source: str | None = None) -> list[Progress]:
         """Give how far each outbox has come: of one source or of all."""
         rows = self._run(
-            "SELECT source, boot, upto FROM outbox WHERE counted AND (?1 IS NULL OR source = ?1) ORDER BY 1, 2",
+            "SELECT source, boot, upto, provenance FROM outbox WHERE counted AND (?1 IS NULL OR source = ?1)"
+            " ORDER BY 1, 2",
             (source,),
         ).fetchall()
-        return [Progress(source=source, boot=boot, upto=upto) for source, boot, upto in rows]
+        return [
+            Progress(source=source, boot=boot, upto=upto, provenance=Provenance(text))
+            for source, boot, upto, text in rows
+        ]
 
     def gaps(self, source_prefix: str, limit: int = 100) -> list[Gap]:
         """Give what is missing from a site's outboxes, newest first."""
         rows = self._run(
-            "SELECT * FROM gap WHERE source>=? AND source<? ORDER BY time_s DESC, boot, first LIMIT ?",
+            "SELECT g.source, g.boot, g.first, g.last, g.time_s, group_concat(DISTINCT reason), sum(rows), min(since_s)"
+            " FROM (SELECT * FROM gap WHERE source>=? AND source<? ORDER BY time_s DESC, boot, first LIMIT ?) AS g"
+            " LEFT JOIN lost AS l ON l.source=g.source AND l.boot=g.boot AND l.first<=g.last AND l.last>=g.first"
+            " GROUP BY 1, 2, 3, 4, 5 ORDER BY 5 DESC, 2, 3",
             (*_scope(source_prefix), limit),
         ).fetchall()
-        return [Gap(source=s, boot=boot, first=first, last=last, time_s=t) for s, boot, first, last, t in rows]
+        names = ("source", "boot", "first", "last", "time_s", "reason", "rows", "since_s")
+        return [Gap(**dict(zip(names, row, strict=True))) for row in rows]
 
     def held(self, source_prefix: str) -> Held:
         """Count the messages of a site's outboxes."""
@@ -336,15 +362,25 @@ class SqliteStore:
     def _advance(self, source: str, boot: str) -> None:
         """Move `upto` over what lies there without a hole."""
         (upto,) = self._run("SELECT upto FROM outbox WHERE source=? AND boot=?", (source, boot)).fetchone()
-        reached = upto
+        before, reached = -1, upto
+        while reached > before:
+            before, reached = reached, self._beyond(source, boot, reached)
+        if reached > upto:
+            self._run("UPDATE outbox SET upto=? WHERE source=? AND boot=?", (reached, source, boot))
+
+    def _beyond(self, source: str, boot: str, reached: int) -> int:
+        """Give how far messages, or else what was dropped, reach on from there."""
         for (seq,) in self._run(
-            "SELECT seq FROM message WHERE source=? AND boot=? AND seq>? ORDER BY seq", (source, boot, upto)
+            "SELECT seq FROM message WHERE source=? AND boot=? AND seq>? ORDER BY seq", (source, boot, reached)
         ):
             if seq != reached + 1:
                 break
             reached = seq
-        if reached > upto:
-            self._run("UPDATE outbox SET upto=? WHERE source=? AND boot=?", (reached, source, boot))
+        (lost,) = self._run(
+            "SELECT max(last) FROM lost WHERE source=? AND boot=? AND first<=? AND last>?",
+            (source, boot, reached + 1, reached),
+        ).fetchone()
+        return reached if lost is None else int(lost)
 
     def _number(self, place: Place) -> int:
         """Give the id of a place, made if need be."""

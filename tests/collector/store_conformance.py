@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from hostkit.collector.store import Store
 from hostkit.contract.messages import KpiBucket, VisitRow
 from hostkit.core.rollup import Grain, Origin, Place
 from hostkit.core.sales import Sale, SaleKind
-from hostkit.core.stored import DirtyHour, Envelope, Gap, Held, NodeRecord, Progress, VisitRecord
+from hostkit.core.stored import DirtyHour, Envelope, Gap, Held, LostRows, NodeRecord, Progress, VisitRecord
 from hostkit.model import EndReason, Provenance, Radio, VisitClass
 
 LIVE = Place(tenant="acme", site="s1", provenance=Provenance.LIVE)
@@ -20,7 +21,7 @@ Make = Callable[[], Store]
 
 
 def envelope(seq: int, *, boot: str = "b1", time_s: int = 1000, source: str = HUB) -> Envelope:
-    return Envelope(source=source, boot=boot, seq=seq, time_us=time_s * 1_000_000)
+    return Envelope(source=source, boot=boot, seq=seq, time_us=time_s * 1_000_000, provenance=Provenance.LIVE)
 
 
 def visit(visit_id: str, *, rev: int = 1, start_s: int = 3600, end_s: int = 4500, bursts: int = 3) -> VisitRecord:
@@ -61,11 +62,49 @@ class StoreConformance:
             assert store.add_message(envelope(1, boot="b2"), "visits", counted=True)
             assert store.add_message(envelope(1, source="/acme/s2/hub"), "visits", counted=True)
 
+    def test_what_an_outbox_dropped_is_named_and_waited_for_no_longer(self, store: Store) -> None:
+        first = LostRows(first=2, last=4, reason="size", rows=90, since_s=200, until_s=400)
+        with store.writing():
+            store.add_message(envelope(1, time_s=100), "visits", counted=True)
+            store.add_message(envelope(9, time_s=900), "visits", counted=True)  # live went ahead
+            store.put_lost(envelope(4, time_s=400), first)
+            assert store.progress()[0].upto == 4
+            store.put_lost(envelope(6, time_s=600), replace(first, last=6, rows=150, until_s=600))
+            store.put_lost(envelope(4, time_s=400), first)  # an earlier one comes late
+            assert store.progress()[0].upto == 6
+            store.add_message(envelope(3, time_s=300), "visits", counted=True)  # dropped while it was on its way
+            for seq in (7, 8):
+                store.add_message(envelope(seq, time_s=seq * 100), "visits", counted=True)
+            assert store.progress()[0].upto == 9
+            assert [(gap.first, gap.last, gap.reason, gap.rows, gap.since_s) for gap in store.gaps(HUB)] == [
+                (4, 6, "size", 150, 200),
+                (2, 2, "size", 150, 200),
+            ]
+            assert store.held(HUB) == Held(stored=5, known=9)
+
+    def test_an_outbox_of_which_only_a_gap_came_waits_for_what_was_before(self, store: Store) -> None:
+        lost = LostRows(first=5, last=9, reason="age", rows=3, since_s=5, until_s=9)
+        with store.writing():
+            store.put_lost(envelope(9), lost)
+            assert store.progress()[0].upto == 0
+            for seq in range(1, 5):
+                store.add_message(envelope(seq), "visits", counted=True)
+            assert store.progress()[0].upto == 9
+
+    def test_progress_says_whose_data_it_is(self, store: Store) -> None:
+        with store.writing():
+            store.add_message(replace(envelope(1), provenance=Provenance.REPLAY), "visits", counted=True)
+            store.put_lost(
+                replace(envelope(1, boot="b2"), provenance=Provenance.SIMULATED),
+                LostRows(first=1, last=1, reason="age", rows=3, since_s=5, until_s=9),
+            )
+            assert [one.provenance for one in store.progress()] == [Provenance.REPLAY, Provenance.SIMULATED]
+
     def test_progress_stops_at_a_hole_and_goes_on_when_it_is_filled(self, store: Store) -> None:
         with store.writing():
             for seq in (2, 1, 3, 5, 7):
                 store.add_message(envelope(seq, time_s=seq), "visits", counted=True)
-            assert store.progress() == [Progress(source=HUB, boot="b1", upto=3)]
+            assert store.progress() == [Progress(source=HUB, boot="b1", upto=3, provenance=Provenance.LIVE)]
             assert store.gaps(HUB) == [
                 Gap(source=HUB, boot="b1", first=6, last=6, time_s=7),
                 Gap(source=HUB, boot="b1", first=4, last=4, time_s=5),
@@ -91,23 +130,23 @@ class StoreConformance:
         with store.writing():
             for seq in (1, 5, 6):
                 store.add_message(envelope(seq), "visits", counted=True)
-            store.give_up(HUB, "b1", 4)
+            store.give_up(envelope(0), "b1", 4)
             assert store.progress()[0].upto == 6
             assert [(gap.first, gap.last) for gap in store.gaps(HUB)] == [(2, 4)]
             assert store.held("/acme/s1/") == Held(stored=3, known=6)
-            store.give_up(HUB, "b1", 2)
+            store.give_up(envelope(0), "b1", 2)
             assert store.progress()[0].upto == 6
 
     def test_what_another_collector_got_is_not_missing_here(self, store: Store) -> None:
         with store.writing():
             store.add_message(envelope(500), "visits", counted=True)
-            store.give_up(HUB, "b1", 499)
+            store.give_up(envelope(0), "b1", 499)
             assert store.progress()[0].upto == 500
             assert store.gaps(HUB) == []
             assert store.held("/acme/s1/") == Held(stored=1, known=1)
-            store.give_up(HUB, "b9", 70)
+            store.give_up(envelope(0), "b9", 70)
             store.add_message(envelope(71, boot="b9"), "visits", counted=True)
-            assert store.progress()[1] == Progress(source=HUB, boot="b9", upto=71)
+            assert store.progress()[1] == Progress(source=HUB, boot="b9", upto=71, provenance=Provenance.LIVE)
             assert store.held("/acme/s1/") == Held(stored=2, known=2)
 
     def test_messages_of_a_time_and_of_a_site(self, store: Store) -> None:
@@ -295,5 +334,5 @@ class StoreConformance:
             assert store.arrived("/acme/s1/", 0, 9999) == 2
             assert [(gap.first, gap.last) for gap in store.gaps(HUB)] == [(6, 6)]
             assert store.held("/acme/s1/") == Held(stored=2, known=3)
-            store.give_up(HUB, "b1", 6)
-            assert store.progress() == [Progress(source=HUB, boot="b1", upto=7)]
+            store.give_up(envelope(0), "b1", 6)
+            assert store.progress() == [Progress(source=HUB, boot="b1", upto=7, provenance=Provenance.LIVE)]

@@ -1,6 +1,7 @@
 """Messages into a store: any order and any repetition give the same; what is bad is quarantined and harms nothing."""
 
 import random
+from binascii import crc32
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hostkit.collector.ingest import Ingest
-from hostkit.collector.rollups import rebuild
+from hostkit.collector.rollups import rebuild, settle_s
 from hostkit.collector.sales import import_sales, read_sales
-from hostkit.contract.messages import Ack
+from hostkit.collector.shown import Shown
+from hostkit.contract.codec import GAP
+from hostkit.contract.messages import Ack, Gap, LostReason
 from hostkit.core.kpi import compute
-from hostkit.core.rollup import Grain, Origin, Place, day_at
+from hostkit.core.rollup import Grain, Origin, Place, day_at, hour_at
 from hostkit.errors import InputError
 from hostkit.io.store_sqlite import SqliteStore
 from hostkit.model import Provenance
@@ -178,10 +181,15 @@ def test_our_own_figures_are_not_taken_for_a_hubs(store: SqliteStore, shop: Shop
     assert store.places() == []
 
 
+def resealed(payload: bytes) -> bytes:
+    """Its sender meant it so."""
+    return payload[:-20] + b',"crc32":"%08x"}' % crc32(payload[:-20])
+
+
 def test_a_poisoned_row_of_an_outbox_does_not_stop_the_others(store: SqliteStore, shop: Shop) -> None:
     voice = HubVoice(shop.site)
     first, bad, last = (voice.visits([visit], NOW_S) for _, visit in shop.visits[:3])
-    bad = replace(bad, payload=bad.payload.replace(b'"bursts":', b'"bursts":-'))
+    bad = replace(bad, payload=resealed(bad.payload.replace(b'"bursts":', b'"bursts":-')))
     assert len(put(store, [first, bad, last])) == 1
     assert store.progress()[0].upto == 3
     assert store.held("/demo/corner-shop/").completeness == pytest.approx(2 / 3)
@@ -205,6 +213,41 @@ def test_what_the_outbox_gave_up_is_a_gap(store: SqliteStore, shop: Shop) -> Non
     put(store, [voice.health(Ack(boot="0b5e55ed", upto=3), NOW_S)])
     assert store.progress()[0].upto == 5
     assert [(gap.first, gap.last) for gap in store.gaps("/demo/corner-shop/hub")] == [(2, 3)]
+
+
+def gap_post(voice: HubVoice, gap: Gap) -> Post:
+    for _ in range(gap.last - gap.first + 1):
+        post = voice.kept(GAP, gap, "gap", NOW_S)
+    return post
+
+
+def test_a_gap_of_the_outbox_is_acked_and_lowers_completeness_when_it_was(store: SqliteStore, shop: Shop) -> None:
+    voice = HubVoice(shop.site)
+    hour = hour_at(shop.start_s, shop.site.time_zone)
+    put(store, [voice.site(hour.start_s), voice.visits([shop.visits[0][1]], hour.start_s + 60)])
+    gap = Gap(first=2, last=9, reason=LostReason.AGE, rows=70, since_s=hour.end_s, until_s=hour.end_s + 5 * 3600)
+    put(store, [gap_post(voice, gap), voice.visits([shop.visits[1][1]], hour.end_s + 8 * 3600)])
+    assert store.progress()[0].upto == 10
+    place = store.places()[0]
+    shown = Shown(store, place, shop.site)
+    settled = settle_s(shop.site)
+    first, second = ((at_s, at_s + 3600 - settled) for at_s in (hour.start_s, hour.end_s + 3600))
+    assert shown.arrived(*first) == 1.0
+    assert shown.arrived(*second) == 0.0
+    assert shown.arrived(hour.start_s, hour.end_s + 9 * 3600) == pytest.approx(2 / 10)
+
+
+def test_what_was_damaged_on_its_way_comes_again(store: SqliteStore, shop: Shop) -> None:
+    post = HubVoice(shop.site).visits([shop.visits[0][1]], NOW_S)
+    at = post.payload.index(b'"bursts":') + len(b'"bursts":')
+    digit = b"1" if post.payload[at : at + 1] != b"1" else b"2"
+    damaged = replace(post, payload=post.payload[:at] + digit + post.payload[at + 1 :])  # valid in every other way
+    assert "CRC-32" in put(store, [damaged])[0]
+    assert store.progress() == []
+    assert store.quarantined() == {"visits": 1}
+    assert put(store, [post]) == []
+    assert store.progress()[0].upto == 1
+    assert len(store.spans(store.places()[0])) == 1
 
 
 def test_history_is_computed_anew_when_the_site_changes(store: SqliteStore, shop: Shop) -> None:

@@ -120,7 +120,7 @@ elements = built(c.Element, id=st.integers(0, 255), length=st.integers(0, 255), 
 descriptions = built(c.Description, fingerprint=u32, elements=tuples_of(elements))
 clocks = built(
     m.Clock,
-    synced=st.booleans(),
+    synced=st.none() | st.booleans(),
     offset_us=st.none() | st.floats(-1e15, 1e15),
     error_us=st.none() | st.floats(0, 1e15),
     drift_ppm=st.none() | st.floats(-1e4, 1e4),
@@ -191,6 +191,15 @@ BODIES = {
         time_grain_s=st.sampled_from([60, 100, GRAIN_S]),
         privacy_mode=st.sampled_from([PrivacyMode.PSEUDONYM_24H, PrivacyMode.CONSENT]),
         rows=tuples_of(visit_rows),
+    ),
+    "gap": st.builds(
+        lambda seqs_, times_s, **rest: m.Gap(
+            first=min(seqs_), last=max(seqs_), since_s=min(times_s), until_s=max(times_s), **rest
+        ),
+        seqs_=st.tuples(seqs.filter(bool), seqs.filter(bool)),
+        times_s=st.tuples(epochs, epochs),
+        reason=st.sampled_from(m.LostReason),
+        rows=counts,
     ),
     "live": built(m.Live, at_s=epochs, kpis=tuples_of(kpis())),
     "kpi": built(

@@ -2,6 +2,7 @@
 
 import json
 import re
+from binascii import crc32
 from datetime import UTC, datetime
 
 import jsonschema
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from hostkit import contract
 from hostkit.contract import generate, messages
-from hostkit.contract.codec import KINDS, KPI, VISITS, compose, decode, decode_state, encode
+from hostkit.contract.codec import KINDS, KPI, VISITS, compose, decode, decode_state, encode, whole
 from hostkit.contract.messages import CoverageRow, KeySpan, KpiValue, State, Visits
 from hostkit.contract.topics import Address
 from hostkit.errors import PeerError, UsageError
@@ -57,7 +58,9 @@ def test_every_example_is_valid_and_encodes_to_itself(name: str, index: int) -> 
         assert decode_state(example.encode(), "footfall/v1/a/b/c/state") == example
         return
     message = decode(KINDS[name], json.dumps(example).encode(), topic_for(example))
-    assert json.loads(encode(KINDS[name], message)) == example
+    sent = encode(KINDS[name], message)
+    assert whole(sent)
+    assert json.loads(sent) == example | {"crc32": f"{crc32(sent[:-20]):08x}"}
 
 
 @pytest.mark.parametrize("name", KINDS)

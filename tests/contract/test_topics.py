@@ -20,6 +20,7 @@ def test_the_streams_with_their_delivery() -> None:
         "site": (1, True, "publisher"),
         "obs": (1, False, "publisher"),
         "visits": (1, False, "publisher"),
+        "gap": (1, False, "publisher"),
         "live": (1, True, "publisher"),
         "kpi/hour": (1, True, "publisher"),
         "kpi/day": (1, True, "publisher"),

@@ -71,7 +71,7 @@ class HubProcess:
     def rows(self) -> list[VisitRow]:
         """Give the visit rows of its outbox, once it has stopped."""
         outbox = Outbox(self.data / "hub.db")
-        payloads = [payload for _, payload in outbox.waiting(0, 10**6)]
+        payloads = [row.payload for row in outbox.waiting(0, 10**6)]
         outbox.close()
         return [row for payload in payloads for row in VISITS.decoder.decode(payload).data.rows]
 

@@ -50,7 +50,7 @@ def run(one: Keeper, outbox: Outbox, first: int = 0, last: int | None = None) ->
 
 
 def rows(outbox: Outbox) -> list[VisitRow]:
-    payloads = [payload for _, payload in outbox.waiting(0, 10_000)]
+    payloads = [row.payload for row in outbox.waiting(0, 10_000)]
     return [row for payload in payloads for row in VISITS.decoder.decode(payload).data.rows]
 
 
@@ -159,7 +159,7 @@ def test_messages_hold_at_most_200_rows_and_rows_keep_no_order(tmp_path: Path) -
     one, outbox = keeper(tmp_path)
     run(one, outbox, 0, 400)
     one.flush(KEY, "two", AT_S)
-    messages = [VISITS.decoder.decode(payload).data.rows for _, payload in outbox.waiting(0, 100)]
+    messages = [VISITS.decoder.decode(row.payload).data.rows for row in outbox.waiting(0, 100)]
     assert all(0 < len(message) <= EMIT_ROWS for message in messages)
     for message in messages:
         assert [(r.end_s, r.visit_id) for r in message] == sorted((r.end_s, r.visit_id) for r in message)
@@ -219,7 +219,7 @@ def test_the_time_of_a_message_is_no_finer_than_the_grain_of_its_rows(tmp_path: 
     run(one, outbox, 0, 300)
     one.flush(KEY, "two", AT_S + 9001.5)
     outbox.commit()
-    messages = [VISITS.decoder.decode(payload) for _, payload in outbox.waiting(0, 10_000)]
+    messages = [VISITS.decoder.decode(row.payload) for row in outbox.waiting(0, 10_000)]
     assert messages
     assert all(message.time.timestamp() % message.data.time_grain_s == 0 for message in messages)
     outbox.close()

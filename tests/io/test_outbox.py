@@ -1,5 +1,6 @@
 """The hub's file: together or not at all, never twice, bounded, and one line when the disk or the file refuses."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from hostkit.contract.messages import LostReason
 from hostkit.errors import StorageError
-from hostkit.io.outbox import KEPT_BOOTS, Bucket, Life, Outbox
+from hostkit.io.outbox import KEPT_BOOTS, Bucket, Life, Lost, Outbox, Waiting
 
 LIFE = Life(id="l1", key_id=7, site="")
 
@@ -35,7 +37,7 @@ def test_what_is_not_committed_is_not_there(tmp_path: Path) -> None:
     outbox.set_taken("p", 1, 9)
     outbox.set_checkpoint(b"open")
     again = reopened(outbox, path)
-    assert again.waiting(0, 10) == ((1, b"row 1"), (2, b"row 2"))
+    assert again.waiting(0, 10) == (Waiting(seq=1, payload=b"row 1"), Waiting(seq=2, payload=b"row 2"))
     assert again.taken() == {("p", 1): 5}
     assert again.checkpoint() == b""
     assert (again.life(), again.depth, again.boot) == (LIFE, 2, outbox.boot)
@@ -56,19 +58,73 @@ def test_acks_free_what_they_name_and_nothing_else(tmp_path: Path) -> None:
     put(outbox, 5)
     outbox.acknowledge(2)
     outbox.acknowledge(1)
-    assert [seq for seq, _ in outbox.waiting(0, 10)] == [3, 4, 5]
+    assert [row.seq for row in outbox.waiting(0, 10)] == [3, 4, 5]
     outbox.acknowledge(2**31 - 1)  # a collector that claims what never was
     assert (outbox.depth, outbox.gone) == (0, 5)
     assert put(outbox, 1) == [6]
 
 
-def test_beyond_capacity_the_oldest_go_and_are_told(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path / "hub.db", capacity=3)
-    put(outbox, 5)
+def lost(first: int, last: int, reason: LostReason, *, rows: int = 0, since_s: int, until_s: int) -> Waiting:
+    record = Lost(first=first, last=last, rows=rows, since_s=since_s, until_s=until_s, reason=reason)
+    return Waiting(seq=last, lost=record)
+
+
+def message(visits: int, *, size: int = 0) -> bytes:
+    return json.dumps({"data": {"rows": [{}] * visits, "pad": "x" * size}}).encode()
+
+
+def test_beyond_the_cap_of_size_the_oldest_go_and_one_record_takes_their_place(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    outbox = Outbox(path, max_bytes=3 * len(message(2)))
+    for at_s in range(10, 15):
+        outbox.put(at_s, lambda _: message(2))
     outbox.commit()
-    again = reopened(outbox, tmp_path / "hub.db")
-    assert [seq for seq, _ in again.waiting(0, 10)] == [3, 4, 5]
-    assert (again.gone, again.lost) == (2, 2)
+    again = reopened(outbox, path)
+    record, *rows = again.waiting(0, 10)
+    assert record == lost(1, 2, LostReason.SIZE, rows=4, since_s=10, until_s=11)
+    assert [row.seq for row in rows] == [3, 4, 5]
+    assert (again.gone, again.lost, again.lost_visits, again.depth, again.oldest_at_s) == (0, 2, 4, 4, 10)
+    assert list(again.waiting(2, 1)) == rows[:1]
+    again.acknowledge(2)
+    assert [row.seq for row in again.waiting(0, 10)] == [3, 4, 5]
+    assert (again.gone, again.depth, again.bytes) == (2, 3, 3 * len(message(2)))
+
+
+def test_one_row_larger_than_the_cap_stays(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "hub.db", max_bytes=10)
+    put(outbox, 2)
+    outbox.put(9, lambda _: message(1, size=99))
+    assert [(row.seq, row.lost is None) for row in outbox.waiting(0, 10)] == [(2, False), (3, True)]
+
+
+def test_what_is_too_old_goes_up_to_the_first_that_is_not(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "hub.db")
+    for at_s in (100, 200, 300, 150, 400):
+        outbox.put(at_s, lambda _: message(1))
+    assert outbox.expire(50) == 0
+    assert outbox.expire(250) == 2
+    assert outbox.expire(301) == 2  # the one of 150 came after the clock was set
+    record, last = outbox.waiting(0, 10)
+    assert record == lost(1, 4, LostReason.AGE, rows=4, since_s=100, until_s=300)
+    assert (last.seq, outbox.lost, outbox.depth) == (5, 4, 2)
+    assert outbox.expire(1000) == 1
+    assert outbox.waiting(0, 10) == (lost(1, 5, LostReason.AGE, rows=5, since_s=100, until_s=400),)
+    outbox.acknowledge(5)
+    assert (outbox.depth, outbox.bytes, outbox.oldest_at_s) == (0, 0, None)
+    assert put(outbox, 1) == [6]
+
+
+def test_records_of_different_reasons_stand_beside_each_other(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "hub.db", max_bytes=4 * len(message(1)))
+    for at_s in range(4):
+        outbox.put(at_s, lambda _: message(1))
+    outbox.expire(1)
+    for at_s in range(4, 7):
+        outbox.put(at_s, lambda _: message(1))
+    outbox.expire(4)
+    found = [(row.lost.first, row.lost.last, row.lost.reason) for row in outbox.waiting(0, 10) if row.lost]
+    assert found == [(1, 1, LostReason.AGE), (2, 3, LostReason.SIZE), (4, 4, LostReason.AGE)]
+    assert (outbox.depth, outbox.lost) == (6, 4)
 
 
 def test_a_life_takes_journal_and_checkpoint_of_the_one_before(tmp_path: Path) -> None:
@@ -187,5 +243,5 @@ def test_a_killed_writer_leaves_whole_transactions(tmp_path: Path) -> None:
         outbox = Outbox(path)
         upto = outbox.taken()["p", 1]
         assert upto >= told
-        assert [seq for seq, _ in outbox.waiting(0, 10**6)] == list(range(1, upto + 1))
+        assert [row.seq for row in outbox.waiting(0, 10**6)] == list(range(1, upto + 1))
         outbox.close()

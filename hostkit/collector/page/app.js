@@ -198,6 +198,9 @@ function drawQuality(words) {
   ];
   $("quality").replaceChildren(...items.map(([id, name, text, note]) => make("div", { class: "card" }, make("dt", {}, name), make("dd", { class: "value", "data-quality": id }, text), make("dd", { class: "note" }, note))));
   const time = (s) => (s ? new Date(s * 1000).toLocaleString(state.lang === "zh" ? "zh-CN" : "en-GB", { timeZone: last.place.time_zone }) : words.none);
+  $("gaps").hidden = !quality.gaps.length;
+  $("gaps-table").replaceChildren(table([words.messages, words.since, words.until, words.why, words.visits], quality.gaps.map((g) => [
+    `${g.first}–${g.last}`, time(g.since_s), time(g.before_s), words.why_of[g.reason] ?? words.why_of.unknown, g.visits ?? words.none])));
   $("nodes-table").replaceChildren(table([words.node, words.state, words.since], quality.nodes.map((n) => [n.node, words[n.state] ?? n.state, time(n.since_s)])));
 }
 

@@ -11,6 +11,7 @@ UPDATE outbox SET upto = max(upto, base), stored = (
 DELETE FROM message WHERE seq <= (
     SELECT base FROM outbox AS o WHERE o.source = message.source AND o.boot = message.boot
 );
+DELETE FROM lost WHERE until_s < :visits_s;
 DELETE FROM event WHERE time_s < :hours_s;
 DELETE FROM quarantine WHERE time_s < :visits_s;
 DELETE FROM dirty WHERE hour_s < :visits_s;
