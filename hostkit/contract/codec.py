@@ -15,6 +15,7 @@ from hostkit.contract.messages import (
     Desired,
     Event,
     Gap,
+    GiveKeys,
     Health,
     Info,
     KpiBucket,
@@ -128,9 +129,11 @@ def whole(payload: bytes) -> bool:
 
 
 def _sealed(message: Message[T]) -> bytes:
-    """Encode with the CRC-32 of all that comes before it as the last member."""
-    body = _encoder.encode(message)[:-1]
-    return body + b',"crc32":"%08x"}' % crc32(body)
+    """Encode with the CRC-32 of all that comes before it as the last member; not what is filled in with keys later."""
+    encoded = _encoder.encode(message)
+    if isinstance(message.data, GiveKeys | Response) and message.data.keys:
+        return encoded
+    return encoded[:-1] + b',"crc32":"%08x"}' % crc32(encoded[:-1])
 
 
 def decode_state(payload: bytes, topic: str) -> State:
