@@ -123,7 +123,8 @@ def decode(kind: Kind[T], payload: bytes, topic: str) -> Message[T]:
 
 
 def whole(payload: bytes) -> bool:
-    """Tell whether a message is as it was sent: its CRC-32 matches, or its sender gave none."""
+    """Tell whether a message is as it was sent: its CRC-32 matches, or its sender gave none. Blanks may follow."""
+    payload = payload.rstrip()
     seal = _SEAL.fullmatch(payload[-_SEAL_BYTES:])
     return int(seal[1], 16) == crc32(payload[:-_SEAL_BYTES]) if seal else b'"crc32":' not in payload
 
