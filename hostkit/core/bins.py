@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.core.associate import BURST, revise
-from hostkit.core.count import chapman
+from hostkit.core.count import ClassRates, chapman
 from hostkit.core.flood import count_devices
-from hostkit.core.heard import SCAN_GAP_S
+from hostkit.core.heard import PARKED_SHARE, SCAN_GAP_S
 from hostkit.core.inside import NOBODY, Inside, count_inside
+from hostkit.core.listening import Listening
 from hostkit.model import Coverage, Estimate
 
 
@@ -46,10 +47,22 @@ class _Open:
 class BinCounter:
     """Counts for bins of `bin_us` aligned to the epoch, within one life of the key, from `begin_us` to `end_us`.
 
-    No bin is given twice: what comes too late for its bin counts in the first one that is still open.
+    No bin is given twice: what comes too late for its bin counts in the first one that is still open. `listening` says
+    when probes listened, by when a bin is closed; without it they are taken to have missed nothing.
     """
 
-    def __init__(self, *, bin_us: int, begin_us: int, end_us: int, rotated: bool, probes_expected: int) -> None:
+    def __init__(
+        self,
+        *,
+        bin_us: int,
+        begin_us: int,
+        end_us: int,
+        rotated: bool,
+        probes_expected: int,
+        listening: Listening | None = None,
+    ) -> None:
+        self._listening = listening
+        self._rates = ClassRates()
         self._bin_us = bin_us
         self._begin_us = begin_us
         self._end_us = end_us
@@ -121,6 +134,20 @@ class BinCounter:
         """Give all bins; the last one was observed only until `end_us`."""
         return [self._count(n, end_us, first_us, fixed) for n in sorted(self._open)]
 
+    def heard_share(self, start_us: int, end_us: int) -> float:
+        """Share of the scans sent in [start_us, end_us) that any probe can have heard."""
+        if self._listening is None:
+            return 1.0
+        told = self._listening.heard_share(start_us, end_us)
+        return self._listening.planned_share() if told is None else told
+
+    def _loud_share(self, begin_us: int, window_s: float) -> float:
+        """Share of the scans sent near a probe that were heard, against one probe that never hops."""
+        if self._listening is None:
+            return 1.0
+        told = self._listening.heard_share(begin_us, begin_us + round(window_s * 1e6), reach=1.0)
+        return 1.0 if told is None else told / PARKED_SHARE
+
     def _by_bin(self, rows: NDArray[np.void], column: str) -> list[tuple[int, NDArray[np.void]]]:
         numbers = np.maximum(rows[column] // self._bin_us, self._next)
         cuts = np.flatnonzero(np.diff(numbers, prepend=-1))
@@ -136,12 +163,12 @@ class BinCounter:
         rows = np.concatenate(bin_.bursts) if bin_.bursts else np.empty(0, BURST)
         moving = ~np.isin(rows["track"], fixed)
         rows, share = rows[moving], np.concatenate([np.empty(0), *bin_.share])[moving]
-        spans_s, window_s = _spans_s(rows, first_us, start_us), observed_us / 1e6
-        devices = count_devices(spans_s=spans_s, scans=_scans(rows), window_s=window_s, set_aside=bin_.set_aside)
+        begin_us, window_s = max(start_us, self._begin_us), observed_us / 1e6
+        heard = self.heard_share(begin_us, begin_us + observed_us)
         return CountBin(
             start_s=start_us / 1e6,
             end_s=end_us / 1e6,
-            devices=devices,
+            devices=self._devices(rows, first_us, start_us, window_s=window_s, heard=heard, set_aside=bin_.set_aside),
             addresses=bin_.set_aside + (len(np.unique(np.concatenate(bin_.keys))) if bin_.keys else 0),
             frames=bin_.frames,
             coverage=Coverage(
@@ -150,25 +177,56 @@ class BinCounter:
                 probes_expected=self._probes_expected,
                 completeness=None,
             ),
-            inside=NOBODY if bin_.set_aside else count_inside(rows["element_class"], share, window_s),
+            inside=NOBODY
+            if bin_.set_aside
+            else count_inside(rows, share, window_s, heard=self._loud_share(begin_us, window_s), life=self._begin_us),
             check=_check(rows, np.concatenate(bin_.heard)[moving]) if bin_.heard and not bin_.set_aside else None,
         )
 
+    def _devices(
+        self,
+        rows: NDArray[np.void],
+        first_us: NDArray[np.int64],
+        start_us: int,
+        *,
+        window_s: float,
+        heard: float,
+        set_aside: int,
+    ) -> Estimate:
+        """Count the tracks among burst rows (M,), and learn how often their classes scan unless it is a flood's."""
+        rows = rows[np.lexsort((rows["first_us"], rows["track"]))]
+        starts = np.flatnonzero(np.diff(rows["track"].astype(np.int64), prepend=-1))
+        classes, scans = rows["element_class"][starts], _scans(rows, starts)
+        if not set_aside and len(starts):
+            stops = np.append(starts[1:], len(rows)) - 1
+            self._rates.learn(classes, scans, (rows["first_us"][stops] - rows["first_us"][starts]) / 1e6)
+        return count_devices(
+            spans_s=_spans_s(rows, starts, first_us, start_us),
+            scans=scans,
+            window_s=window_s,
+            set_aside=set_aside,
+            heard=heard,
+            per_s=self._rates.per_s(classes, heard),
+        )
 
-def _scans(rows: NDArray[np.void]) -> int:
-    """Number of scans in burst rows (M,): addresses may change within one."""
-    rows = rows[np.lexsort((rows["first_us"], rows["track"]))]
-    gap_us = rows["first_us"][1:] - rows["last_us"][:-1]
-    return int(len(rows) > 0) + int(((np.diff(rows["track"]) != 0) | (gap_us > SCAN_GAP_S * 1e6)).sum())
+
+def _scans(rows: NDArray[np.void], starts: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Scans of each track (T,) whose rows, in order of time, begin at `starts`: addresses may change within one."""
+    if not len(starts):
+        return np.empty(0, np.int64)
+    new = np.ones(len(rows), np.int64)
+    new[1:] = rows["first_us"][1:] - rows["last_us"][:-1] > SCAN_GAP_S * 1e6
+    new[starts] = 1
+    return np.asarray(np.add.reduceat(new, starts))
 
 
-def _spans_s(rows: NDArray[np.void], first_us: NDArray[np.int64], start_us: int) -> NDArray[np.float64]:
-    """From when to when each track among burst rows (M,) was there, within a bin that began at `start_us`, in seconds.
+def _spans_s(
+    rows: NDArray[np.void], starts: NDArray[np.intp], first_us: NDArray[np.int64], start_us: int
+) -> NDArray[np.float64]:
+    """From when to when each track (T,) was there, within a bin that began at `start_us`, in seconds.
 
     A track known from before (`first_us` by track) was there from the start.
     """
-    rows = rows[np.argsort(rows["track"], kind="stable")]
-    starts = np.flatnonzero(np.diff(rows["track"].astype(np.int64), prepend=-1))
     if not len(starts):
         return np.empty(0)
     first = np.maximum(first_us[rows["track"][starts]], start_us)

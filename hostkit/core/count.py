@@ -15,46 +15,77 @@ Z90 = 1.6449  # two-sided 90 % of a normal
 # Relative error that association leaves in a track count (phones split and merged), as a log standard deviation:
 # tests/accuracy/test_associate.py measures it on labelled phones superposed at random times.
 TRACK_LOG_SD = 0.25
-# Error of the mean scan rate of a crowd, as a log standard deviation: rates of 8 to 30 superposed phones were 0.95 to
-# 1.25 of what MEDIAN_INTERVAL_S says (tests/accuracy/test_associate.py); other crowds have other phones.
-RATE_LOG_SD = 0.35
-RATE_CV = 0.81  # between phones, of recorded scan rates
-# The same for the tracks of one window, and what grows with fewer: of few phones one that is split or merged is a
-# larger share (variance of the log count times the count). Chosen on tests/accuracy/windows.py, seeds 11 and 31.
-WINDOW_LOG_SD, SPLIT_VARIANCE = 0.15, 0.35
-# Phones that scan too rarely to be on the curve of P(heard), or too far away, are never too many: the upper end alone
-# is higher by this, as a logarithm (the same windows).
-UNHEARD_LOG = 0.05
-# In a crowd tracks of twins merge, among few phones one is split: tracks are off by a power of their number about so
-# many (those windows: 0.10; recorded phones superposed, 16 to 104 of them: 0.16).
-CROWD_TRACKS, CROWD_POWER = 30.0, 0.13
+# What follows was fitted by tests/accuracy/fit_windows.py on simulated windows of seeds 11 and 31, for 5 % of them to
+# lie beyond either end. Where many come and go, who comes is taken for a twin who left: tracks stand for more, by a
+# power of their number, as far as they were not there all the time.
+CROWD_TRACKS, CROWD_POWER = 15.0, 0.212
+TRACK_BIAS_LOG = -0.011
+# Of the counted logarithm: what is left in a large crowd; of few phones one split or merged is a larger share; of scans
+# that nobody heard those phones are unknown that make few.
+LEFT_VARIANCE, SPLIT_VARIANCE, UNHEARD_VARIANCE = 0.002, 0.36, 0.03
+# Phones that hardly scan, as those that are connected, are never too many: the upper end is higher, the lower nearer.
+UNHEARD_LOG, LOWER = 0.05, 0.91
+# Weight of the rate count beside the tracks: its own error is 1.3 times as large, and mostly the same.
+RATE_WEIGHT = 0.12
 
 
-def devices_in_window(*, spans_s: NDArray[np.float64], scans: int, window_s: float) -> Estimate:
+def devices_in_window(
+    *,
+    spans_s: NDArray[np.float64],
+    scans: NDArray[np.int64],
+    window_s: float,
+    heard: float = 1.0,
+    per_s: NDArray[np.float64] | None = None,
+) -> Estimate:
     """Fuse the track count with the rate count of one window of `window_s` seconds.
 
-    `spans_s` (T,): from when to when each track was seen in the window; `scans`: of all tracks. A device was present
-    for its span and about one scan interval more; tracks are weighted by 1 / P(heard) in that time, the rate count is
-    scans / (rate x mean presence). Both are combined in the log domain by precision. More scans than the tracks can
-    have made mean that twins were merged: the track count is then believed less. With nothing heard the upper end is
-    the rule of three.
+    `spans_s` (T,): from when to when each track was seen in the window; `scans` (T,): of each; `per_s` (T,): how many
+    of its scans are heard a second where that is known of its class; `heard`: share of all scans that a probe can have
+    heard. A device was present for its span and about one scan interval more; tracks are divided by P(heard) in the
+    mean of that time, the rate count is the presence that the scans stand for over the same mean. Both are combined in
+    the log domain. With nothing heard the upper end is the rule of three.
     """
+    whole_s = max(window_s, 1.0)
     if not len(spans_s):
-        high = 3.0 / p_heard(np.array([max(window_s, 1.0)])).item()
+        high = 3.0 / p_heard(np.array([whole_s]), heard).item()
         return Estimate(value=0.0, low=0.0, high=high, method=METHOD)
-    presence_s = np.minimum(spans_s + MEDIAN_INTERVAL_S, max(window_s, 1.0))
-    weights = 1 / p_heard(presence_s)
-    by_track = float(weights.sum())
-    by_track *= (by_track / CROWD_TRACKS) ** CROWD_POWER
-    by_rate = scans * MEDIAN_INTERVAL_S / float(presence_s.mean())
-    merged = max(0.0, math.log(by_rate / by_track))
-    track_precision = 1 / ((WINDOW_LOG_SD + merged / 2) ** 2 + SPLIT_VARIANCE / by_track)
-    rate_precision = 1 / (RATE_LOG_SD**2 + RATE_CV**2 / by_track + 1 / scans)
-    precision = track_precision + rate_precision
-    centre = (math.log(by_track) * track_precision + math.log(by_rate) * rate_precision) / precision
-    reach = Z90 / math.sqrt(precision)
-    low, value, high = (math.exp(centre + off) for off in (-reach, 0.0, reach + UNHEARD_LOG))
+    tracks = len(spans_s)
+    mean_s = float(np.minimum(spans_s + MEDIAN_INTERVAL_S, whole_s).mean())
+    by_track = tracks / p_heard(np.array([mean_s]), heard).item()
+    stood_s = scans / (heard / MEDIAN_INTERVAL_S if per_s is None else per_s)
+    by_rate = float(stood_s.sum()) / mean_s
+    centre = TRACK_BIAS_LOG + CROWD_POWER * math.log1p(tracks * (1 - mean_s / whole_s) / CROWD_TRACKS)
+    centre += (1 - RATE_WEIGHT) * math.log(by_track) + RATE_WEIGHT * math.log(by_rate)
+    variance = LEFT_VARIANCE + SPLIT_VARIANCE / tracks + UNHEARD_VARIANCE * (1 - heard)
+    reach = Z90 * math.sqrt(variance)
+    low, value, high = (math.exp(centre + off) for off in (-LOWER * reach, 0.0, reach + UNHEARD_LOG))
     return Estimate(value=value, low=low, high=high, method=METHOD)
+
+
+class ClassRates:
+    """How often phones of each element class are heard to scan, learnt from their tracks: gamma about what is usual."""
+
+    SHAPE = 1.5  # of the prior: CV 0.81 between recorded phones
+    MAX_CLASSES = 1 << 16
+
+    def __init__(self) -> None:
+        self._learnt: dict[int, tuple[float, float]] = {}  # class → gaps between scans, and all they lasted
+
+    def learn(self, classes: NDArray[np.uint32], scans: NDArray[np.int64], lasted_s: NDArray[np.float64]) -> None:
+        """Take tracks (T,): their class, scans, and the time from the first to the last of these."""
+        distinct, row = np.unique(classes, return_inverse=True)
+        gaps, lasted = np.bincount(row, scans - 1), np.bincount(row, lasted_s)
+        for one, gap, long_s in zip(distinct.tolist(), gaps.tolist(), lasted.tolist(), strict=True):
+            if one in self._learnt or len(self._learnt) < self.MAX_CLASSES:
+                before = self._learnt.get(one, (0.0, 0.0))
+                self._learnt[one] = before[0] + gap, before[1] + long_s
+
+    def per_s(self, classes: NDArray[np.uint32], heard: float) -> NDArray[np.float64]:
+        """Scans heard a second of a phone of each class (T,), where `heard` of them are."""
+        prior_s = self.SHAPE * MEDIAN_INTERVAL_S / heard
+        learnt = [self._learnt.get(one, (0.0, 0.0)) for one in classes.tolist()]
+        gaps, lasted_s = np.array(learnt, np.float64).reshape(-1, 2).T
+        return np.asarray((self.SHAPE + gaps) / (prior_s + lasted_s))
 
 
 def chapman(heard: NDArray[np.bool_]) -> Estimate | None:

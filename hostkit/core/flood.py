@@ -155,17 +155,26 @@ def nearest_probe(flood: Flood, site: Site) -> str | None:
     return site.probes[frames.index(max(frames))].id if site.probes and flood.frames else None
 
 
-def count_devices(*, spans_s: NDArray[np.float64], scans: int, window_s: float, set_aside: int) -> Estimate:
+def count_devices(
+    *,
+    spans_s: NDArray[np.float64],
+    scans: NDArray[np.int64],
+    window_s: float,
+    set_aside: int,
+    heard: float = 1.0,
+    per_s: NDArray[np.float64] | None = None,
+) -> Estimate:
     """Count as `devices_in_window`; where addresses were set aside, give what can be said of a flooded time.
 
     Then there are at least half the devices heard in more than one scan (for some may be addresses of the board that
     passed and were linked), and at most all and one for every address.
     """
-    everything = devices_in_window(spans_s=spans_s, scans=scans, window_s=window_s)
+    everything = devices_in_window(spans_s=spans_s, scans=scans, window_s=window_s, heard=heard, per_s=per_s)
     if not set_aside:
         return everything
     again = spans_s > SCAN_GAP_S
-    sure = devices_in_window(spans_s=spans_s[again], scans=scans - int((~again).sum()), window_s=window_s)
+    known = None if per_s is None else per_s[again]
+    sure = devices_in_window(spans_s=spans_s[again], scans=scans[again], window_s=window_s, heard=heard, per_s=known)
     high = None if everything.high is None else everything.high + set_aside
     low = None if sure.low is None else sure.low / 2
     return replace(sure, low=low, high=high, method=METHOD)

@@ -11,6 +11,7 @@ from hostkit.core.calendar import next_rotation_us
 from hostkit.core.flood import Flood, FloodGate, count_devices, flood_of, minutes_of
 from hostkit.core.heard import SCAN_GAP_S
 from hostkit.core.inside import share_inside
+from hostkit.core.listening import ByChannel, Listening
 from hostkit.core.methods import Method, recipe
 from hostkit.core.places import PlaceModel
 from hostkit.core.visits import VisitCutter
@@ -81,11 +82,19 @@ class Pipeline:
         self._places = PlaceModel(site)
         self._cutter = VisitCutter(site, self._places, visit_prefix)
         self._unsettled_us = max(0, SETTLED_US - int(site.thresholds.visit_timeout_s * 1e6))
+        self._listening = Listening(site.probes)
         self._life: _Life | None = None
         self._rotated_us: int | None = None
         self._past: list[_LifeTotals] = []
         self._visits: list[Visit] = []
         self._bins: list[CountBin] = []
+
+    def listened(self, probe: int, from_us: int, to_us: int, by_channel: ByChannel) -> None:
+        """Take for how many milliseconds a probe listened to each channel (core.listening.BLE for BLE) in that time.
+
+        Counts of a time are corrected by what was told before it is over; untold, by what the probes are set to.
+        """
+        self._listening.add(probe, from_us, to_us, by_channel)
 
     def feed(self, sightings: NDArray[np.void]) -> None:
         """Take SIGHTING rows (N,) whose `probe` indexes the site's probes; each call in order of time.
@@ -141,9 +150,12 @@ class Pipeline:
             randomised_share=sum(life.randomised for life in lives) / addresses if addresses else None,
             devices=count_devices(
                 spans_s=np.concatenate([np.empty(0), *(life.spans_s for life in lives)]),
-                scans=sum(life.scans for life in lives),
+                scans=np.concatenate([np.empty(0, np.int64), *(life.scans for life in lives)]),
                 window_s=max((life.window_s for life in lives), default=0.0),
                 set_aside=flood.addresses,
+                heard=float(np.average([life.heard for life in lives], weights=[1 + len(life.scans) for life in lives]))
+                if lives
+                else 1.0,
             ),
             fixed=max((life.fixed for life in lives), default=0),
             late=sum(life.late for life in lives),
@@ -177,7 +189,14 @@ class Pipeline:
             rotated = self._rotated_us is not None
             begin_us = time_us if self._rotated_us is None else self._rotated_us
             self._life = _Life(
-                self._site, begin_us, end_us, self._bin_us, self._fixed_keys, rotated=rotated, method=self._method
+                self._site,
+                begin_us,
+                end_us,
+                self._bin_us,
+                self._fixed_keys,
+                rotated=rotated,
+                method=self._method,
+                listening=self._listening,
             )
         return self._life
 
@@ -197,6 +216,7 @@ class Pipeline:
         self._visits += self._cutter.flush(reason)
         self._bins += self._life.finish_bins(now_us)
         self._past.append(self._life.totals())
+        self._listening.forget_before(self._life.begin_us / 1e6)
         self._life = None
 
     def _place(self, columns: Columns, *, last: bool = False) -> None:
@@ -233,7 +253,8 @@ class _LifeTotals:
     frames: int
     addresses: int
     randomised: int
-    scans: int
+    heard: float  # share of scans
+    scans: NDArray[np.int64]
     spans_s: NDArray[np.float64]
     window_s: float
     fixed: int
@@ -256,12 +277,18 @@ class _Life:
         *,
         rotated: bool,
         method: Method,
+        listening: Listening,
     ) -> None:
         self.end_us = end_us
         self.begin_us = self.heard_us = self.now_us = begin_us
         self.tracker = Tracker(max(len(site.probes), 1), scan_gap_s=SCAN_GAP_S)
         self.bins = BinCounter(
-            bin_us=bin_us, begin_us=begin_us, end_us=end_us, rotated=rotated, probes_expected=len(site.probes)
+            bin_us=bin_us,
+            begin_us=begin_us,
+            end_us=end_us,
+            rotated=rotated,
+            probes_expected=len(site.probes),
+            listening=listening,
         )
         self._gate = FloodGate(begin_us, max(len(site.probes), 1))
         self.fixed: NDArray[np.uint32] = np.empty(0, np.uint32)
@@ -357,7 +384,8 @@ class _Life:
             frames=self._frames,
             addresses=self.tracker.addresses + len(self._fixed_heard),
             randomised=self.tracker.randomised + sum(self._fixed_heard.values()),
-            scans=int(table["scans"].sum()),
+            heard=self.bins.heard_share(self.begin_us, max(self.heard_us, self.begin_us + 1)),
+            scans=table["scans"].astype(np.int64),
             spans_s=(table["last_us"] - table["first_us"]) / 1e6,
             window_s=(self.heard_us - self.begin_us) / 1e6,
             fixed=len(self._fixed_heard) + len(self.fixed),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hostkit.core.bins import CountBin
 from hostkit.core.count import Z90
-from hostkit.core.inside import GAP_S, LAG, Inside, people_inside
+from hostkit.core.inside import GAP_S, LAG, Inside, people_inside, stays
 from hostkit.core.methods import Method
 from hostkit.core.reference import fit_occupancy
 from hostkit.errors import InputError
@@ -90,7 +90,8 @@ def evaluate(
     fit = [window for window in windows if window.bin.start_s < fit_until_s]
     test = [window for window in windows if window.bin.start_s >= fit_until_s]
     _check(fit, test, people, fit_until_s)
-    site = fit_occupancy(_by_day(fit), Occupancy())
+    there = stays([(one.start_s, one.inside) for one in bins], bin_s=WINDOW_S)
+    site = fit_occupancy(_by_day(fit, {one.start_s: of for one, of in zip(bins, there, strict=True)}), Occupancy())
     series = _series(test, bins, site, LAG)
     return CountEvaluation(
         ours=_agreement(series),
@@ -228,10 +229,10 @@ def _check(fit: Sequence[_Window], test: Sequence[_Window], people: Mapping[int,
     )
 
 
-def _by_day(windows: Sequence[_Window]) -> list[list[tuple[float, Inside]]]:
+def _by_day(windows: Sequence[_Window], there: Mapping[float, Inside]) -> list[list[tuple[float, Inside]]]:
     days: dict[int, list[tuple[float, Inside]]] = defaultdict(list)
     for one in windows:
-        days[int(one.bin.start_s // 86_400)].append((one.truth, one.bin.inside))
+        days[int(one.bin.start_s // 86_400)].append((one.truth, there[one.bin.start_s]))
     return [days[day] for day in sorted(days)]
 
 

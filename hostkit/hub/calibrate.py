@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from hostkit.core.count import TRACK_LOG_SD
-from hostkit.core.inside import Inside
+from hostkit.core.inside import Inside, stays
 from hostkit.core.kpi import compute
 from hostkit.core.reference import (
     LEAST_PEOPLE,
@@ -223,11 +223,12 @@ def take_inside(site_path: Path, counted: InsideCount, result: ReplayResult, at_
 def _pairs(counted: InsideCount, result: ReplayResult) -> list[tuple[float, Inside]]:
     """People and devices of the bins that were counted and listened to."""
     people: dict[int, list[float]] = {}
-    for time_s, there in zip(counted.times_s, counted.people, strict=True):
-        people.setdefault(int(time_s // result.bin_s), []).append(there)
+    for time_s, counted_then in zip(counted.times_s, counted.people, strict=True):
+        people.setdefault(int(time_s // result.bin_s), []).append(counted_then)
+    there = stays([(bin_.start_s, bin_.inside) for bin_ in result.bins], bin_s=result.bin_s)
     return [
-        (float(np.mean(people[number])), bin_.inside)
-        for bin_ in result.bins
+        (float(np.mean(people[number])), inside)
+        for bin_, inside in zip(result.bins, there, strict=True)
         if (number := int(bin_.start_s // result.bin_s)) in people and bin_.inside.listened_s > result.bin_s / 2
     ]
 

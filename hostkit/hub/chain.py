@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hostkit.core.calendar import next_rotation_us
 from hostkit.core.classes import ClassRegister, ClassWatch
 from hostkit.core.flood import Flood
+from hostkit.core.listening import ByChannel
 from hostkit.core.pipeline import Pipeline
 from hostkit.core.wire import SIGHTING
 from hostkit.model import Site, Visit
@@ -23,13 +24,22 @@ MAX_WAITING_ROWS = 2_000_000  # 64 MB: an hour of four probes in a crowd; beyond
 
 
 class Heard(msgspec.Struct, frozen=True, array_like=True, tag="h"):
-    """A batch on hub time: probe index, from and to when it listened, Wi-Fi listened ms, SIGHTING rows with tags."""
+    """A batch on hub time: probe index, from and to when it listened, Wi-Fi listened ms, SIGHTING rows with tags.
+
+    `by_channel`: the milliseconds on each channel, those of BLE too; a journal of an older release has none.
+    """
 
     probe: int
     from_us: int
     to_us: int
     listened_ms: int
     rows: bytes
+    by_channel: ByChannel = ()
+
+    @property
+    def listened(self) -> ByChannel:
+        """As `Pipeline.listened` takes it."""
+        return self.by_channel or ((1, self.listened_ms),)
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, tag="s"):
@@ -64,6 +74,7 @@ class Chain:
     def take(self, heard: Heard) -> None:
         """Keep what a probe heard until its step."""
         self._begin(heard.from_us)
+        self._pipeline.listened(heard.probe, heard.from_us, heard.to_us, heard.listened)
         self.until_us[heard.probe] = max(self.until_us.get(heard.probe, heard.to_us), heard.to_us)
         rows = np.frombuffer(heard.rows, SIGHTING)
         if self.stepped_us is not None:

@@ -7,52 +7,14 @@ from zoneinfo import ZoneInfo
 
 from hostkit.core.count import undefined
 from hostkit.core.kpi import Kpi, compute
+from hostkit.core.listening import Listening
 from hostkit.hub.chain import Heard
 from hostkit.model import Coverage, Site, Visit
 
 LIVE_LAG_S = 120.0  # by then a present phone was heard again with P = 0.82; sooner, silence would read as leaving
 KEPT_S = 2 * 86_400  # today, and hours that late visits may still change
 HOUR_S = 3600
-MINUTE_US = 60_000_000
 LISTENS_S = 300.0  # no batch for longer: no probe listens now
-
-
-class Listening:
-    """Wi-Fi listening time by minute and probe."""
-
-    def __init__(self, probes: int) -> None:
-        self._probes = probes
-        self._minutes: dict[int, dict[int, float]] = {}
-
-    def add(self, heard: Heard) -> None:
-        """Spread a batch's listened time evenly over its span."""
-        span_us = max(heard.to_us - heard.from_us, 1)
-        for minute in range(heard.from_us // MINUTE_US, (heard.to_us - 1) // MINUTE_US + 1):
-            inside_us = min(heard.to_us, (minute + 1) * MINUTE_US) - max(heard.from_us, minute * MINUTE_US)
-            by_probe = self._minutes.setdefault(minute, {})
-            by_probe[heard.probe] = by_probe.get(heard.probe, 0.0) + heard.listened_ms * inside_us / span_us
-
-    def coverage(self, start_s: float, end_s: float, completeness: float | None) -> Coverage:
-        """Sum up the minutes of [start_s, end_s)."""
-        first, last = int(start_s // 60), max(int(-(-end_s // 60)), int(start_s // 60) + 1)
-        total_ms = 0.0
-        up: set[int] = set()
-        for minute in range(first, last):
-            by_probe = self._minutes.get(minute, {})
-            total_ms += sum(by_probe.values())
-            up |= by_probe.keys()
-        share = total_ms / ((last - first) * 60_000 * self._probes) if self._probes else None
-        return Coverage(
-            listened_share=None if share is None else min(share, 1.0),
-            probes_up=len(up),
-            probes_expected=self._probes,
-            completeness=completeness,
-        )
-
-    def forget_before(self, time_s: float) -> None:
-        """Drop older minutes."""
-        for minute in [minute for minute in self._minutes if minute < time_s // 60]:
-            del self._minutes[minute]
 
 
 class Figures:
@@ -62,7 +24,7 @@ class Figures:
         self._site = site
         self._zone = ZoneInfo(site.time_zone)
         self.visits = list(visits)
-        self.listening = Listening(len(site.probes))
+        self.listening = Listening(site.probes)
         self.completeness: float | None = None
         self._dirty: set[int] = set()  # starts of hours with visits since they were last computed
 
@@ -73,7 +35,7 @@ class Figures:
 
     def heard(self, heard: Heard) -> None:
         """Take note of when a probe listened; an hour somebody listened to is an hour to publish."""
-        self.listening.add(heard)
+        self.listening.add(heard.probe, heard.from_us, heard.to_us, heard.listened)
         self._dirty.add(heard.from_us // (HOUR_S * 1_000_000) * HOUR_S)
 
     def due_hours(self, stepped_s: float) -> Iterator[int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hostkit.core.dot11 import FINGERPRINT_VERSION
+from hostkit.core.listening import BLE, ByChannel
 from hostkit.core.wire import Batch, decode_batch, sightings_of_batch
 from hostkit.errors import InputError
 from hostkit.hub.chain import Heard
@@ -133,8 +134,9 @@ class Intake:
         index = self._index[batch.probe]
         rows = sightings_of_batch(batch, index, shift_us)
         rows["device_key"] = seal.tags(rows["device_key"])
-        listened_ms = sum(entry.listened_ms for entry in batch.listened if entry.radio is Radio.WIFI)
-        return Heard(index, from_us, to_us, min(listened_ms, (to_us - from_us) // 1000), rows.tobytes())
+        by_channel = _by_channel(batch, (to_us - from_us) / 1000)
+        wifi_ms = round(sum(ms for channel, ms in by_channel if channel != BLE))
+        return Heard(index, from_us, to_us, wifi_ms, rows.tobytes(), by_channel)
 
     def refuse_key(self) -> None:
         """Count a batch whose key nobody has: its devices cannot be told from others'."""
@@ -170,3 +172,13 @@ class Intake:
             self._lanes[key] = _Lane(0 if batch.probe in self._known else None)
             self._known.add(batch.probe)
         return self._lanes[key]
+
+
+def _by_channel(batch: Batch, span_ms: float) -> ByChannel:
+    """What each channel was listened to; a radio cannot have listened for longer than the batch lasted."""
+    found = []
+    for radio in Radio:
+        entries = [entry for entry in batch.listened if entry.radio is radio]
+        share = min(1.0, span_ms / max(sum(entry.listened_ms for entry in entries), 1))
+        found += [(BLE if radio is Radio.BLE else entry.channel, entry.listened_ms * share) for entry in entries]
+    return tuple(found)

@@ -9,8 +9,11 @@ import numpy as np
 from hostkit.core.bins import CountBin
 from hostkit.core.count import devices_in_window
 from hostkit.core.inside import Inside
+from hostkit.core.listening import ByChannel
 from hostkit.hub.survey import Span
 from hostkit.model import Coverage
+
+LEAST_OF_PLAN = 0.02  # of a capture's frames
 
 
 def with_coverage(bins: Iterable[CountBin], spans_us: Sequence[Sequence[Span]], bin_s: int) -> tuple[CountBin, ...]:
@@ -29,6 +32,17 @@ def with_coverage(bins: Iterable[CountBin], spans_us: Sequence[Sequence[Span]], 
         for number in sorted(coverage)
         for bin_ in heard.get(number) or [_silent(number, bin_s, coverage[number])]
     )
+
+
+def listened_plan(channels: Sequence[tuple[int, int]], span_ms: float) -> ByChannel:
+    """Spread a span over the channels that a capture's frames were heard on, as often as they were.
+
+    A capture does not say how it hopped; what few frames name is a neighbour heard across.
+    """
+    frames = sum(count for _, count in channels)
+    kept = [(channel, count) for channel, count in channels if count >= LEAST_OF_PLAN * frames]
+    whole = sum(count for _, count in kept)
+    return tuple((channel, span_ms * count / whole) for channel, count in kept)
 
 
 def total_coverage(bins: Sequence[CountBin]) -> Coverage:
@@ -66,7 +80,7 @@ def _silent(number: int, bin_s: int, coverage: Coverage) -> CountBin:
     return CountBin(
         start_s=number * bin_s,
         end_s=(number + 1) * bin_s,
-        devices=devices_in_window(spans_s=np.empty(0), scans=0, window_s=window_s),
+        devices=devices_in_window(spans_s=np.empty(0), scans=np.empty(0, np.int64), window_s=window_s),
         addresses=0,
         frames=0,
         coverage=coverage,

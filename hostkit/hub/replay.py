@@ -17,7 +17,7 @@ from hostkit.core.methods import SLOT_US, Method
 from hostkit.core.pipeline import Pipeline, Totals
 from hostkit.core.pseudonym import KEY_BYTES
 from hostkit.errors import InputError, UsageError
-from hostkit.hub.listened import total_coverage, with_coverage
+from hostkit.hub.listened import listened_plan, total_coverage, with_coverage
 from hostkit.hub.merge import Stretch, merge
 from hostkit.hub.probes import name_probes
 from hostkit.hub.remarks import flood_remark, remarks
@@ -212,6 +212,9 @@ def _run(
 ) -> tuple[tuple[Visit, ...], tuple[CountBin, ...], Totals]:
     fixed_keys = device_keys(settings.fixed_addresses, key)
     pipeline = Pipeline(plan.site, bin_s=settings.bin_s, fixed_keys=fixed_keys, method=settings.method)
+    for survey_, probe, spans in zip(plan.surveys, plan.probes, _capture_spans_us(plan), strict=True):
+        for from_us, to_us in spans:
+            pipeline.listened(probe, from_us, to_us, listened_plan(survey_.channels, (to_us - from_us) / 1000))
     visits: list[Visit] = []
     bins: list[CountBin] = []
     for now_us, rows in _slices(merge(_stretches(plan), key, meter)):
@@ -256,10 +259,18 @@ def _stretches(plan: _Plan) -> list[Stretch]:
 def _spans_us(plan: _Plan) -> list[tuple[Span, ...]]:
     """When each probe of the site listened, on the corrected clock."""
     spans: list[list[Span]] = [[] for _ in plan.site.probes]
-    for survey_, probe, fit in zip(plan.surveys, plan.probes, plan.fits, strict=True):
-        times = np.array(survey_.spans_us, dtype=np.int64)
-        spans[probe] += [(start, end) for start, end in (times + fit.shift_us(times)).tolist()]
+    for probe, of_capture in zip(plan.probes, _capture_spans_us(plan), strict=True):
+        spans[probe] += of_capture
     return [joined(of_probe, 0) for of_probe in spans]
+
+
+def _capture_spans_us(plan: _Plan) -> list[list[Span]]:
+    """When each capture listened, on the corrected clock."""
+    found = []
+    for survey_, fit in zip(plan.surveys, plan.fits, strict=True):
+        times = np.array(survey_.spans_us, dtype=np.int64)
+        found.append([(start, end) for start, end in (times + fit.shift_us(times)).tolist()])
+    return found
 
 
 def _replayed(survey_: Survey, name: str, fit: ClockFit) -> ReplayedCapture:

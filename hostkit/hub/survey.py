@@ -34,7 +34,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What one capture holds. `spans_us`: when it listened; `steps_back`: how often its clock went back by over 1 s."""
+    """What one capture holds. `spans_us`: when it listened; `steps_back`: how often its clock went back by over 1 s.
+
+    `channels`: of its frames, how many were heard on each.
+    """
 
     path: Path
     application: str
@@ -44,6 +47,7 @@ class Survey:
     steps_back: int
     largest_step_s: float
     sample: NDArray[np.void]
+    channels: tuple[tuple[int, int], ...] = ()
 
     @property
     def start_us(self) -> int:
@@ -62,8 +66,10 @@ def survey(path: Path, key: bytes, sample_frames: int, on_bytes: Progress) -> Su
     reader = CaptureReader(file.data, key, name=str(path))
     sample = CommonSample(sample_frames)
     order = _Order(str(path))
+    channels = np.zeros(256, np.int64)
     for frames in read_frames(file, reader, on_bytes):
         order.add(frames["time_us"])
+        channels += np.bincount(frames["channel"], minlength=256)
         if sample_frames:
             sample.add(frames)
     return Survey(
@@ -75,6 +81,7 @@ def survey(path: Path, key: bytes, sample_frames: int, on_bytes: Progress) -> Su
         steps_back=order.steps_back,
         largest_step_s=order.largest_us / 1e6,
         sample=sample.frames(),
+        channels=tuple((one, int(channels[one])) for one in np.flatnonzero(channels).tolist()),
     )
 
 

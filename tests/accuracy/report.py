@@ -43,6 +43,11 @@ FIT_UNTIL = {
     "2023-01-01": 1672531200.0,
 }
 CLONES = (1, 2, 4, 8)
+CROWDS = {10.0: "below 10 phones", 30.0: "10 to 29", 100.0: "30 to 99", math.inf: "100 and more"}
+STRATA = (
+    "1 probe", "2 probes", "4 probes", "all but one of 2 fail", "all but one of 4 fail", "hopping", "parked",
+    "listening all the time", "listening half the time", "5 % associated", "30 % associated", *CROWDS.values(),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +95,35 @@ def score(found: Sequence[Window], *, naive: bool = False) -> Scored:
         winkler=float(ours.mean()),
         winkler_naive=line,
         addresses_error=float(np.expm1(np.log(np.maximum(addresses, 1) / truth).mean())),
+    )
+
+
+def strata(found: Sequence[Window]) -> list[tuple[str, float, int]]:
+    """Each stratum of windows in which anybody sent: its name, how often the interval holds, how many windows."""
+    held: dict[str, list[bool]] = {}
+    for one in (one for one in found if one.phones):
+        ours = one.counted.devices
+        holds = (ours.low or 0.0) <= one.phones <= (ours.high or 0.0)
+        for name in _strata_of(one):
+            held.setdefault(name, []).append(holds)
+    return [(name, float(np.mean(held[name])), len(held[name])) for name in STRATA if name in held]
+
+
+def _strata_of(one: Window) -> tuple[str, ...]:
+    scene, phones = one.scene, one.phones
+    silent = scene.outage and scene.probes > 1
+    return (
+        f"all but one of {scene.probes} fail" if silent else f"{scene.probes} probe{'s' * (scene.probes > 1)}",
+        "hopping" if len(scene.channels) > 1 else "parked",
+        "listening half the time" if scene.listened < 1 else "listening all the time",
+        f"{100 * scene.associated:.0f} % associated",
+        "below 10 phones"
+        if phones < 10
+        else "10 to 29"
+        if phones < 30
+        else "30 to 99"
+        if phones < 100
+        else "100 and more",
     )
 
 

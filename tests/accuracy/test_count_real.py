@@ -15,7 +15,7 @@ pytestmark = pytest.mark.realdata
 FIT_UNTIL_S = {"2022-11-01": 1667260800.0, "2022-11-17": 1668643200.0}
 
 
-@pytest.mark.parametrize(("until", "error", "correlation"), [("2022-11-01", 2.5, 0.7), ("2022-11-17", 2.2, 0.75)])
+@pytest.mark.parametrize(("until", "error", "correlation"), [("2022-11-01", 2.2, 0.75), ("2022-11-17", 2.2, 0.75)])
 def test_people_in_a_room_are_counted_better_than_by_a_line(
     realdata: Path, tmp_path: Path, until: str, error: float, correlation: float
 ) -> None:
@@ -33,5 +33,5 @@ def test_people_in_a_room_are_counted_better_than_by_a_line(
     assert (it.ours.spearman or 0) > correlation
     assert it.ours.mae_people < 0.75 * min(one.mae_people for one in it.baselines.values())
     low, high = it.ours.coverage_interval or (1.0, 0.0)
-    assert low <= 0.93
+    assert low <= 0.95
     assert high >= 0.85

@@ -10,10 +10,13 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from hostkit.core.associate import Tracker
+from hostkit.core.associate import Tracker, revise
 from hostkit.core.bins import BinCounter, CountBin
 from hostkit.core.count import devices_in_window
+from hostkit.core.heard import MEDIAN_INTERVAL_S
 from hostkit.core.inside import share_inside
+from hostkit.core.listening import Listening
+from hostkit.core.pipeline import LAG_US
 from hostkit.core.wire import sightings_from
 from hostkit.model import Coverage, Occupancy
 from hostkit.sim.people import Person, PersonKind
@@ -28,6 +31,7 @@ LENGTH_S = BEFORE_S + WINDOW_S
 FOREVER_US = 1 << 60
 MEDIAN_STAY_S, STAY_LOG_SD = 420.0, 1.0  # of log-normal stays, the sim's browsers and those who only pass
 ASSOCIATED_PERIOD_S = 300.0
+SLEEP_S = 60.0  # a probe that listens half the time does so by turns, not in step with others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +43,18 @@ class Scene:
     channels: tuple[int, ...] = (1, 6, 11)
     associated: float = 0.05
     outage: bool = False  # all probes but one fall silent for the window
+    listened: float = 1.0  # share of the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """One counted window: `phones` is how many sent anything in it, heard or not."""
+    """One counted window: `phones` is how many sent anything in it, heard or not; `heard`: share of scans."""
 
+    scene: Scene
     phones: int
+    tracks: int
+    turnover: float  # tracks, as far as they were not there all the time
+    heard: float
     counted: CountBin
     bursts: NDArray[np.void]
 
@@ -63,6 +72,8 @@ def _any(random: np.random.Generator) -> Scene:
         probes=int(random.choice((1, 2, 4))),
         channels=((1, 6, 11), (6,))[int(random.random() < 0.3)],
         associated=float(random.choice((0.05, 0.05, 0.3))),
+        outage=bool(random.random() < 0.1),
+        listened=float(random.choice((1.0, 0.5), p=(0.9, 0.1))),
     )
 
 
@@ -70,25 +81,54 @@ def window(scene: Scene, random: np.random.Generator) -> Window:
     """Simulate one window and count it."""
     heard, phones = _heard(scene, random)
     tracker = Tracker(scene.probes)
-    parts = tracker.feed(heard), tracker.advance(FOREVER_US)
-    bursts, rssi_dbm = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
+    bursts, rssi_dbm, _ = tracker.feed(heard)
+    revise(bursts, tracker.revisions)
+    rest = tracker.advance(LENGTH_S * 1_000_000 + LAG_US)
+    bursts, rssi_dbm = np.concatenate([bursts, rest[0]]), np.concatenate([rssi_dbm, rest[1]])
+    revise(bursts, tracker.revisions)
+    listening = _listening(scene)
     bins = BinCounter(
-        bin_us=WINDOW_S * 1_000_000, begin_us=0, end_us=FOREVER_US, rotated=False, probes_expected=scene.probes
-    )
+        bin_us=WINDOW_S * 1_000_000, begin_us=0, end_us=FOREVER_US, rotated=False, probes_expected=scene.probes,
+        listening=listening,
+    )  # fmt: skip
     bins.add_sightings(heard)
     bins.add_bursts(bursts, share_inside(rssi_dbm, Occupancy().inside_dbm))
     first_us = tracker.track_table()["first_us"]
     bins.close(BEFORE_S * 1_000_000, first_us, np.empty(0, np.uint32))
     found = bins.finish(LENGTH_S * 1_000_000, first_us, np.empty(0, np.uint32))
-    return Window(phones=phones, counted=found[-1] if found else _silent(scene.probes), bursts=bursts)
+    heard_share = bins.heard_share(BEFORE_S * 1_000_000, LENGTH_S * 1_000_000)
+    within = bursts[bursts["first_us"] >= BEFORE_S * 1_000_000]
+    tracks = np.unique(within["track"])
+    since_us = np.maximum(first_us[tracks], BEFORE_S * 1_000_000)
+    until_us = np.array([within["last_us"][within["track"] == track].max() for track in tracks], np.int64)
+    there_s = np.minimum((until_us - since_us) / 1e6 + MEDIAN_INTERVAL_S, WINDOW_S)
+    return Window(
+        scene=scene,
+        phones=phones,
+        tracks=len(tracks),
+        turnover=float((1 - there_s / WINDOW_S).sum()),
+        heard=heard_share,
+        counted=found[-1] if found else _silent(scene.probes, heard_share),
+        bursts=bursts,
+    )
 
 
-def _silent(probes: int) -> CountBin:
+def _listening(scene: Scene) -> Listening:
+    """What the probes would tell of when they listened: half the time where the scene says so."""
+    told = Listening(_plan(scene.probes, scene.channels).site.probes)
+    for probe in range(scene.probes):
+        until_s = BEFORE_S if scene.outage and probe else LENGTH_S
+        ms = scene.listened * until_s * 1000 / len(scene.channels)
+        told.add(probe, 0, until_s * 1_000_000, tuple((channel, ms) for channel in scene.channels))
+    return told
+
+
+def _silent(probes: int, heard: float) -> CountBin:
     """Count a window in which nothing was heard: a live hub has no bin then, an interval it has all the same."""
     return CountBin(
         start_s=BEFORE_S,
         end_s=LENGTH_S,
-        devices=devices_in_window(spans_s=np.empty(0), scans=0, window_s=WINDOW_S),
+        devices=devices_in_window(spans_s=np.empty(0), scans=np.empty(0, np.int64), window_s=WINDOW_S, heard=heard),
         addresses=0,
         frames=0,
         coverage=Coverage(listened_share=1.0, probes_up=0, probes_expected=probes, completeness=None),
@@ -112,6 +152,7 @@ def _heard(scene: Scene, random: np.random.Generator) -> tuple[NDArray[np.void],
     heard = world.receptions
     if scene.outage:
         heard = heard[(heard["probe"] == 0) | (heard["time_s"] < BEFORE_S)]
+    heard = heard[(heard["time_s"] / SLEEP_S + heard["probe"] * 0.4) % 1 < scene.listened]
     frames = world.parsed(heard, KEY)
     rows = np.concatenate([sightings_from(frames[heard["probe"] == p], p, 0) for p in range(scene.probes)])
     rows["time_us"] -= world.settings.start_us

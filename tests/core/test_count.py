@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hostkit.core.count import Z90, chapman, devices_in_window, log_normal, people, undefined
-from hostkit.core.heard import CURVE_P, CURVE_S, p_heard
+from hostkit.core.count import Z90, ClassRates, chapman, devices_in_window, log_normal, people, undefined
+from hostkit.core.heard import CURVE_P, CURVE_S, MEDIAN_INTERVAL_S, p_heard
 from hostkit.model import Estimate, PeoplePerDevice
 
 
@@ -22,9 +22,13 @@ def in_order(it: Estimate) -> tuple[float, float, float]:
     return it.low, it.value, it.high
 
 
-def window(spans_s: list[float], *, scans: int | None = None, window_s: float = 600.0) -> tuple[float, float, float]:
-    count = len(spans_s) if scans is None else scans
-    return in_order(devices_in_window(spans_s=np.array(spans_s), scans=count, window_s=window_s))
+def window(
+    spans_s: list[float], *, scans: int | None = None, window_s: float = 600.0, heard: float = 1.0
+) -> tuple[float, float, float]:
+    each = np.ones(len(spans_s), np.int64)
+    if scans is not None and len(each):
+        each[0] += scans - len(each)
+    return in_order(devices_in_window(spans_s=np.array(spans_s), scans=each, window_s=window_s, heard=heard))
 
 
 # ---- P(heard) ----
@@ -72,9 +76,37 @@ def test_nothing_heard_is_zero_with_an_upper_end_that_falls_with_time() -> None:
 
 def test_many_phones_that_stay_are_counted_about_once() -> None:
     low, value, high = window([600.0] * 100, scans=round(100 * 0.93 * 10))
-    assert value == pytest.approx(112, rel=0.05)  # twelve twins are taken to hide among them
+    assert value == pytest.approx(100, rel=0.05)
     assert low < 100 < high
     assert 1.2 < high / low < 3.5
+
+
+def test_less_listened_is_more_devices_and_less_certain() -> None:
+    found = [window([200.0] * 10, heard=share) for share in (1.0, 0.7, 0.4, 0.1)]
+    assert all(a[1] < b[1] for a, b in pairwise(found))
+    assert all(a[2] / a[0] < b[2] / b[0] for a, b in pairwise(found))
+    assert window([], heard=0.1)[2] > window([])[2], "nobody heard by who hardly listened may be many"
+
+
+def test_where_many_come_and_go_tracks_hide_twins() -> None:
+    assert window([300.0] * 100)[1] > 1.2 * window([600.0] * 100)[1]
+
+
+def test_rates_of_a_class_are_learnt_from_its_tracks() -> None:
+    rates = ClassRates()
+    classes = np.array([3, 4, 4], np.uint32)
+    unknown = rates.per_s(classes, 1.0)
+    np.testing.assert_allclose(unknown, 1 / MEDIAN_INTERVAL_S)
+    np.testing.assert_allclose(rates.per_s(classes, 0.5), unknown / 2)
+    for _ in range(40):
+        rates.learn(np.array([3, 4], np.uint32), np.array([31, 3]), np.array([600.0, 600.0]))
+    np.testing.assert_allclose(rates.per_s(classes, 1.0), [30 / 600, 2 / 600, 2 / 600], rtol=0.05)
+    spans_s, scans = np.full(9, 300.0), np.full(9, 6)
+    chatty, rare = (
+        devices_in_window(spans_s=spans_s, scans=scans, window_s=600.0, per_s=np.full(9, per_s)).value or 0.0
+        for per_s in (1 / 30, 1 / 200)
+    )
+    assert chatty < rare, "scans of phones that scan rarely stand for more of them"
 
 
 def test_short_presence_stands_for_more_who_were_not_heard() -> None:

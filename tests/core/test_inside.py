@@ -1,12 +1,25 @@
 """People inside from levels: one bin, then bins together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hostkit.core.inside import LAG, NOBODY, Inside, count_inside, people_inside, share_inside, twins
+from hostkit.core.associate import BURST
+from hostkit.core.inside import (
+    LAG,
+    NOBODY,
+    STAY_GAP_S,
+    Inside,
+    count_inside,
+    people_inside,
+    share_inside,
+    stays,
+    twins,
+)
 from hostkit.model import Estimate, Occupancy
 
 BIN_S = 600.0
@@ -21,6 +34,30 @@ def bins(*devices: float, listened_s: float = BIN_S, start_s: float = 0.0) -> li
     return [
         (start_s + i * BIN_S, Inside(devices=d, variance=0.5 * d, listened_s=listened_s)) for i, d in enumerate(devices)
     ]
+
+
+def of(classes: NDArray[np.uint32], times_s: NDArray[np.float64] | None = None) -> NDArray[np.void]:
+    """Bursts of these classes, spread over a bin unless `times_s` are given."""
+    rows = np.zeros(len(classes), BURST)
+    rows["element_class"] = classes
+    rows["first_us"] = 1e6 * (np.linspace(0, BIN_S - 1, len(classes)) if times_s is None else times_s)
+    rows["last_us"] = rows["first_us"]
+    return rows
+
+
+def heard(*times_s: tuple[float, ...], life: int = 7, of_bins: int = 12) -> list[tuple[float, Inside]]:
+    """Bins in which class i was loud at `times_s[i]`."""
+    classes = np.concatenate([np.full(len(times), i, np.uint32) for i, times in enumerate(times_s)])
+    rows = of(classes, np.concatenate([np.array(times) for times in times_s]))
+    number = rows["first_us"] // (BIN_S * 1e6)
+    return [
+        (i * BIN_S, count_inside(rows[number == i], np.ones((number == i).sum()), BIN_S, life=life))
+        for i in range(of_bins)
+    ]  # fmt: skip
+
+
+def there(rows: list[tuple[float, Inside]], lag: int | None = None) -> list[float]:
+    return [inside.devices for inside in stays(rows, bin_s=BIN_S, lag=lag)]
 
 
 def smooth(rows: list[tuple[float, Inside]], *, lag: int | None = LAG, site: Occupancy = SITE) -> list[float]:
@@ -45,30 +82,63 @@ def test_the_loudest_probe_decides_and_half_is_at_the_threshold() -> None:
 
 def test_twelve_phones_of_twelve_models_are_about_twelve() -> None:
     classes = np.repeat(np.arange(12, dtype=np.uint32), 5)
-    found = count_inside(classes, np.ones(60), BIN_S)
+    found = count_inside(of(classes), np.ones(60), BIN_S)
     assert found.devices == pytest.approx(12, rel=0.3)
     assert found.variance > 0
 
 
 def test_addresses_do_not_matter_and_quiet_bursts_count_nothing() -> None:
     classes = np.arange(50, dtype=np.uint32)
-    assert count_inside(classes, np.zeros(50), BIN_S).devices == 0
-    assert count_inside(classes[:0], np.zeros(0), BIN_S) == Inside(devices=0.0, variance=0.0, listened_s=BIN_S)
-    assert count_inside(classes, np.ones(50), 0.0).devices == 0
+    assert count_inside(of(classes), np.zeros(50), BIN_S).devices == 0
+    assert count_inside(of(classes[:0]), np.zeros(0), BIN_S) == Inside(devices=0.0, variance=0.0, listened_s=BIN_S)
+    assert count_inside(of(classes), np.ones(50), 0.0).devices == 0
 
 
 def test_an_unrelated_class_adds_what_it_is_alone() -> None:
     a, b = np.zeros(7, np.uint32), np.ones(3, np.uint32)
-    apart = [count_inside(c, np.ones(len(c)), BIN_S).devices for c in (a, b)]
-    assert count_inside(np.concatenate([a, b]), np.ones(10), BIN_S).devices == pytest.approx(sum(apart))
+    apart = [count_inside(of(c), np.ones(len(c)), BIN_S).devices for c in (a, b)]
+    assert count_inside(of(np.concatenate([a, b])), np.ones(10), BIN_S).devices == pytest.approx(sum(apart))
 
 
 def test_more_bursts_of_a_class_are_more_phones_but_ever_less_so() -> None:
-    mean, square = twins(np.array([1.0, 10.0, 100.0, 1000.0]), 5.0)
+    mean, square = twins(np.array([1.0, 10.0, 100.0, 1000.0]), np.full(4, 5.0))
     assert (np.diff(mean) > 0).all()
     assert mean[1] < 2.5
     assert mean[3] < 100
     assert (square >= mean**2).all()
+
+
+def test_who_is_silent_for_a_while_stays_and_who_left_is_gone() -> None:
+    chatty = tuple(np.arange(30.0, 7200.0, 120.0).tolist())
+    early = tuple(t for t in chatty if t < 1750)
+    quiet = (60.0, 60.0 + 0.9 * STAY_GAP_S)
+    found = there(heard(chatty, early, quiet))
+    assert 1.7 < found[2] - found[6] < 3, "two more while they stayed"
+    assert found[3] - found[6] == pytest.approx(1.0, abs=0.3), "the quiet one is there between its bursts"
+    assert found[6] == pytest.approx(found[10], rel=0.1)
+
+
+def test_who_leaves_within_a_bin_counts_for_its_part() -> None:
+    chatty = tuple(np.arange(15.0, 7185.0, 30.0).tolist())
+    whole = there(heard(chatty, chatty))[1]
+    part = there(heard(chatty, tuple(t for t in chatty if t < 780)))[1]
+    assert part == pytest.approx(whole * (1 + 0.35) / 2, rel=0.1)
+
+
+def test_at_once_is_not_told_what_comes_later() -> None:
+    chatty = tuple(np.arange(15.0, 7185.0, 30.0).tolist())
+    late = tuple(t for t in chatty if t > 3600)
+    assert there(heard(chatty, late), lag=0)[:6] == there(heard(chatty), lag=0)[:6]
+    gap = (100.0, 130.0, 1900.0)
+    rows, ends = heard(gap), heard(gap[:2])
+    assert there(rows, lag=0)[1] == there(ends, lag=0)[1] < there(rows, lag=2)[1]
+
+
+def test_classes_of_another_key_are_others() -> None:
+    loud = (100.0, 1300.0)
+    rows = heard(loud)
+    rows[2] = (rows[2][0], replace(rows[2][1], life=8))
+    assert there(rows)[1] == 0 < there(heard(loud))[1]
 
 
 @settings(max_examples=50, deadline=None)
@@ -89,7 +159,7 @@ def test_one_odd_bin_is_smoothed_and_a_lasting_change_is_followed() -> None:
 
 
 def test_what_comes_later_changes_only_as_many_bins_as_the_lag() -> None:
-    before, after = smooth(bins(10, 10, 10, 10, 10)), smooth(bins(10, 10, 10, 10, 30))
+    before, after = (smooth(bins(10, 10, 10, 10, last), lag=2) for last in (10, 30))
     assert before[:2] == pytest.approx(after[:2], rel=0.05)
     at_once = smooth(bins(10, 10, 10, 10, 30), lag=0)
     assert at_once[:4] == pytest.approx(smooth(bins(10, 10, 10, 10, 10), lag=0)[:4], rel=0.05)
