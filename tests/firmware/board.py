@@ -1,4 +1,4 @@
-"""A board to test with: the firmware as a process of a real MicroPython, its flash a folder, its radio the test's to play."""
+"""A board to test with: the firmware as a process of a real MicroPython, its flash a folder, its radio played."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def interpreter() -> str:
 
 
 class Board:
-    """`flash` is its file system. Started, it runs until `stop`, `cut` or a reset by itself; `restart` starts it again."""
+    """`flash` is its file system. It runs from `start` to `cut`, `stop` or a reset of its own."""
 
     def __init__(self, flash: Path, *, pty: str | None = None) -> None:
         self.flash = flash

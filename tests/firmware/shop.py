@@ -1,4 +1,4 @@
-"""A shop for the board: authority, broker with mutual TLS and its ACL, the real hub in a thread, and somebody who listens."""
+"""A shop for the board: authority, broker with mutual TLS and its ACL, the real hub in a thread, a listener."""
 
 import json
 import queue
@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from hostkit.contract.codec import ACK, HEALTH, INFO, RSP, Kind, compose, decode, encode
-from hostkit.contract.messages import Ack, Health, Info, KeySpan, Response
+from hostkit.contract.commands import Response
+from hostkit.contract.messages import Ack, Health, Info, KeySpan
 from hostkit.contract.topics import Address
 from hostkit.core.wire import Batch, decode_batch
-from hostkit.hub.access import BrokerFiles, Role, access_list, configuration
-from hostkit.hub.authority import Authority
-from hostkit.hub.service import HubSettings, run
+from hostkit.hub.keeper import database
+from hostkit.hub.service import WAIT_S, Hub, HubSettings
+from hostkit.identity.access import BrokerFiles, Role, access_list, configuration
+from hostkit.identity.authority import Authority
 from hostkit.io.mqtt import Arrived, Client, Inbox, Up, parse_url, take
+from hostkit.io.outbox import Outbox
 from hostkit.model import Probe, Provenance
 from hostkit.sim.plan import default_site
 from tests.io.brokers import Mosquitto
@@ -69,6 +72,7 @@ class Shop:
         hosts = ["127.0.0.1"] if role is Role.BROKER else []
         credential = self.authority.issue(identity(node), role, time.time(), hosts=hosts)
         (self.folder / f"{node}.crt").write_bytes(credential.certificate)
+        (self.folder / f"{node}.key").touch(mode=0o600)
         (self.folder / f"{node}.key").write_bytes(credential.key)
 
     def url(self, node: str) -> str:
@@ -91,7 +95,7 @@ class Shop:
         settings = HubSettings(
             site=SITE, broker=parse_url(self.url("hub")), uplink=None, data=self.folder / "hub", batch_clock=False
         )
-        self._hub = threading.Thread(target=run, args=(settings, self.said.append, self._hub_over), daemon=True)
+        self._hub = threading.Thread(target=self._serve, args=(settings,), daemon=True)
         self._hub.start()
 
     def stop_hub(self) -> None:
@@ -120,6 +124,15 @@ class Shop:
             batch = decode_batch(payload)
             assert came.setdefault((batch.boot, batch.seq), payload) == payload
         return {name: decode_batch(payload) for name, payload in sorted(came.items())}
+
+    def _serve(self, settings: HubSettings) -> None:
+        outbox = Outbox(database(settings.data))
+        hub = Hub(settings, outbox, self.said.append)
+        hub.start()
+        while not self._hub_over.is_set():
+            hub.round(WAIT_S)
+        hub.stop()
+        outbox.close()
 
     def _listen(self, inbox: Inbox) -> None:
         while not self._over.is_set():

@@ -1,8 +1,9 @@
-"""The whole firmware on a real MicroPython, over TLS to a real mosquitto: what the hub gets through faults, byte for byte."""
+"""The whole firmware on a real MicroPython, over TLS to a real mosquitto: what the hub gets through faults."""
 
 import signal
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def contiguous(batches: dict[tuple[int, int], Batch], boot: int) -> None:
     """Check that a boot's batches lack none and leave no time between them."""
     rows = [batch for (of, _), batch in batches.items() if of == boot]
     assert [batch.seq for batch in rows] == list(range(1, len(rows) + 1))
-    for one, after in zip(rows, rows[1:], strict=False):
+    for one, after in pairwise(rows):
         assert one.sent_us == after.base_us
 
 

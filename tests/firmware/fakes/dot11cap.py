@@ -1,4 +1,4 @@
-"""Stand-in for the C module (firmware/usermod/dot11cap/README.md): keys what the test puts on air with the real hash."""
+"""Stand-in for the C module (firmware/usermod/dot11cap/README.md): keys what the test puts on air."""
 
 import io
 import struct
