@@ -13,6 +13,7 @@ class ExitCode(IntEnum):
     CONFIG = 4  # site.toml is broken or contradicts itself
     STORAGE = 5  # disk full, no permission, cannot write
     PEER = 6  # a broker, probe, hub or collector refused or broke the contract
+    FOUND = 7  # an audit found something to be repaired
     INTERRUPTED = 130
 
 

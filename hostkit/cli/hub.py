@@ -7,7 +7,7 @@ from types import FrameType
 
 import click
 
-from hostkit.cli import hub_enrol, hub_identity, text
+from hostkit.cli import hub_audit, hub_enrol, hub_identity, text
 from hostkit.config import load_site
 from hostkit.hub.service import HubSettings
 from hostkit.hub.service import run as run_hub
@@ -19,7 +19,14 @@ def hub() -> None:
     """The machine in the shop that turns sightings into visits: run it, and say who may talk to it."""
 
 
-for _command in (hub_identity.init, hub_identity.issue, hub_identity.revoke, hub_identity.identities, hub_enrol.enrol):
+for _command in (
+    hub_identity.init,
+    hub_identity.issue,
+    hub_identity.revoke,
+    hub_identity.identities,
+    hub_enrol.enrol,
+    hub_audit.audit,
+):
     hub.add_command(_command)
 
 

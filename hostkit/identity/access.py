@@ -102,6 +102,12 @@ def access_list(site: Site, holders: Sequence[tuple[str, Role]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def rights(site: Site, node: str, role: Role) -> tuple[tuple[str, str], ...]:
+    """Give what `node` may at the site's broker: (read, write or readwrite, topic filter)."""
+    lines = (line.split(" ", 2) for line in _rights(site, node, role))
+    return tuple((access, pattern) for _, access, pattern in lines)
+
+
 def uplink_access_list(holders: Sequence[tuple[str, Role]]) -> str:
     """Give the ACL of the collector's broker for (identity, role): hubs speak for their sites, it hears all."""
     lines = ["# Written by footfall: change it with `footfall collector enrol` and `footfall collector revoke`."]

@@ -43,6 +43,15 @@ class Books:
     files: dict[Path, bytes] = field(default_factory=dict)
 
 
+def served_in(data: Path) -> Served:
+    """Read where the authority in `data` says it is; ConfigError without one."""
+    path = data / "identity" / SERVED
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Served)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError("holds no authority", where=str(data), next_step="give the --data of `hub init`") from error
+
+
 class Register:
     """The books of `realm` in `data`."""
 
