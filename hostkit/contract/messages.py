@@ -157,7 +157,7 @@ class SiteInForce(Closed, frozen=True):
 
 
 class ZoneRow(Closed, frozen=True):
-    """A stay in a zone, in seconds since the visit's first hearing: exact, yet not joinable to a till receipt."""
+    """A stay in a zone, in seconds since the visit's first hearing, to half a minute: joins no till receipt."""
 
     id: Id
     enter_s: Seconds
@@ -168,7 +168,8 @@ class ZoneRow(Closed, frozen=True):
 class VisitRow(Closed, frozen=True):
     """One visit; the highest `rev` of a `visit_id` wins. The id is random and drawn for the visit alone.
 
-    `start_s` and `end_s` are [earliest, latest], rounded outwards to the site's time grain; `dwell_s` is [lo, mid, hi].
+    `start_s` and `end_s` are [earliest, latest], rounded outwards to the site's time grain; `dwell_s` is [lo, mid, hi],
+    `lo` and `hi` rounded outwards to whole minutes, `mid` to the half: finer ones tell how often a phone scans.
     """
 
     visit_id: Id
@@ -179,7 +180,6 @@ class VisitRow(Closed, frozen=True):
     visit_class: VisitClass = field(name="class")
     p_entrant: Share
     radio: Radio
-    bursts: Count
     zones: Annotated[tuple[ZoneRow, ...], Meta(max_length=1000)]
     end_reason: EndReason
     reentry: bool = False  # the visitor of an earlier visit came back within the re-entry time

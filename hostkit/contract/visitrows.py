@@ -1,4 +1,8 @@
-"""`model.Visit` to the row that leaves the site and back. Rounds times outwards to the site's grain; keeps no order."""
+"""`model.Visit` to the row that leaves the site and back. Rounds times outwards to the site's grain; keeps no order.
+
+What tells phones apart stays behind: how often one scans shows in its number of bursts and in the width of its dwell,
+and links visits of different days (tests/privacy/attacks.py: 63 % of pairs right with them, 53 % without).
+"""
 
 from collections.abc import Iterable
 from math import ceil, floor
@@ -6,7 +10,7 @@ from math import ceil, floor
 from hostkit.contract.messages import VisitRow, ZoneRow
 from hostkit.model import Dwell, Interval, Visit, ZoneStay
 
-_DECIMALS = 1  # 0.1 s: below what a probe can tell
+_WIDTH_S, _MIDDLE_S = 60, 30  # of a dwell: the scans that bound it are 10 to 120 s apart
 
 
 def rows_of_visits(visits: Iterable[Visit], grain_s: int) -> tuple[VisitRow, ...]:
@@ -22,11 +26,10 @@ def row_of_visit(visit: Visit, grain_s: int) -> VisitRow:
         rev=visit.rev,
         start_s=_outwards(visit.start_s, grain_s),
         end_s=_outwards(visit.end_s, grain_s),
-        dwell_s=(_tenths(visit.dwell_s.lo), _tenths(visit.dwell_s.mid), _tenths(visit.dwell_s.hi)),
+        dwell_s=_dwell(visit.dwell_s),
         visit_class=visit.visit_class,
         p_entrant=visit.p_entrant,
         radio=visit.radio,
-        bursts=visit.bursts,
         reentry=visit.reentry,
         zones=tuple(
             ZoneRow(
@@ -52,7 +55,7 @@ def visit_of_row(row: VisitRow) -> Visit:
         visit_class=row.visit_class,
         p_entrant=row.p_entrant,
         radio=row.radio,
-        bursts=row.bursts,
+        bursts=0,
         reentry=row.reentry,
         zones=tuple(
             ZoneStay(zone=zone.id, enter_s=first_s + zone.enter_s, leave_s=first_s + zone.leave_s, p=zone.p)
@@ -67,9 +70,14 @@ def _outwards(interval: Interval, grain_s: int) -> tuple[int, int]:
     return floor(interval.lo / grain_s) * grain_s, ceil(interval.hi / grain_s) * grain_s
 
 
+def _dwell(dwell: Dwell) -> tuple[float, float, float]:
+    low, high = floor(dwell.lo / _WIDTH_S) * _WIDTH_S, ceil(dwell.hi / _WIDTH_S) * _WIDTH_S
+    return float(low), _middle(dwell.mid), float(high)
+
+
 def _since(first_s: float, time_s: float) -> float:
-    return _tenths(max(0.0, time_s - first_s))
+    return _middle(max(0.0, time_s - first_s))
 
 
-def _tenths(seconds: float) -> float:
-    return round(seconds, _DECIMALS)
+def _middle(seconds: float) -> float:
+    return float(round(seconds / _MIDDLE_S) * _MIDDLE_S)

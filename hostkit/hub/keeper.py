@@ -9,10 +9,11 @@ What a SIGKILL loses, and what covers it:
 - If no probe has the key any more, or the configuration changed, or in anonymous_5min, which keeps no journal: open
   visits are closed with `end_reason: restart` from a checkpoint of their bursts, which carry track numbers only.
   Lost then are bursts of the last `CHECKPOINT_US` of event time (of `CHECKPOINT_S` where it runs fast) and visits
-  that waited for `EMIT_S`; who stayed on is counted once more.
+  that waited for their time grain to end; who stayed on is counted once more.
 - A kill between a rotation and its last batches loses the key of the day before: as if no probe had it.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,7 +38,7 @@ from hostkit.hub.voice import Voice
 from hostkit.io.outbox import Life, Outbox
 from hostkit.model import PrivacyMode, Site, Visit
 
-EMIT_ROWS, EMIT_S = 200, 60.0
+EMIT_ROWS = 200  # in one message
 CLASSES = "classes"  # the outbox's word that holds the register of phone models
 CHECKPOINT_US = 120_000_000
 CHECKPOINT_S = 1.0  # at most this often, however fast event time runs
@@ -114,13 +115,17 @@ class Keeper:
         self._new_life(key, life_id)
 
     def emit(self, at_s: float, *, all_: bool = False) -> None:
-        """Put pending visits into the outbox: 200 at once, the rest after 60 s or if `all_`."""
-        due = all_ or (self._pending_since_s is not None and at_s >= self._pending_since_s + EMIT_S)
-        while len(self._pending) >= EMIT_ROWS or (due and self._pending):
-            rows, self._pending = self._pending[:EMIT_ROWS], self._pending[EMIT_ROWS:]
-            self._put(rows, at_s)
-        if not self._pending:
-            self._pending_since_s = None
+        """Put pending visits into the outbox, in no order, when the time grain in which they ended is over, or `all_`.
+
+        A message of one grain comes after it, so that the moment it is published tells no more than its rows do.
+        """
+        grain_s, since_s = self._site.privacy.time_grain_s, self._pending_since_s
+        if not all_ and (since_s is None or at_s // grain_s <= since_s // grain_s):
+            return
+        waiting = sorted(self._pending, key=lambda visit: visit.visit_id)
+        self._pending, self._pending_since_s = [], None
+        for first in range(0, len(waiting), EMIT_ROWS):
+            self._put(waiting[first : first + EMIT_ROWS], at_s)
 
     def store(self, now_s: float) -> None:
         """Write journal and, when due, checkpoint; the caller commits."""
@@ -185,7 +190,7 @@ class Keeper:
         except (ConfigError, ValueError):  # an older release's
             visits = ()
         self._committed = life.visits
-        named = [replace(visit, visit_id=f"r{life.id}{number}"[:32]) for number, visit in enumerate(visits)]
+        named = [replace(visit, visit_id=_lost_id(life, number)) for number, visit in enumerate(visits)]
         self.abandoned += len(named)
         self.figures.add(named)
         for first in range(0, len(named), EMIT_ROWS):
@@ -240,6 +245,11 @@ class Keeper:
 def database(folder: Path) -> Path:
     """Give the place of the hub's file in its data folder."""
     return folder / "hub.db"
+
+
+def _lost_id(life: Life, number: int) -> str:
+    """Name a visit whose key is lost. It must not give the life away, which opens what its key derived."""
+    return f"r{hashlib.blake2b(f'{life.id}/{number}'.encode(), digest_size=8).hexdigest()}"
 
 
 def _counts(chain: Chain) -> Counter[str]:

@@ -24,10 +24,10 @@ def envelope(seq: int, *, boot: str = "b1", time_s: int = 1000, source: str = HU
     return Envelope(source=source, boot=boot, seq=seq, time_us=time_s * 1_000_000, provenance=Provenance.LIVE)
 
 
-def visit(visit_id: str, *, rev: int = 1, start_s: int = 3600, end_s: int = 4500, bursts: int = 3) -> VisitRecord:
+def visit(visit_id: str, *, rev: int = 1, start_s: int = 3600, end_s: int = 4500, p: float = 0.3) -> VisitRecord:
     row = VisitRow(
         visit_id=visit_id, rev=rev, start_s=(start_s, start_s), end_s=(end_s, end_s), dwell_s=(1, 2, 3),
-        visit_class=VisitClass.ENTRANT, p_entrant=0.9, radio=Radio.WIFI, bursts=bursts, zones=(),
+        visit_class=VisitClass.ENTRANT, p_entrant=p, radio=Radio.WIFI, zones=(),
         end_reason=EndReason.SILENCE,
     )  # fmt: skip
     return VisitRecord(visit_id=visit_id, rev=rev, start_s=start_s, end_s=end_s, body=msgspec.json.encode(row))
@@ -183,9 +183,9 @@ class StoreConformance:
             assert store.put_visits(LIVE, [visit("v", rev=2, start_s=7200, end_s=7300)]) == []
             assert store.put_visits(LIVE, [visit("v", rev=3)]) == [(7200, 7300), (3600, 4500)]
             assert [row.rev for row in store.visits(LIVE, 3600, 7200)] == [3]
-            for first, second in ((4, 9), (9, 4)):
-                store.put_visits(LIVE, [visit(f"w{first}", bursts=first), visit(f"w{first}", bursts=second)])
-            assert {row.bursts for row in store.visits(LIVE, 3600, 7200)} == {3, 9}
+            for first, second in ((0.4, 0.9), (0.9, 0.4)):
+                store.put_visits(LIVE, [visit(f"w{first}", p=first), visit(f"w{first}", p=second)])
+            assert {row.p_entrant for row in store.visits(LIVE, 3600, 7200)} == {0.3, 0.9}
 
     def test_provenances_and_sites_are_apart(self, store: Store) -> None:
         with store.writing():

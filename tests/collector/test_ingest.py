@@ -106,9 +106,9 @@ def test_figures_are_those_of_the_core(store: SqliteStore, shop: Shop) -> None:
         if k.of is None
     }
     got = {v.id: v.value for v in found[0].kpis if v.split is None}
-    assert got["footfall"] == pytest.approx(exact["footfall"], rel=1e-3)  # dwell travels in tenths of a second
-    assert got["passersby"] == pytest.approx(exact["passersby"], rel=1e-3)
-    assert got["dwell_median"] == pytest.approx(exact["dwell_median"], rel=0.05)
+    assert got["footfall"] == pytest.approx(exact["footfall"], rel=0.03)  # dwell travels in half minutes
+    assert got["passersby"] == pytest.approx(exact["passersby"], rel=5e-3)
+    assert got["dwell_median"] == pytest.approx(exact["dwell_median"], rel=0.08)
     hours = store.buckets(place, Origin.COLLECTOR, Grain.HOUR, today.start_s, today.end_s)
     total = sum(v.value or 0 for b in hours for v in b.kpis if v.id == "footfall" and v.split is None)
     assert total == pytest.approx(got["footfall"])
@@ -189,7 +189,7 @@ def resealed(payload: bytes) -> bytes:
 def test_a_poisoned_row_of_an_outbox_does_not_stop_the_others(store: SqliteStore, shop: Shop) -> None:
     voice = HubVoice(shop.site)
     first, bad, last = (voice.visits([visit], NOW_S) for _, visit in shop.visits[:3])
-    bad = replace(bad, payload=resealed(bad.payload.replace(b'"bursts":', b'"bursts":-')))
+    bad = replace(bad, payload=resealed(bad.payload.replace(b'"p_entrant":', b'"p_entrant":-')))
     assert len(put(store, [first, bad, last])) == 1
     assert store.progress()[0].upto == 3
     assert store.held("/demo/corner-shop/").completeness == pytest.approx(2 / 3)

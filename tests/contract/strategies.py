@@ -88,7 +88,6 @@ visit_rows = built(
     visit_class=st.sampled_from(VisitClass),
     p_entrant=shares,
     radio=st.sampled_from(Radio),
-    bursts=counts,
     reentry=st.booleans(),
     zones=tuples_of(zone_rows),
     end_reason=st.sampled_from(EndReason),

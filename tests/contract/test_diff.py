@@ -57,8 +57,8 @@ CASES = {
         Change(where="visits.data.rows[].gone", what="the field is gone", breaks=True),
     ),
     "a field readers get": (
-        lambda _, schemas: schemas["visits.VisitRow"]["properties"].pop("bursts"),
-        Change(where="visits.data.rows[].bursts", what="new field, needed", breaks=False),
+        lambda _, schemas: schemas["visits.VisitRow"]["properties"].pop("radio"),
+        Change(where="visits.data.rows[].radio", what="new field, needed", breaks=False),
     ),
     "a field readers may miss": (
         needed("visits.VisitRow", "member"),

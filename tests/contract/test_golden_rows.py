@@ -49,3 +49,8 @@ def test_rows_are_the_golden_ones(visit: Visit, golden: dict) -> None:
     row = row_of_visit(visit, golden["grain_s"])
     assert json.loads(msgspec.json.encode(row)) == golden["row"]
     assert msgspec.convert(golden["row"], VisitRow) == row
+
+
+def test_a_row_of_an_earlier_release_is_read() -> None:
+    earlier = {**GOLDEN[0]["row"], "bursts": 13, "dwell_s": [709.5, 759.8, 810.1]}
+    assert msgspec.convert(earlier, VisitRow).dwell_s == (709.5, 759.8, 810.1)
