@@ -239,7 +239,7 @@ def test_a_gap_of_the_outbox_is_acked_and_lowers_completeness_when_it_was(store:
 
 def test_what_was_damaged_on_its_way_comes_again(store: SqliteStore, shop: Shop) -> None:
     post = HubVoice(shop.site).visits([shop.visits[0][1]], NOW_S)
-    at = post.payload.index(b'"bursts":') + len(b'"bursts":')
+    at = post.payload.index(b'"rev":') + len(b'"rev":')
     digit = b"1" if post.payload[at : at + 1] != b"1" else b"2"
     damaged = replace(post, payload=post.payload[:at] + digit + post.payload[at + 1 :])  # valid in every other way
     assert "CRC-32" in put(store, [damaged])[0]
