@@ -96,6 +96,22 @@ class Pipeline:
         """
         self._listening.add(probe, from_us, to_us, by_channel)
 
+    def reconfigure(self, site: Site) -> None:
+        """Go on by another configuration: open visits are cut, placed and named by it.
+
+        Its probes are the same in the same order, its time zone and rotation hour too.
+        """
+        self._site = site
+        self._places = PlaceModel(site)
+        self._cutter.reconfigure(site, self._places)
+        self._listening.reconfigure(site.probes)
+        self._unsettled_us = max(0, SETTLED_US - int(site.thresholds.visit_timeout_s * 1e6))
+
+    def rotate_at(self, end_us: int) -> None:
+        """Let the key's life end at `end_us` rather than at the rotation hour."""
+        if self._life is not None:
+            self._life.end_us = min(self._life.end_us, end_us)
+
     def feed(self, sightings: NDArray[np.void]) -> None:
         """Take SIGHTING rows (N,) whose `probe` indexes the site's probes; each call in order of time.
 

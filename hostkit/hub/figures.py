@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from hostkit.core.count import undefined
 from hostkit.core.kpi import Kpi, compute
 from hostkit.core.listening import Listening
+from hostkit.core.rollup import Bucket, day_at
 from hostkit.hub.chain import Heard
 from hostkit.model import Coverage, Site, Visit
 
@@ -27,16 +28,24 @@ class Figures:
         self.listening = Listening(site.probes)
         self.completeness: float | None = None
         self._dirty: set[int] = set()  # starts of hours with visits since they were last computed
+        self._dirty_days: set[Bucket] = set()
+
+    def reconfigure(self, site: Site) -> None:
+        """Compute by another configuration from now on; what is closed stays as it was published."""
+        self._site = site
+        self.listening.reconfigure(site.probes)
 
     def add(self, visits: Sequence[Visit]) -> None:
         """Take closed visits; their hours must be computed again."""
         self.visits += visits
         self._dirty |= {int(_middle(visit) // HOUR_S) * HOUR_S for visit in visits}
+        self._dirty_days |= {day_at(_middle(visit), self._site.time_zone) for visit in visits}
 
     def heard(self, heard: Heard) -> None:
         """Take note of when a probe listened; an hour somebody listened to is an hour to publish."""
         self.listening.add(heard.probe, heard.from_us, heard.to_us, heard.listened)
         self._dirty.add(heard.from_us // (HOUR_S * 1_000_000) * HOUR_S)
+        self._dirty_days.add(day_at(heard.from_us / 1e6, self._site.time_zone))
 
     def due_hours(self, stepped_s: float) -> Iterator[int]:
         """Give starts of the hours to publish: over for so long that their visits have ended, and changed since."""
@@ -45,9 +54,15 @@ class Figures:
             self._dirty.discard(start_s)
             yield start_s
 
-    def hour(self, start_s: int) -> tuple[Kpi, ...]:
-        """Compute a closed hour."""
-        end_s = start_s + HOUR_S
+    def due_days(self, stepped_s: float) -> Iterator[Bucket]:
+        """Give the local days to publish, as `due_hours` does."""
+        over_s = stepped_s - self._site.thresholds.visit_timeout_s
+        for day in sorted(day for day in self._dirty_days if day.end_s <= over_s):
+            self._dirty_days.discard(day)
+            yield day
+
+    def closed(self, start_s: int, end_s: int) -> tuple[Kpi, ...]:
+        """Compute a closed hour or day."""
         coverage = self.listening.coverage(start_s, end_s, self.completeness)
         near = [v for v in self.visits if v.start_s.lo < end_s and v.end_s.hi >= start_s]
         return compute(near, self._site, start_s=start_s, end_s=end_s, coverage=coverage)
@@ -75,6 +90,12 @@ class Figures:
         """Drop visits that ended before and when probes listened then."""
         self.visits = [visit for visit in self.visits if visit.end_s.hi >= time_s]
         self.listening.forget_before(time_s)
+
+    def between(self, start_s: float, end_s: float, still_open: Sequence[Visit]) -> tuple[Kpi, ...]:
+        """Compute any span of the last days, with the visits that are still open as they stand."""
+        coverage = self.listening.coverage(start_s, end_s, self.completeness)
+        visits = [v for v in (*self.visits, *still_open) if v.start_s.lo < end_s and v.end_s.hi >= start_s]
+        return compute(visits, self._site, start_s=start_s, end_s=end_s, coverage=coverage)
 
     def _day_began_s(self, at_s: float) -> float:
         local = datetime.fromtimestamp(at_s, self._zone)

@@ -233,7 +233,10 @@ BODIES = {
         ordered(c.Recompute, day=st.dates(datetime(2000, 1, 1).date()).map(str)),
         ordered(c.Flush),
         ordered(c.SetThresholds, values=st.dictionaries(names, finite, min_size=1, max_size=3)),
-        ordered(c.SetZones, zones=tuples_of(st.builds(Zone, id=ids, floor=ids))),
+        ordered(
+            c.SetZones,
+            zones=tuples_of(st.builds(Zone, id=ids, floor=ids, polygon_m=tuples_of(st.tuples(metres, metres)))),
+        ),
         ordered(c.SetHop, probe=ids, channels=tuples_of(channels), dwell_ms=st.integers(20, 60_000)),
         ordered(c.SetProbe, probe=st.builds(Probe, id=ids)),
         ordered(c.SetPrivacy, mode=st.sampled_from(PrivacyMode)),
