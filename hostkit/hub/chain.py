@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.config import parse_site
+from hostkit.core.bins import CountBin
 from hostkit.core.calendar import next_rotation_us
 from hostkit.core.classes import ClassRegister, ClassWatch
 from hostkit.core.flood import Flood
 from hostkit.core.listening import ByChannel
-from hostkit.core.pipeline import Pipeline
+from hostkit.core.pipeline import Events, Pipeline
 from hostkit.core.wire import SIGHTING
 from hostkit.model import Site, Visit
 
@@ -75,6 +76,7 @@ class Chain:
         self._register = ClassRegister() if register is None else register
         self._classes = ClassWatch()
         self._pipeline = Pipeline(site, visit_prefix="")
+        self._counted: list[CountBin] = []
         self._waiting: list[NDArray[np.void]] = []
         self._rows = 0
         self._cut_us: int | None = None
@@ -127,19 +129,24 @@ class Chain:
             self._pipeline.rotate_at(self._cut_us)
         self._classes.add(before)
         self.stepped_us = step.until_us
-        visits = self._pipeline.advance(step.until_us).visits
+        events = self._pipeline.advance(step.until_us)
         self._classes.advance(step.until_us, self._register, self._pipeline.devices_of)
-        return self._made(visits)
+        return self._made(events)
 
     def finish(self) -> tuple[Visit, ...]:
         """Make everything final that was taken and end every visit."""
         visits = self.step(Step(until_us=max([self.stepped_us or 0, *self.until_us.values()])))
-        return visits + self._made(self._pipeline.finish().visits)
+        return visits + self._made(self._pipeline.finish())
 
     @property
     def over(self) -> bool:
         """Tell whether the key of this life has rotated."""
         return self.end_us is not None and self.stepped_us is not None and self.stepped_us >= self.end_us
+
+    def take_counted(self) -> tuple[CountBin, ...]:
+        """Give the bins that were counted since the last call."""
+        counted, self._counted = tuple(self._counted), []
+        return counted
 
     def left_over(self) -> list[Heard]:
         """Give what was taken but belongs to the next life."""
@@ -185,6 +192,7 @@ class Chain:
         cut = int(np.searchsorted(rows["time_us"], until_us))
         return rows[:cut], [rows[cut:]] if cut < len(rows) else []
 
-    def _made(self, visits: tuple[Visit, ...]) -> tuple[Visit, ...]:
-        self.made += len(visits)
-        return visits
+    def _made(self, events: Events) -> tuple[Visit, ...]:
+        self._counted += events.bins
+        self.made += len(events.visits)
+        return events.visits

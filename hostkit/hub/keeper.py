@@ -263,6 +263,7 @@ class Keeper:
     def _collect(self, visits: Sequence[Visit], at_s: float) -> None:
         """Name new visits; those committed before a restart are in the outbox and the figures already."""
         assert self.seal is not None
+        self.figures.count(self.chain.take_counted())
         first = self.chain.made - len(visits) + 1
         committed = self._committed + len(self._pending)
         named = [

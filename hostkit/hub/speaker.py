@@ -194,6 +194,7 @@ class Speaker:
             outbox_gone=Ack(boot=outbox.boot, upto=outbox.gone),
             flood=flood_message(self._keeper.flood, self._voice.site, at_s),
             unknown_class_share=self._keeper.chain.unknown_class_share,
+            radios_disagree=self._keeper.figures.radios_disagree,
             disk_free_bytes=shutil.disk_usage(self._data).free,
         )
 

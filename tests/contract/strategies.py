@@ -182,6 +182,7 @@ BODIES = {
         memory=st.none() | built(m.Memory, free_bytes=counts, largest_block_bytes=counts),
         disk_free_bytes=st.none() | counts,
         unknown_class_share=st.none() | shares,
+        radios_disagree=st.none() | st.booleans(),
         flood=st.none() | built(m.Flood, active=st.booleans(), set_aside=counts, minutes=counts, probe=st.none() | ids),
     ),
     "site": built(m.SiteInForce, config_hash=hexes, site=sites, calibration_id=st.none() | ids),
