@@ -6,8 +6,8 @@ from tests.bare import TARGETS
 from tests.bench.instructions import frames, instruction_counts
 from tests.bench.instructions_kernels import grid
 
-# Measured 1,648, 1,394 and 3,385 with gcc 12; some room for other compilers.
-MOST = {"x86-64": 1950, "aarch64": 1700, "rv32imc": 3900}
+# Measured 1,077, 1,083 and 2,414 with gcc 12; some room for other compilers.
+MOST = {"x86-64": 1350, "aarch64": 1350, "rv32imc": 2900}
 
 
 @pytest.mark.bench
