@@ -2,15 +2,16 @@
 
 import signal
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 
 import click
 
 from hostkit.cli import hub_audit, hub_enrol, hub_identity, text
-from hostkit.config import load_site
 from hostkit.hub.service import HubSettings
 from hostkit.hub.service import run as run_hub
+from hostkit.hub.settings import adopt
 from hostkit.io.mqtt import parse_url
 
 
@@ -79,7 +80,8 @@ def run(*, site_path: Path, broker: str, uplink: str | None, data: Path, clock: 
     Prints one line for every event to standard error. Keys and device pseudonyms never reach the disk.
     """
     settings = HubSettings(
-        site=load_site(site_path),
+        site=adopt(site_path, at_s=time.time()),
+        path=site_path,
         broker=parse_url(broker),
         uplink=parse_url(uplink) if uplink else None,
         data=data,

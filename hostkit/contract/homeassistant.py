@@ -18,6 +18,7 @@ STATUS_ONLINE = b"online"  # said when Home Assistant starts: entities are to be
 
 _UNITS: dict[str, Json] = {
     "people": {"unit_of_measurement": "people", "icon": "mdi:account-group"},
+    "devices": {"unit_of_measurement": "devices", "icon": "mdi:bluetooth"},
     "visits": {"unit_of_measurement": "visits", "icon": "mdi:door-open"},
     "s": {"unit_of_measurement": "s", "device_class": "duration"},
 }

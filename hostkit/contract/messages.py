@@ -146,6 +146,7 @@ class Health(Closed, frozen=True):
     disk_free_bytes: Count | None = None
     flood: Flood | None = None
     unknown_class_share: Share | None = None  # of the last hour's devices: phone systems new to the site since today
+    radios_disagree: bool | None = None  # Wi-Fi and BLE count otherwise than they usually do, beyond both intervals
 
 
 class SiteInForce(Closed, frozen=True):

@@ -31,6 +31,7 @@ class CountBin:
     coverage: Coverage
     inside: Inside = NOBODY
     check: Estimate | None = None  # Chapman's, from two halves of the probes
+    ble: Estimate | None = None  # devices heard over BLE, where any was
 
 
 @dataclass(slots=True)
@@ -77,6 +78,11 @@ class BinCounter:
             bin_ = self._open.setdefault(number, _Open())
             bin_.frames += len(rows)
             bin_.set_aside += len(np.unique(rows["device_key"]))
+
+    def add_ble(self, sightings: NDArray[np.void]) -> None:
+        """Take SIGHTING rows (N,) in time order that are counted elsewhere: their bins are given all the same."""
+        for number, _ in self._by_bin(sightings, "time_us"):
+            self._open.setdefault(number, _Open())
 
     def add_sightings(self, sightings: NDArray[np.void]) -> None:
         """Take SIGHTING rows (N,) in time order."""

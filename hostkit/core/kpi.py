@@ -14,7 +14,7 @@ from hostkit.core.calendar import local_hour
 from hostkit.core.count import TRACK_LOG_SD, Z90, log_normal, people, undefined
 from hostkit.core.dwell import dwell_summary
 from hostkit.core.heard import p_heard
-from hostkit.model import Coverage, Estimate, Site, Visit, Zone, ZoneKind
+from hostkit.model import Coverage, Estimate, Radio, Site, Visit, Zone, ZoneKind
 
 DEFINITION_VERSION = 1
 # Bias of shares in log odds that no count of visits removes, as a standard deviation, from simulated shops whose probes
@@ -63,7 +63,12 @@ _LATEST_S = 4_102_444_800.0  # 2100
 def compute(
     visits: Sequence[Visit], site: Site, *, start_s: float, end_s: float, coverage: Coverage
 ) -> tuple[Kpi, ...]:
-    """All KPIs that visits alone give, of those that began in [start_s, end_s); occupancy is at `end_s`."""
+    """All KPIs that visits alone give, of those that began in [start_s, end_s); occupancy is at `end_s`.
+
+    Wi-Fi counts; visits of BLE do only where there are no others, for they are of the same people.
+    """
+    if any(visit.radio is Radio.WIFI for visit in visits):
+        visits = [visit for visit in visits if visit.radio is Radio.WIFI]
     now = _columns(visits, site)
     begun = [v for v in visits if start_s <= _middle(v.start_s.lo, v.start_s.hi) < end_s]
     columns = _columns(begun, site)

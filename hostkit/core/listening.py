@@ -19,6 +19,10 @@ class Listening:
         self._probes = tuple(probes)
         self._minutes: dict[int, dict[tuple[int, int], float]] = {}
 
+    def reconfigure(self, probes: Sequence[Probe]) -> None:
+        """Take the same probes as they are set from now on."""
+        self._probes = tuple(probes)
+
     def add(self, probe: int, from_us: int, to_us: int, listened: ByChannel) -> None:
         """Spread what the probe of this index listened evenly over the span."""
         span_us = max(to_us - from_us, 1)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hostkit.core.associate import NEVER_HEARD, REVISION, Columns, Tracker
 from hostkit.core.bins import BinCounter, CountBin
+from hostkit.core.bleseries import BleCounter
 from hostkit.core.calendar import next_rotation_us
 from hostkit.core.flood import Flood, FloodGate, count_devices, flood_of, minutes_of
 from hostkit.core.heard import SCAN_GAP_S
@@ -95,6 +96,22 @@ class Pipeline:
         Counts of a time are corrected by what was told before it is over; untold, by what the probes are set to.
         """
         self._listening.add(probe, from_us, to_us, by_channel)
+
+    def reconfigure(self, site: Site) -> None:
+        """Go on by another configuration: open visits are cut, placed and named by it.
+
+        Its probes are the same in the same order, its time zone and rotation hour too.
+        """
+        self._site = site
+        self._places = PlaceModel(site)
+        self._cutter.reconfigure(site, self._places)
+        self._listening.reconfigure(site.probes)
+        self._unsettled_us = max(0, SETTLED_US - int(site.thresholds.visit_timeout_s * 1e6))
+
+    def rotate_at(self, end_us: int) -> None:
+        """Let the key's life end at `end_us` rather than at the rotation hour."""
+        if self._life is not None:
+            self._life.end_us = min(self._life.end_us, end_us)
 
     def feed(self, sightings: NDArray[np.void]) -> None:
         """Take SIGHTING rows (N,) whose `probe` indexes the site's probes; each call in order of time.
@@ -293,6 +310,8 @@ class _Life:
         self._gate = FloodGate(begin_us, max(len(site.probes), 1))
         self.fixed: NDArray[np.uint32] = np.empty(0, np.uint32)
         self._recipe = recipe(method, bin_us)
+        self._ble = BleCounter(bin_us)
+        self._ble_counts = bool(site.probes) and not any(probe.channels for probe in site.probes)
         self._fixed_keys = fixed_keys
         self._fixed_heard: dict[int, bool] = {}  # key → randomised
         self._revisions: list[NDArray[np.void]] = []
@@ -303,6 +322,7 @@ class _Life:
         self._frames += len(sightings)
         self.heard_us = max(self.heard_us, int(sightings["time_us"][-1]))
         self.now_us = max(self.now_us, self.heard_us)
+        sightings = self._without_ble(sightings)
         if self._gate.lets_all_in(sightings, self._never_heard(sightings)):
             return self._take(sightings)
         parts = [self._take(self._let_in(minute)) for minute in minutes_of(sightings)]
@@ -311,6 +331,17 @@ class _Life:
 
     def flood(self) -> Flood:
         return self._gate.flood()
+
+    def _without_ble(self, sightings: NDArray[np.void]) -> NDArray[np.void]:
+        """Count BLE apart: it is another radio of the same people. Registered tags, and BLE alone, are followed."""
+        ble = (sightings["flags"] & Flag.BLE) != 0
+        if not ble.any():
+            return sightings
+        self._ble.add(sightings[ble])
+        self.bins.add_ble(sightings[ble])
+        followed = ~ble | ((sightings["flags"] & Flag.REGISTERED) != 0) | self._ble_counts
+        kept: NDArray[np.void] = sightings[followed]
+        return kept
 
     def _take(self, sightings: NDArray[np.void]) -> Columns:
         self.bins.add_sightings(sightings)
@@ -358,12 +389,15 @@ class _Life:
         return self._by_method(self.bins.finish(end_us, self.tracker.track_table()["first_us"], self.fixed))
 
     def _by_method(self, bins: list[CountBin]) -> list[CountBin]:
-        if self._recipe is None:
-            return bins
-        return [
-            replace(bin_, devices=self._recipe.count(round(bin_.start_s * 1e6), round(bin_.end_s * 1e6)))
-            for bin_ in bins
-        ]
+        found = []
+        for bin_ in bins:
+            start_us, end_us = round(bin_.start_s * 1e6), round(bin_.end_s * 1e6)
+            ble = self._ble.count(start_us)
+            devices = ble if self._ble_counts and ble is not None else bin_.devices
+            if self._recipe is not None:
+                devices = self._recipe.count(start_us, end_us)
+            found.append(replace(bin_, devices=devices, ble=ble))
+        return found
 
     def find_fixed(self, *, last: bool) -> None:
         """Look for devices that are always there, once an hour and at the `last` call."""

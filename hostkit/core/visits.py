@@ -73,6 +73,10 @@ class VisitCutter:
         self._rows = np.empty(0, places.dtype)
         self._left_s: dict[int, float] = {}  # when a track's last entrant visit ended
 
+    def reconfigure(self, site: Site, places: PlaceModel) -> None:
+        """Cut and place by another configuration from now on, open visits too."""
+        self._thresholds, self._rings, self._zones, self._places = site.thresholds, site.rings, site.zones, places
+
     def add(self, rows: NDArray[np.void]) -> None:
         """Take bursts (M,) as `PlaceModel.rows` gives them."""
         room = self._max_bursts - len(self._rows)

@@ -10,11 +10,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from hostkit.config import parse_site
+from hostkit.core.bins import CountBin
 from hostkit.core.calendar import next_rotation_us
 from hostkit.core.classes import ClassRegister, ClassWatch
 from hostkit.core.flood import Flood
 from hostkit.core.listening import ByChannel
-from hostkit.core.pipeline import Pipeline
+from hostkit.core.pipeline import Events, Pipeline
 from hostkit.core.wire import SIGHTING
 from hostkit.model import Site, Visit
 
@@ -48,7 +50,19 @@ class Step(msgspec.Struct, frozen=True, array_like=True, tag="s"):
     until_us: int
 
 
-Entry: TypeAlias = Heard | Step
+class Change(msgspec.Struct, frozen=True, array_like=True, tag="c"):
+    """From here on the configuration is `site`, as site.toml; its probes, time zone and rotation hour are as before."""
+
+    site: str
+
+
+class Cut(msgspec.Struct, frozen=True, array_like=True, tag="r"):
+    """The key rotates at `end_us`, before its hour."""
+
+    end_us: int
+
+
+Entry: TypeAlias = Heard | Step | Change | Cut
 
 
 class Chain:
@@ -62,14 +76,27 @@ class Chain:
         self._register = ClassRegister() if register is None else register
         self._classes = ClassWatch()
         self._pipeline = Pipeline(site, visit_prefix="")
+        self._counted: list[CountBin] = []
         self._waiting: list[NDArray[np.void]] = []
         self._rows = 0
+        self._cut_us: int | None = None
         self.stepped_us: int | None = None
         self.end_us: int | None = None
         self.until_us: dict[int, int] = {}  # probe index → listened until
         self.frames = 0
         self.too_late = 0
         self.made = 0  # visits so far
+
+    def change(self, change: Change) -> None:
+        """Go on by another configuration."""
+        self._site = parse_site(change.site, "the journal")
+        self._pipeline.reconfigure(self._site)
+
+    def cut(self, cut: Cut) -> None:
+        """End this life at `cut.end_us`, which is not over yet."""
+        self._cut_us = cut.end_us
+        if self.end_us is not None:
+            self.end_us = min(self.end_us, cut.end_us)
 
     def take(self, heard: Heard) -> None:
         """Keep what a probe heard until its step."""
@@ -98,21 +125,28 @@ class Chain:
         before, self._waiting = self._split(step.until_us)
         self._rows = sum(map(len, self._waiting))
         self._pipeline.feed(before)
+        if self._cut_us is not None:
+            self._pipeline.rotate_at(self._cut_us)
         self._classes.add(before)
         self.stepped_us = step.until_us
-        visits = self._pipeline.advance(step.until_us).visits
+        events = self._pipeline.advance(step.until_us)
         self._classes.advance(step.until_us, self._register, self._pipeline.devices_of)
-        return self._made(visits)
+        return self._made(events)
 
     def finish(self) -> tuple[Visit, ...]:
         """Make everything final that was taken and end every visit."""
         visits = self.step(Step(until_us=max([self.stepped_us or 0, *self.until_us.values()])))
-        return visits + self._made(self._pipeline.finish().visits)
+        return visits + self._made(self._pipeline.finish())
 
     @property
     def over(self) -> bool:
         """Tell whether the key of this life has rotated."""
         return self.end_us is not None and self.stepped_us is not None and self.stepped_us >= self.end_us
+
+    def take_counted(self) -> tuple[CountBin, ...]:
+        """Give the bins that were counted since the last call."""
+        counted, self._counted = tuple(self._counted), []
+        return counted
 
     def left_over(self) -> list[Heard]:
         """Give what was taken but belongs to the next life."""
@@ -149,6 +183,8 @@ class Chain:
         if self.stepped_us is None:
             self.stepped_us = from_us // STEP_US * STEP_US
             self.end_us = next_rotation_us(from_us, self._site.time_zone, self._site.privacy.rotation_hour)
+            if self._cut_us is not None and self._cut_us > from_us:
+                self.end_us = min(self.end_us, self._cut_us)
 
     def _split(self, until_us: int) -> tuple[NDArray[np.void], list[NDArray[np.void]]]:
         rows = np.concatenate([np.empty(0, SIGHTING), *self._waiting])
@@ -156,6 +192,7 @@ class Chain:
         cut = int(np.searchsorted(rows["time_us"], until_us))
         return rows[:cut], [rows[cut:]] if cut < len(rows) else []
 
-    def _made(self, visits: tuple[Visit, ...]) -> tuple[Visit, ...]:
-        self.made += len(visits)
-        return visits
+    def _made(self, events: Events) -> tuple[Visit, ...]:
+        self._counted += events.bins
+        self.made += len(events.visits)
+        return events.visits

@@ -30,10 +30,11 @@ from hostkit.core.flood import Flood, flood_of
 from hostkit.core.pipeline import close_open
 from hostkit.core.wire import SIGHTING
 from hostkit.errors import ConfigError, StorageError
-from hostkit.hub.chain import Chain, Entry, Heard, Step
+from hostkit.hub.chain import Chain, Change, Cut, Entry, Heard, Step
 from hostkit.hub.figures import Figures
 from hostkit.hub.keys import HeldKey
 from hostkit.hub.seal import Seal
+from hostkit.hub.settings import kept_until_restart
 from hostkit.hub.voice import Voice
 from hostkit.io.outbox import Life, Outbox
 from hostkit.model import PrivacyMode, Site, Visit
@@ -108,6 +109,26 @@ class Keeper:
             self._entries.append(heard)
             self.chain.take(heard)
 
+    def devices(self, start_s: float, end_s: float) -> tuple[float, float]:
+        """Give the devices that entered and that passed within a span; open visits count as they stand."""
+        kpis = self.figures.between(start_s, end_s, self.chain.open_visits())
+        by_id = {kpi.id: kpi.devices for kpi in kpis if kpi.of is None and kpi.devices}
+        return by_id["footfall"].value or 0.0, by_id["passersby"].value or 0.0
+
+    def reconfigure(self, site: Site) -> None:
+        """Go on by another configuration of the same probes, time zone and rotation hour (see settings.py)."""
+        self._site, self._text = site, dump_site(site)
+        self._journalled = site.privacy.mode is not PrivacyMode.ANONYMOUS_5MIN
+        self.figures.reconfigure(site)
+        self._enter(Change(self._text))
+        if not self._journalled and self._whole:
+            self._outbox.give_up_journal()
+            self._whole = False
+
+    def cut(self, end_us: int) -> None:
+        """Let the running key's life end at `end_us`."""
+        self._enter(Cut(end_us))
+
     def flush(self, key: HeldKey, life_id: str, at_s: float) -> None:
         """End of input: end every visit and put all into the outbox. A new life under the same key begins."""
         self._collect(self.chain.finish(), at_s)
@@ -165,7 +186,7 @@ class Keeper:
         return not self._entries
 
     def _resume(self, life: Life, key: HeldKey) -> bool:
-        if life.key_id != key.key_id or not life.whole or life.site != self._text:
+        if life.key_id != key.key_id or not life.whole or not self._goes_on(life.site):
             return False
         seal = Seal(key.secret.raw, life.id)
         try:
@@ -173,14 +194,40 @@ class Keeper:
         except StorageError:
             seal.close()
             return False
+        site, text = self._site, self._text
+        self._site = parse_site(life.site, "the outbox")
         self._adopt(life, seal)
+        self._site, text_then = site, life.site
         for entry in (entry for group in groups for entry in group):
             self.resumed += 1
             if isinstance(entry, Heard):
                 self._hear(entry)
-            else:
+            elif isinstance(entry, Step):
                 self._collect(self.chain.step(entry), entry.until_us / 1e6)
+            else:
+                text_then = entry.site if isinstance(entry, Change) else text_then
+                self._do(entry)
+        if text_then != text:
+            self._enter(Change(text))
         return True
+
+    def _goes_on(self, text: str) -> bool:
+        """Tell whether a life that began with this site.toml can go on with the present one."""
+        try:
+            return not kept_until_restart(parse_site(text, "the outbox"), self._site)
+        except ConfigError:  # an older release's
+            return False
+
+    def _enter(self, entry: Change | Cut) -> None:
+        if self.seal is not None:
+            self._entries.append(entry)
+            self._do(entry)
+
+    def _do(self, entry: Change | Cut) -> None:
+        if isinstance(entry, Change):
+            self.chain.change(entry)
+        else:
+            self.chain.cut(entry)
 
     def _abandon(self, life: Life, at_s: float) -> None:
         """Close what was open when the key was lost."""
@@ -216,6 +263,7 @@ class Keeper:
     def _collect(self, visits: Sequence[Visit], at_s: float) -> None:
         """Name new visits; those committed before a restart are in the outbox and the figures already."""
         assert self.seal is not None
+        self.figures.count(self.chain.take_counted())
         first = self.chain.made - len(visits) + 1
         committed = self._committed + len(self._pending)
         named = [

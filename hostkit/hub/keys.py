@@ -5,7 +5,7 @@ in the locked memory of its `HeldKey` and nowhere else: messages are made with B
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hostkit.contract.commands import Command, Response
 from hostkit.contract.messages import AskKeys, GiveKeys, KeySpan
@@ -136,6 +136,15 @@ class KeyFlow:
         self.keys = tuple(rest)
         self._complete()
         return True
+
+    def rotate_soon(self, at_s: int) -> int:
+        """Let the running key end at `at_s`, or at its hour if that comes first; give when."""
+        running, following = self.keys
+        until_s = min(at_s, running.until_s)
+        following = replace(following, from_s=until_s, until_s=self._rotation_s(until_s))
+        self.keys = (replace(running, until_s=until_s), following)
+        self._complete()
+        return until_s
 
     def wipe(self) -> None:
         """End: forget every key."""

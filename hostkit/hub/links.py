@@ -47,7 +47,7 @@ def _identity(voice: Voice) -> str:
 
 
 def _from_above(voice: Voice) -> tuple[tuple[str, int], ...]:
-    return ((_own(voice, "ack"), 0), (_own(voice, "cmd/+"), 1))
+    return ((_own(voice, "ack"), 0), (_own(voice, "cmd/+"), 1), (_own(voice, "config"), 1))
 
 
 def _own(voice: Voice, stream: str) -> str:

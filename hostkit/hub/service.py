@@ -15,26 +15,19 @@ from pathlib import Path
 from queue import Queue
 
 from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, decode, decode_state
-from hostkit.contract.commands import Command
 from hostkit.contract.homeassistant import STATUS_ONLINE, STATUS_TOPIC
-from hostkit.contract.messages import (
-    Ack,
-    State,
-)
-from hostkit.contract.rights import verb_of
+from hostkit.contract.messages import Ack, State
 from hostkit.contract.topics import Address, parse_topic
 from hostkit.errors import InputError, PeerError
-from hostkit.hub.commands import Desk
 from hostkit.hub.figures import KEPT_S
 from hostkit.hub.intake import Held, Intake
 from hostkit.hub.keeper import Keeper, database
 from hostkit.hub.keys import KeyFlow, written
 from hostkit.hub.links import SITE_LINK, site_client, uplink_client
-from hostkit.hub.pace import Now, Timers, monotonic_s, wall_s
-from hostkit.hub.roles import Roles
+from hostkit.hub.office import Office, Parts
+from hostkit.hub.pace import Now, Timers, monotonic_s
 from hostkit.hub.speaker import Speaker
 from hostkit.hub.uplink import Uplink
-from hostkit.hub.verbs import Means, Verbs
 from hostkit.hub.voice import NODE, Voice
 from hostkit.identity.realms import SiteRealm
 from hostkit.identity.upkeep import Upkeep
@@ -54,9 +47,13 @@ FORGET_S = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSettings:
-    """What a hub runs on. Without `uplink` the site broker is the uplink broker too. `batch_clock`: see `Now`."""
+    """What a hub runs on. `path` is the site.toml that `site` was read from.
+
+    Without `uplink` the site broker is the uplink broker too. `batch_clock`: see `Now`.
+    """
 
     site: Site
+    path: Path
     broker: BrokerUrl
     uplink: BrokerUrl | None
     data: Path
@@ -115,8 +112,6 @@ class Hub:
         self._uplink = Uplink(outbox, self._upward, self._voice)
         self._probes = {probe.id: _Probe(online=False) for probe in site.probes}
         self._confirm: list[Arrived] = []
-        self._verbs = Verbs(Means(outbox=outbox, flush=self._flush, send=self._tell_probe, probes=self._probe_ids))
-        self._desk = Desk(outbox, Roles(site, settings.data), self._verbs.do)
         self._timers = Timers()
         self._drops = {"messages_refused": 0, "relay": 0}
         self._dirty = False
@@ -130,6 +125,22 @@ class Hub:
             data=settings.data,
             began_s=monotonic_s(),
         )
+        parts = Parts(
+            path=settings.path,
+            data=settings.data,
+            outbox=outbox,
+            voice=self._voice,
+            keeper=self._keeper,
+            keys=self._keys,
+            speaker=self._speaker,
+            now=self._now,
+            local=self._local,
+            upward=self._upward,
+            flush=self._flush,
+            online=lambda probe: self._probes[probe].online,
+            say=say,
+        )
+        self._office = Office(site, parts)
 
     def start(self) -> None:
         """Connect."""
@@ -152,13 +163,12 @@ class Hub:
             self._handle(item)
             item = take(self._inbox, 0)
         now_s, now_us = monotonic_s(), self._now.us
-        for id_ in self._desk.overdue(now_s):
-            self._desk.finish(self._verbs.given_up(id_))
+        self._dirty |= self._office.mind(now_s)
         self._mind_keys(now_s, now_us)
         if now_us is not None and self._keeper.seal is not None:
             self._work(now_s, now_us)
         self._commit(now_s)
-        self._answer(wall_s() if now_us is None else now_us / 1e6)
+        self._office.speak()
         if now_us is not None:
             self._speak(now_s, now_us / 1e6)
 
@@ -180,6 +190,7 @@ class Hub:
     def _connected(self, link: str) -> None:
         self._speaker.afresh()
         if link == SITE_LINK:
+            self._office.fleet.afresh()
             self._keys.connected(monotonic_s())
         if link == self._upward.name:
             self._uplink.connected(monotonic_s())
@@ -228,6 +239,8 @@ class Hub:
             told = decode(INFO, message.payload, message.topic)
             self._told(told.time.timestamp(), told.provenance)
             self._keys.informed(address.node, told.data.key_id)
+            self._office.informed(address.node, told.data)
+            self._dirty = True
             if told.data.last and told.boot.isdecimal() and told.data.last.boot.isdecimal():
                 last = told.data.last
                 self._intake.rebooted(address.node, int(told.boot), int(last.boot), last.upto)
@@ -244,8 +257,7 @@ class Hub:
         response = answer.data
         if response.keys:
             scrub(message.payload)
-        elif (last := self._verbs.answered(probe, response)) is not None:
-            self._desk.finish(last)
+        elif self._office.answered(probe, response):
             self._dirty = True
             return
         self._told(answer.time.timestamp(), answer.provenance)
@@ -277,8 +289,11 @@ class Hub:
             self._uplink.acknowledged(decode(ACK, message.payload, message.topic).data, monotonic_s())
             self._dirty = True
         elif address.stream == "cmd/<verb>":
-            self._desk.take(message, address, wall_s(), monotonic_s())
+            self._office.command(message, address)
             self._dirty = True
+        elif address.stream == "config":
+            self._dirty = True
+            self._office.config(message)
 
     def _flush(self) -> None:
         """End of input: end every visit and put all into the outbox. Nothing where nothing was heard yet."""
@@ -287,15 +302,6 @@ class Hub:
             self._keeper.flush(self._keys.running, secrets.token_hex(8), self._now.us / 1e6)
             self._speaker.close_hours(float("inf"), self._now.us / 1e6)
             self._speaker.afresh()
-
-    def _tell_probe(self, probe: str, command: Command) -> bool:
-        if not self._probes[probe].online:
-            return False
-        payload = self._voice.payload(CMD, command, (self._now.us or 0) / 1e6)
-        return self._local.publish(self._voice.topic(f"cmd/{verb_of(command)}", probe), payload) is not None
-
-    def _probe_ids(self) -> tuple[str, ...]:
-        return tuple(self._probes)
 
     # -- what is done --
 
@@ -385,15 +391,8 @@ class Hub:
         self._ack_probes(now_s, at_s)
         self._uplink.pump(now_s)
         running = self._keys.running
-        refused = {why.value: count for why, count in self._desk.refused.items()}
-        self._speaker.speak(now_s, at_s, running.key_id if running else None, self._drops | refused)
-
-    def _answer(self, at_s: float) -> None:
-        """Answer commands on the broker each came from; what they did is committed."""
-        answers, self._desk.answers = self._desk.answers, []
-        for name, response in answers:
-            link = self._local if name == SITE_LINK else self._upward
-            link.publish(self._voice.topic(f"rsp/{response.id}"), self._voice.payload(RSP, response, at_s))
+        key_id = running.key_id if running else None
+        self._speaker.speak(now_s, at_s, key_id, self._drops | self._office.refused, self._office.counters)
 
     def _ack_probes(self, now_s: float, at_s: float) -> None:
         again = self._timers.due("ack", now_s, now_s, every_s=REACK_S, rest_s=REACK_S)

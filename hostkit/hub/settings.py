@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -94,6 +94,34 @@ def adopt(path: Path, *, at_s: float) -> Site:
     return site
 
 
+def kept_until_restart(running: Site, wanted: Site) -> tuple[str, ...]:
+    """Name the keys a running hub cannot take over: tracks and keys of the day rest on them."""
+    same = {
+        "tenant": (running.tenant, wanted.tenant),
+        "site": (running.site, wanted.site),
+        "time_zone": (running.time_zone, wanted.time_zone),
+        "privacy.rotation_hour": (running.privacy.rotation_hour, wanted.privacy.rotation_hour),
+        "delivery": (running.delivery, wanted.delivery),
+        "probes": tuple([probe.id for probe in site.probes] for site in (running, wanted)),
+    }
+    return tuple(key for key, (one, other) in same.items() if one != other)
+
+
+def taken_over(running: Site, wanted: Site) -> Site:
+    """Give what a running hub goes on with: all of `wanted` but for what it keeps until its next start."""
+    keys = kept_until_restart(running, wanted)
+    privacy = replace(wanted.privacy, rotation_hour=running.privacy.rotation_hour)
+    return replace(
+        wanted,
+        tenant=running.tenant,
+        site=running.site,
+        time_zone=running.time_zone,
+        privacy=privacy,
+        delivery=running.delivery,
+        probes=running.probes if "probes" in keys else wanted.probes,
+    )
+
+
 def _save(
     path: Path, before: str, after: str, *, by: str, at_s: float, also: Mapping[Path, bytes] = NOTHING
 ) -> Version:
@@ -107,7 +135,8 @@ def _save(
     number += 1
     files.update([_file(path, number, by, at_s, after)])
     write_files({**files, **also})
-    for old in kept[: max(0, len(kept) + 2 - MAX_VERSIONS)]:
+    made = number - (kept[-1].number if kept else 0)
+    for old in kept[: max(0, len(kept) + made - MAX_VERSIONS)]:
         _place(path, old.number).unlink(missing_ok=True)
     return Version(number=number, at_s=at_s, by=by, text=after)
 

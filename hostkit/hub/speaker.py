@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+from datetime import date
 from pathlib import Path
 
 from hostkit import __version__
@@ -12,8 +13,10 @@ from hostkit.contract.messages import Ack, Clock, Flood, Health, Info, KpiBucket
 from hostkit.core.flood import Flood as FloodTotals
 from hostkit.core.flood import nearest_probe
 from hostkit.core.kpi import Kpi
+from hostkit.core.rollup import Grain, day_of
 from hostkit.core.wire import READABLE_VERSIONS
-from hostkit.hub.figures import HOUR_S, LIVE_LAG_S
+from hostkit.errors import UsageError
+from hostkit.hub.figures import HOUR_S, KEPT_S, LIVE_LAG_S
 from hostkit.hub.intake import Intake
 from hostkit.hub.keeper import Keeper
 from hostkit.hub.pace import Timers
@@ -54,38 +57,74 @@ class Speaker:
         self._said_info = ()
         self._timers.clear()
 
-    def speak(self, now_s: float, at_s: float, key_id: int | None, drops: dict[str, int]) -> None:
-        """Say what is due; `drops` are the service's own."""
+    def speak(
+        self, now_s: float, at_s: float, key_id: int | None, drops: dict[str, int], counters: dict[str, int]
+    ) -> None:
+        """Say what is due; `drops` and `counters` are the service's own."""
         self._introduce(at_s, key_id)
         if self._timers.due("live", now_s, at_s, every_s=LIVE_S, rest_s=LIVE_REST_S):
             self._say_live()
         if self._timers.due("health", now_s, at_s, every_s=HEALTH_S, rest_s=HEALTH_REST_S):
-            payload = self._voice.payload(HEALTH, self._health(now_s, at_s, drops), at_s)
+            payload = self._voice.payload(HEALTH, self._health(now_s, at_s, drops, counters), at_s)
             for client in self._links:
                 client.publish(self._voice.topic("health"), payload, qos=0)
 
     def close_hours(self, stepped_s: float, at_s: float) -> bool:
-        """Put hours that are over and changed into the outbox, as the next `rev`; tell whether there were any."""
+        """Put hours and days that are over and changed into the outbox, as the next `rev`; tell whether any were."""
         stored = False
         figures = self._keeper.figures
-        seen = self._intake.batches + self._intake.lost
-        figures.completeness = self._intake.batches / seen if seen else None
+        figures.completeness = self._completeness()
         for start_s in list(figures.due_hours(stepped_s)):
-            kpis = self._values(figures.hour(start_s))
-            kept = self._outbox.bucket(start_s)
-            if kept and KPI.decoder.decode(kept.payload).data.kpis == kpis:
-                continue
-            rev = kept.rev + 1 if kept else 1
-            data = KpiBucket(grain="hour", start_s=start_s, end_s=start_s + HOUR_S, rev=rev, kpis=kpis)
-            payload = self._voice.payload(KPI, data, at_s)
-            self._outbox.set_bucket(Bucket(start_s=start_s, rev=rev, payload=payload))
-            stored = True
+            stored |= self._close(Grain.HOUR, start_s, start_s + HOUR_S, at_s)
+        for day in list(figures.due_days(stepped_s)):
+            stored |= self._close(Grain.DAY, day.start_s, day.end_s, at_s)
         return stored
+
+    def recompute(self, day: str, at_s: float) -> int:
+        """Compute a local day and its hours again, as far as they are published; give how many have a new `rev`.
+
+        Raises UsageError for what is no day, or one whose visits the hub no longer has.
+        """
+        figures, zone = self._keeper.figures, self._voice.site.time_zone
+        try:
+            span = day_of(date.fromisoformat(day), zone)
+        except (ValueError, OverflowError) as error:
+            raise UsageError("is no day", where=f"day {day}", next_step="give one like 2026-03-14") from error
+        if span.start_s < at_s - KEPT_S:
+            step = "visits are kept for two days; the collector has those before"
+            raise UsageError("its visits are no longer here", where=f"day {day}", next_step=step)
+        starts = [at for at in range(span.start_s // HOUR_S * HOUR_S, span.end_s, HOUR_S) if at >= span.start_s]
+        figures.completeness = self._completeness()
+        done = [self._close(Grain.HOUR, start_s, start_s + HOUR_S, at_s, again=True) for start_s in starts]
+        return sum(done) + self._close(Grain.DAY, span.start_s, span.end_s, at_s, again=True)
+
+    def _close(self, grain: Grain, start_s: int, end_s: int, at_s: float, *, again: bool = False) -> bool:
+        """Put a closed span into the outbox if it is new or has changed; `again`: if it is there, as it is now."""
+        kept = self._outbox.bucket(start_s, grain)
+        if again and kept is None:
+            return False
+        kpis = self._values(self._keeper.figures.closed(start_s, end_s))
+        if not again and kept and KPI.decoder.decode(kept.payload).data.kpis == kpis:
+            return False
+        rev = kept.rev + 1 if kept else 1
+        data = KpiBucket(grain=grain.value, start_s=start_s, end_s=end_s, rev=rev, kpis=kpis)
+        payload = self._voice.payload(KPI, data, at_s)
+        self._outbox.set_bucket(Bucket(start_s=start_s, rev=rev, payload=payload, grain=grain))
+        return True
+
+    def _completeness(self) -> float | None:
+        seen = self._intake.batches + self._intake.lost
+        return self._intake.batches / seen if seen else None
 
     def _introduce(self, at_s: float, key_id: int | None) -> None:
         """Say `info`, `site` and the device for Home Assistant, retained, when they changed or a broker is new."""
-        said = (key_id, *(client.connected for client in self._links))
-        if said == self._said_info or not any(said[1:]):
+        said = (
+            key_id,
+            self._voice.config_hash,
+            self._voice.config_refused,
+            *(client.connected for client in self._links),
+        )
+        if said == self._said_info or not any(client.connected for client in self._links):
             return
         self._said_info = said
         info = Info(
@@ -96,6 +135,7 @@ class Speaker:
             wire_versions=READABLE_VERSIONS,
             radios=(Radio.WIFI,),
             config_hash=self._voice.config_hash,
+            config_refused=self._voice.config_refused,
         )
         site = SiteInForce(config_hash=self._voice.config_hash, site=self._voice.site)
         for client in self._links:
@@ -115,7 +155,7 @@ class Speaker:
         for client in self._links:
             client.publish(self._voice.topic("live"), payload, retain=True)
 
-    def _health(self, now_s: float, at_s: float, own_drops: dict[str, int]) -> Health:
+    def _health(self, now_s: float, at_s: float, own_drops: dict[str, int], own: dict[str, int]) -> Health:
         intake, counts, outbox = self._intake, self._keeper.counts, self._outbox
         oldest_s = outbox.oldest_at_s
         counters = {
@@ -129,6 +169,7 @@ class Speaker:
             "visits_restart": self._keeper.abandoned,
             "outbox_resent": self._uplink.resent,
             "outbox_backlog": self._uplink.backlog,
+            **own,
             **{
                 f"{name}_{key}": n
                 for name, c in zip(("site", "uplink"), self._links, strict=False)
@@ -153,6 +194,7 @@ class Speaker:
             outbox_gone=Ack(boot=outbox.boot, upto=outbox.gone),
             flood=flood_message(self._keeper.flood, self._voice.site, at_s),
             unknown_class_share=self._keeper.chain.unknown_class_share,
+            radios_disagree=self._keeper.figures.radios_disagree,
             disk_free_bytes=shutil.disk_usage(self._data).free,
         )
 

@@ -148,7 +148,7 @@ class Uplink:
         if self._hours:
             return
         for bucket in self._outbox.buckets_to_send(BUCKETS):
-            sent = self._client.publish(self._voice.topic("kpi/hour"), bucket.payload, retain=True)
+            sent = self._client.publish(self._voice.topic(f"kpi/{bucket.grain}"), bucket.payload, retain=True)
             if sent is None:
                 return
             self._hours.append((bucket, sent))

@@ -4,19 +4,70 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
-from hostkit.contract.commands import Asked, Command, Fault, Flush, Replay, Response, Status, ToProbe
-from hostkit.errors import UsageError
+import msgspec
+
+from hostkit.config.edit import Tree, changed
+from hostkit.contract.commands import (
+    Asked,
+    CalibrateApply,
+    CalibrateStart,
+    CalibrateUndo,
+    Command,
+    Fault,
+    Flush,
+    Recompute,
+    Replay,
+    Response,
+    Rollback,
+    RotateKey,
+    SetHop,
+    SetPrivacy,
+    SetProbe,
+    SetThresholds,
+    SetZones,
+    Status,
+    ToProbe,
+)
+from hostkit.errors import HostkitError, InputError, UsageError
+from hostkit.hub.calibrate import DoorCount, Heard, take_door
+from hostkit.hub.calibrate import undo as undo_count
+from hostkit.hub.commands import refusal_of
+from hostkit.hub.configuration import Configuration
+from hostkit.hub.fleet import Fleet
+from hostkit.io.calibrations import find, read_counts
 from hostkit.io.outbox import Outbox
+from hostkit.model import Probe, Site, Zone
+
+_COUNT = "count-began"  # the outbox's word for when somebody began to count at the door
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What the service lends its verbs. `send` gives a command to a probe: False while the probe cannot take it."""
+    """What the service lends its verbs.
+
+    `send` gives a command to a probe, False while it cannot take it; `devices` gives those that entered and passed
+    within a span (Unix seconds); `recompute` computes closed hours and days of a local day again and gives how many.
+    """
 
     outbox: Outbox
+    configuration: Configuration
+    fleet: Fleet
     flush: Callable[[], None]
     send: Callable[[str, Command], bool]
-    probes: Callable[[], tuple[str, ...]]
+    online: Callable[[str], bool]
+    now_s: Callable[[], float]
+    devices: Callable[[float, float], tuple[float, float]]
+    recompute: Callable[[str], int]
+    rotate: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Configured:
+    """A change of a probe's configuration that waits until the probe shows it."""
+
+    probe: str
+    response: Response
+    before: int  # the version to go back to if the probe refuses
 
 
 class Verbs:
@@ -25,20 +76,31 @@ class Verbs:
     def __init__(self, means: Means) -> None:
         self._means = means
         self._relayed: dict[str, str] = {}  # id → probe
+        self._configured: dict[str, _Configured] = {}
 
     def do(self, command: Asked) -> Response | None:
         """Do it; raises HostkitError where it cannot be done."""
         match command:
             case Replay():
                 return Response(id=command.id, replayed=self._means.outbox.send_again(command.from_s, command.to_s))
+            case Recompute():
+                return Response(id=command.id, recomputed=self._means.recompute(command.day))
             case Flush():
                 self._means.flush()
                 return Response(id=command.id)
-            case _ if isinstance(command, get_args(ToProbe)):
+            case RotateKey():
+                self._means.rotate()
+                return Response(id=command.id)
+            case SetHop() | SetProbe():
+                return self._configure(command)
+            case SetThresholds() | SetZones() | SetPrivacy() | Rollback():
+                return self._change(command)
+            case CalibrateStart() | CalibrateApply() | CalibrateUndo():
+                return self._calibrate(command)
+            case _:
+                assert isinstance(command, get_args(ToProbe))
                 self._relay(command)
                 return None
-            case _:
-                raise UsageError("is not known here", where=type(command).__name__, next_step="update the hub")
 
     def answered(self, probe: str, response: Response) -> Response | None:
         """Give a probe's answer on to whoever asked; None if nobody did or it is not the last."""
@@ -47,19 +109,139 @@ class Verbs:
         del self._relayed[response.id]
         return response
 
+    def informed(self, probe: str) -> tuple[Response, ...]:
+        """A probe told which configuration it has: give the answers that waited for it."""
+        waiting = probe in self._means.fleet.waiting
+        refusal = self._means.fleet.refusal(probe)
+        if waiting and refusal is None:
+            return ()
+        over = [id_ for id_, one in self._configured.items() if one.probe == probe]
+        return tuple(self._settled(self._configured.pop(id_), refusal if waiting else None) for id_ in over)
+
     def given_up(self, id_: str) -> Response:
         """Say of a command that its time is over."""
+        if (configured := self._configured.pop(id_, None)) is not None:
+            return msgspec.structs.replace(configured.response, waiting=(configured.probe,))
         probe = self._relayed.pop(id_, "probe")
         fault = Fault(what=f"{probe} did not answer in time; it may still do it", next_step="see footfall watch")
         return Response(id=id_, status=Status.REFUSED, error=fault)
 
     def _relay(self, command: ToProbe) -> None:
-        probes = self._means.probes()
-        if command.probe not in probes:
-            known = ", ".join(probes) or "none"
-            raise UsageError(f"there is no probe {command.probe}", where="probe", next_step=f"the site has: {known}")
+        self._probe(command.probe)
         if not self._means.send(command.probe, command):
-            raise UsageError(
-                f"{command.probe} is not connected", where="probe", next_step="look at its state (footfall watch)"
-            )
+            step = "look at its state (footfall watch)"
+            raise UsageError(f"{command.probe} is not connected", where="probe", next_step=step)
         self._relayed[command.id] = command.probe
+
+    def _change(self, command: SetThresholds | SetZones | SetPrivacy | Rollback) -> Response:
+        by, configuration = f"command {command.id}", self._means.configuration
+        if isinstance(command, Rollback):
+            version, restart = configuration.roll_back(command.version, by)
+        else:
+            version, restart = configuration.change(lambda site: _changed(site, command), by)
+        return Response(id=command.id, version=version, restart=restart)
+
+    def _configure(self, command: SetHop | SetProbe) -> Response | None:
+        name = command.probe if isinstance(command, SetHop) else command.probe.id
+        self._probe(name)
+        version, restart = self._means.configuration.change(
+            lambda site: _with_probe(site, name, command), f"command {command.id}"
+        )
+        response = Response(id=command.id, version=version, restart=restart)
+        if name not in self._means.fleet.waiting:
+            return response
+        if not self._means.online(name):
+            return msgspec.structs.replace(response, waiting=(name,))
+        self._configured[command.id] = _Configured(name, response, version - 1)
+        return None
+
+    def _settled(self, configured: _Configured, refusal: str | None) -> Response:
+        """Answer a change of a probe's configuration; what the probe refuses is taken back."""
+        if refusal is None:
+            return configured.response
+        id_ = configured.response.id
+        try:
+            self._means.configuration.roll_back(configured.before, f"refusal of {configured.probe}")
+        except HostkitError as error:
+            return refusal_of(id_, error)
+        fault = Fault(what=f"{configured.probe}: {refusal}"[:500], next_step="give it what it can do")
+        return Response(id=id_, error=fault)
+
+    def _calibrate(self, command: CalibrateStart | CalibrateApply | CalibrateUndo) -> Response:
+        outbox, configuration = self._means.outbox, self._means.configuration
+        if isinstance(command, CalibrateStart):
+            outbox.set_word(_COUNT, str(self._means.now_s()))
+            return Response(id=command.id)
+        if isinstance(command, CalibrateUndo):
+            record = find(command.count, read_counts(configuration.path))
+            outcome = undo_count(configuration.path, record, self._means.now_s())
+        else:
+            counted = self._counted(command)
+            entered, passed = self._means.devices(counted.start_s, counted.end_s)
+            heard = Heard(devices=entered + (passed if counted.passed is not None else 0.0), source="hub")
+            outcome = take_door(configuration.path, configuration.site, counted, heard, self._means.now_s())
+            outbox.set_word(_COUNT, "")
+        restart = configuration.took(outcome.site)
+        return Response(id=command.id, version=outcome.version, restart=restart, count=outcome.record.id)
+
+    def _counted(self, command: CalibrateApply) -> DoorCount:
+        began = self._means.outbox.word(_COUNT)
+        if not began:
+            raise InputError("no count has begun", where="calibrate-apply", next_step="send calibrate-start first")
+        return DoorCount(
+            start_s=float(began), end_s=self._means.now_s(), entered=command.entered, passed=command.passed
+        )
+
+    def _probe(self, name: str) -> Probe:
+        probes = {probe.id: probe for probe in self._means.configuration.site.probes}
+        if name not in probes:
+            known = ", ".join(probes) or "none"
+            raise UsageError(f"there is no probe {name}", where="probe", next_step=f"the site has: {known}")
+        return probes[name]
+
+
+def _changed(site: Site, command: SetThresholds | SetZones | SetPrivacy) -> Site:
+    def change(tree: Tree) -> None:
+        match command:
+            case SetThresholds(values=values):
+                table = tree["thresholds"]
+                assert isinstance(table, dict)
+                whole = {name for name, value in table.items() if isinstance(value, int)}
+                table.update({name: _whole(value) if name in whole else value for name, value in values.items()})
+            case SetZones(zones=zones):
+                tree["zones"] = [_entry(zone) for zone in zones]
+            case SetPrivacy(mode=mode):
+                tree["privacy"] = {**_table(tree, "privacy"), "mode": mode.value}
+
+    return changed(site, change, "site.toml")
+
+
+def _with_probe(site: Site, name: str, command: SetHop | SetProbe) -> Site:
+    def change(tree: Tree) -> None:
+        probes = tree["probes"]
+        assert isinstance(probes, list)
+        index = next(index for index, entry in enumerate(probes) if entry["id"] == name)
+        if isinstance(command, SetHop):
+            probes[index] |= {"channels": list(command.channels), "dwell_ms": command.dwell_ms}
+        else:
+            probes[index] = _entry(command.probe)
+
+    if all(probe.id != name for probe in site.probes):
+        raise UsageError(f"site.toml has no probe {name} any more", where="probe", next_step="see hub config list")
+    return changed(site, change, "site.toml")
+
+
+def _entry(record: Zone | Probe) -> Tree:
+    """Give a record as a site.toml says it: without what is not set."""
+    entry: Tree = msgspec.to_builtins(record)
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def _table(tree: Tree, name: str) -> Tree:
+    table = tree[name]
+    assert isinstance(table, dict)
+    return table
+
+
+def _whole(value: float) -> float | int:
+    return int(value) if value == int(value) else value

@@ -1,14 +1,13 @@
 """What the hub says, in its envelopes. Knows topics and sequence; keeps nothing and waits for nobody."""
 
-import hashlib
 import secrets
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from hostkit.config import dump_site
 from hostkit.contract.codec import Kind, compose, encode
-from hostkit.contract.messages import Message
+from hostkit.contract.messages import ConfigRefused, Message
 from hostkit.contract.topics import HUB, Address, topic
+from hostkit.hub.settings import config_hash
 from hostkit.model import Provenance, Site
 
 T = TypeVar("T")
@@ -23,7 +22,8 @@ class Voice:
         self.site = site
         self.address = Address(tenant=site.tenant, site=site.site, node=NODE)
         self.boot = f"run-{secrets.token_hex(8)}"
-        self.config_hash = hashlib.blake2b(dump_site(site).encode(), digest_size=16).hexdigest()
+        self.config_hash = config_hash(site)
+        self.config_refused: ConfigRefused | None = None
         self.provenance: Provenance | None = None  # that of the probes; unknown, nothing but `state` is said
         self._seq = 0
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hostkit.contract.messages import LostReason
+from hostkit.core.rollup import Grain
 from hostkit.errors import StorageError
 
 VERSION = 2
@@ -36,6 +37,11 @@ CREATE TABLE checkpoint(one INTEGER PRIMARY KEY CHECK (one = 1), bursts BLOB NOT
 CREATE TABLE visit(n INTEGER PRIMARY KEY, end_s REAL NOT NULL, data BLOB NOT NULL);
 CREATE TABLE bucket(start_s INTEGER PRIMARY KEY, rev INTEGER NOT NULL, payload BLOB NOT NULL, sent INTEGER NOT NULL);
 """
+_DAY = """
+CREATE TABLE IF NOT EXISTS day(
+    start_s INTEGER PRIMARY KEY, rev INTEGER NOT NULL, payload BLOB NOT NULL, sent INTEGER NOT NULL);
+"""
+_TABLES = {Grain.HOUR: "bucket", Grain.DAY: "day"}
 # Of a row that is no message of visits, as only tests write, nothing is counted.
 _COUNT_VISITS = """
 SELECT min(seq), max(seq), min(at_s), max(at_s), sum(
@@ -82,11 +88,12 @@ class Life:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """A closed hour as it is published."""
+    """A closed hour or day as it is published."""
 
     start_s: int
     rev: int
     payload: bytes
+    grain: Grain = Grain.HOUR
 
 
 class Outbox:
@@ -237,39 +244,43 @@ class Outbox:
         """Drop visits that ended and hours that began before these times."""
         with self._storing("cannot be written"):
             self._db.execute("DELETE FROM visit WHERE end_s < ?", (visits_s,))
-            self._db.execute("DELETE FROM bucket WHERE start_s < ?", (buckets_s,))
+            for table in _TABLES.values():
+                self._db.execute(f"DELETE FROM {table} WHERE start_s < ?", (buckets_s,))
 
     def set_bucket(self, bucket: Bucket) -> None:
-        """Keep the newest `rev` of an hour, as not yet sent."""
+        """Keep the newest `rev` of an hour or day, as not yet sent."""
         with self._storing("cannot be written"):
             values = (bucket.start_s, bucket.rev, bucket.payload)
-            self._db.execute("INSERT OR REPLACE INTO bucket VALUES (?, ?, ?, 0)", values)
+            self._db.execute(f"INSERT OR REPLACE INTO {_TABLES[bucket.grain]} VALUES (?, ?, ?, 0)", values)
 
-    def bucket(self, start_s: int) -> Bucket | None:
-        """Give the hour that is kept."""
-        return next(iter(self._buckets("start_s = ?", start_s)), None)
+    def bucket(self, start_s: int, grain: Grain = Grain.HOUR) -> Bucket | None:
+        """Give the hour or day that is kept."""
+        return next(iter(self._buckets(grain, "start_s = ?", start_s)), None)
 
     def buckets_to_send(self, limit: int) -> tuple[Bucket, ...]:
-        """Give the oldest hours that were not sent."""
-        return self._buckets("sent = 0 ORDER BY start_s LIMIT ?", limit)
+        """Give the oldest hours and days that were not sent."""
+        found = [self._buckets(grain, "sent = 0 ORDER BY start_s LIMIT ?", limit) for grain in Grain]
+        return tuple(bucket for buckets in found for bucket in buckets)[:limit]
 
     def buckets_sent(self, buckets: tuple[Bucket, ...]) -> None:
         """Note that the broker confirmed these."""
         with self._storing("cannot be written"):
-            rows = [(bucket.start_s, bucket.rev) for bucket in buckets]
-            self._db.executemany("UPDATE bucket SET sent = 1 WHERE start_s = ? AND rev = ?", rows)
+            for bucket in buckets:
+                sql = f"UPDATE {_TABLES[bucket.grain]} SET sent = 1 WHERE start_s = ? AND rev = ?"
+                self._db.execute(sql, (bucket.start_s, bucket.rev))
 
     def last_hours_again(self, span_s: int) -> None:
-        """Mark the newest hours, which began within `span_s` of the last one, as not sent."""
+        """Mark the newest hours and days, which began within `span_s` of the last one, as not sent."""
         with self._storing("cannot be written"):
-            newest = "SELECT max(start_s) FROM bucket"
-            self._db.execute(f"UPDATE bucket SET sent = 0 WHERE start_s > ({newest}) - ?", (span_s,))
+            for table in _TABLES.values():
+                newest = f"SELECT max(start_s) FROM {table}"
+                self._db.execute(f"UPDATE {table} SET sent = 0 WHERE start_s > ({newest}) - ?", (span_s,))
 
     def send_again(self, from_s: int, to_s: int) -> int:
-        """Mark the hours that begin in [from_s, to_s) as not sent; give how many."""
+        """Mark the hours and days that begin in [from_s, to_s) as not sent; give how many."""
+        sql = "UPDATE {} SET sent = 0 WHERE start_s >= ? AND start_s < ?"
         with self._storing("cannot be written"):
-            found = self._db.execute("UPDATE bucket SET sent = 0 WHERE start_s >= ? AND start_s < ?", (from_s, to_s))
-        return found.rowcount
+            return sum(self._db.execute(sql.format(table), (from_s, to_s)).rowcount for table in _TABLES.values())
 
     # -- single words --
 
@@ -289,9 +300,11 @@ class Outbox:
             raise self._refusal("is damaged")
         return word
 
-    def _buckets(self, condition: str, *values: int) -> tuple[Bucket, ...]:
-        rows = self._db.execute(f"SELECT start_s, rev, payload FROM bucket WHERE {condition}", values)
-        return tuple(Bucket(start_s=start, rev=rev, payload=bytes(payload)) for start, rev, payload in rows)
+    def _buckets(self, grain: Grain, condition: str, *values: int) -> tuple[Bucket, ...]:
+        rows = self._db.execute(f"SELECT start_s, rev, payload FROM {_TABLES[grain]} WHERE {condition}", values)
+        return tuple(
+            Bucket(start_s=start, rev=rev, payload=bytes(payload), grain=grain) for start, rev, payload in rows
+        )
 
     def _open(self) -> None:
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -303,7 +316,7 @@ class Outbox:
         if application == APPLICATION_ID and 1 <= version <= VERSION:
             # locks out a second hub now, not at the first write
             upgrade = _TO_2 if version == 1 else ""
-            self._db.executescript(f"BEGIN EXCLUSIVE; {upgrade} PRAGMA user_version = {VERSION}; COMMIT;")
+            self._db.executescript(f"BEGIN EXCLUSIVE; {upgrade} {_DAY} PRAGMA user_version = {VERSION}; COMMIT;")
             return
         if version or application or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
             raise self._refusal("is another program's database or a newer release's")
@@ -312,6 +325,7 @@ class Outbox:
         self._set_meta(boot=boot, gone=0, lost=0, lost_visits=0)
         self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._db.execute(f"PRAGMA user_version = {VERSION}")
+        self._db.executescript(_DAY)
         self._db.commit()
 
     def _depth(self) -> tuple[int, int, int]:

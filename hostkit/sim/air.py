@@ -1,11 +1,18 @@
 """The simulated shop as probes hear it, one source a probe. Only what its own radio heard, on its own clock."""
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from hostkit.config.keys import CHANNELS_2G4
+from hostkit.core.describe import describe_frame
 from hostkit.core.wire import Listened
-from hostkit.model import Provenance, Radio
+from hostkit.model import Probe, Provenance, Radio
 from hostkit.sim.probe import Heard
 from hostkit.sim.world import Simulation
+
+MAX_MET = 4096
 
 
 class SimulatedAir:
@@ -20,6 +27,8 @@ class SimulatedAir:
         self._heard = simulation.receptions[simulation.receptions["probe"] == index]
         self._local_us = simulation.heard_us(self._heard)
         self._next = 0
+        self._index = index
+        self._met: dict[int, int] = {}  # fingerprint: an emission that has it
         self.probe = self._ear.probe.id
         self.start_us = self._shown_us(0.0)
         self._end_us = self._shown_us(simulation.settings.duration_s)
@@ -40,12 +49,41 @@ class SimulatedAir:
             until_us = max(int(self._local_us[high]), from_us + 1)
             high = int(np.searchsorted(self._local_us, until_us))  # frames of one microsecond stay together
         self._next = high
+        frames = self._simulation.parsed(self._heard[low:high], key)
+        self._meet(frames["fingerprint"], self._heard["emission"][low:high])
         return Heard(
             from_us=from_us,
             to_us=until_us,
-            frames=self._simulation.parsed(self._heard[low:high], key),
+            frames=frames,
             listened=self._listened(from_us, until_us),
         )
+
+    def describe(self, fingerprint: int) -> bytes | None:
+        """Describe a frame it heard."""
+        emission = self._met.get(fingerprint)
+        if emission is None:
+            return None
+        (frame,) = self._simulation.frames(np.array([emission], np.uint32))
+        return describe_frame(frame).data
+
+    def take_up(self, probe: Probe) -> str | None:
+        """Hop by another plan: what it hears from now on is drawn anew. It stands where it stood."""
+        if not probe.channels or max(probe.channels) > CHANNELS_2G4[-1]:
+            return "this board hears channels 1 to 14 only"
+        hop = (probe.channels, probe.dwell_ms)
+        if hop == (self._ear.probe.channels, self._ear.probe.dwell_ms):
+            return None
+        self._ear = replace(self._ear, probe=replace(self._ear.probe, channels=probe.channels, dwell_ms=probe.dwell_ms))
+        from_us = int(self._local_us[self._next]) if self._next < len(self._local_us) else self._end_us
+        self._heard = self._simulation.heard_by(self._ear, self._index)
+        self._local_us = self._simulation.heard_us(self._heard)
+        self._next = int(np.searchsorted(self._local_us, from_us))
+        return None
+
+    def _meet(self, fingerprints: NDArray[np.uint32], emissions: NDArray[np.uint32]) -> None:
+        for fingerprint, emission in zip(fingerprints.tolist(), emissions.tolist(), strict=True):
+            if fingerprint not in self._met and len(self._met) < MAX_MET:
+                self._met[fingerprint] = emission
 
     def _listened(self, from_us: int, to_us: int) -> tuple[Listened, ...]:
         span_ms = (to_us - from_us) // 1000

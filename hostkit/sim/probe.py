@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hostkit import __version__
-from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, Kind, compose, decode, decode_state, encode
-from hostkit.contract.commands import Command, Fault, Response
+from hostkit.contract.codec import ACK, CMD, CONFIG, HEALTH, INFO, RSP, Kind, compose, decode, decode_state, encode
+from hostkit.contract.commands import Command, Response, Restart, Status
 from hostkit.contract.messages import (
     Ack,
     AskKeys,
@@ -30,7 +30,8 @@ from hostkit.core.wire import READABLE_VERSIONS, RECORD, Batch, Listened, encode
 from hostkit.errors import PeerError
 from hostkit.io.memory import CACHED_BYTES
 from hostkit.io.mqtt import Arrived, BrokerUrl, Client, Inbox, Item, Up
-from hostkit.model import Provenance, Radio
+from hostkit.model import Probe, Provenance, Radio
+from hostkit.sim.orders import Orders
 from hostkit.sim.spool import Spool, Spooled
 
 _HUB = "hub"
@@ -75,6 +76,12 @@ class Source(Protocol):
     def true_us(self, local_us: int) -> int:
         """Give the true time at which the probe's clock shows `local_us`."""
 
+    def describe(self, fingerprint: int) -> bytes | None:
+        """Give the description of a frame heard with this fingerprint; None if none is kept."""
+
+    def take_up(self, probe: Probe) -> str | None:
+        """Hear by another configuration from the next `listen` on; or say why not."""
+
     def listen(self, from_us: int, to_us: int, most: int, key: bytes) -> Heard | None:
         """Hear on from `from_us`, until `to_us` or `most` frames; later calls never go back. None when it is over.
 
@@ -102,6 +109,7 @@ class ProbeNode:
         self._heard_until_us = self.now_us = source.start_us
         self._health_due_us = source.start_us + HEALTH_US
         self._seq = self._message_seq = self._kept = self._refused = 0
+        self.orders = Orders(source.probe, source, lambda: f"{datetime.fromtimestamp(self.now_us / 1e6, UTC):%H:%M:%S}")
         self.client = Client(
             url,
             inbox,
@@ -110,6 +118,7 @@ class ProbeNode:
             subscriptions=(
                 (self._topic("ack"), 0),
                 (f"{self._topic('state').removesuffix('state')}cmd/+", 1),
+                (self._topic("config"), 1),
                 (topic(tenant, site, _HUB, "state"), 0),
             ),
             state_topic=self._topic("state"),
@@ -199,6 +208,7 @@ class ProbeNode:
         self.boot += 1
         self.spool, self._keys, self._open, self._known = Spool(), (), None, None
         self._seq = self._message_seq = self._kept = 0
+        self.orders.note(f"boot: {self.boot}")
         self._say_info()
 
     def _topic(self, stream: str) -> str:
@@ -215,6 +225,9 @@ class ProbeNode:
                 self._hub_came(item)
             elif stream == "ack":
                 self._acknowledged(decode(ACK, item.payload, item.topic).data)
+            elif stream == "config":
+                self.orders.configure(decode(CONFIG, item.payload, item.topic).data)
+                self._say_info()
             else:
                 self._command(decode(CMD, item.payload, item.topic).data)
         except PeerError:
@@ -237,8 +250,10 @@ class ProbeNode:
             # A key in an answer travels as one in a command: QoS 0, never queued, never retained.
             self._say(RSP, Response(id=command.id, keys=self._keys[-2:]), f"rsp/{command.id}", qos=0)
         else:
-            fault = Fault(what=f"a {self.source.hardware} probe cannot do this", next_step="ask a real one")
-            self._say(RSP, Response(id=command.id, error=fault), f"rsp/{command.id}")
+            response = self.orders.do(command)
+            self._say(RSP, response, f"rsp/{command.id}")
+            if isinstance(command, Restart) and response.outcome is Status.DONE:
+                self.restart()
 
     def _ending(self, running: KeySpan) -> tuple[KeySpan, ...]:
         """Give the key before `running` while this probe's own clock has not passed its end."""
@@ -255,6 +270,8 @@ class ProbeNode:
             wire_versions=READABLE_VERSIONS,
             radios=(Radio.WIFI,),
             element_table=FINGERPRINT_VERSION,
+            config_hash=self.orders.config_hash,
+            config_refused=self.orders.config_refused,
             last=self._last,
         )
         self._say(INFO, info, "info")

@@ -107,20 +107,25 @@ def receptions(
     plan: Plan, listeners: tuple[Ear, ...], emissions: NDArray[np.void], tx_offset_db: NDArray[np.float64], seed: int
 ) -> NDArray[np.void]:
     """Give every frame each probe hears, sorted by time then probe. `tx_offset_db` is indexed by phone."""
-    bursts, first, burst = np.unique(emissions["burst"], return_index=True, return_inverse=True)
-    scans = emissions[first]
-    heard = []
-    for index, ear in enumerate(listeners):
-        rng = np.random.default_rng([seed, 6, index])
-        mean_dbm = _mean_dbm(plan, ear, scans, rng) + tx_offset_db[scans["phone"]]
-        mean_dbm += SCAN_SHARE * plan.site.path_loss.sigma_db * rng.standard_normal(len(bursts))
-        mean_dbm = mean_dbm[burst]
-        mean_dbm += FRAME_SHARE * plan.site.path_loss.sigma_db * rng.standard_normal(len(emissions))
-        frames = _hear(ear, emissions, mean_dbm, rng)
-        frames["probe"] = index
-        heard.append(frames)
+    heard = [heard_by(plan, ear, index, emissions, tx_offset_db, seed=seed) for index, ear in enumerate(listeners)]
     together = np.concatenate(heard)
     return together[np.lexsort((together["probe"], together["time_s"]))]
+
+
+def heard_by(
+    plan: Plan, ear: Ear, index: int, emissions: NDArray[np.void], tx_offset_db: NDArray[np.float64], *, seed: int
+) -> NDArray[np.void]:
+    """Give every frame that probe `index`, which is `ear`, hears, sorted by time."""
+    bursts, first, burst = np.unique(emissions["burst"], return_index=True, return_inverse=True)
+    scans = emissions[first]
+    rng = np.random.default_rng([seed, 6, index])
+    mean_dbm = _mean_dbm(plan, ear, scans, rng) + tx_offset_db[scans["phone"]]
+    mean_dbm += SCAN_SHARE * plan.site.path_loss.sigma_db * rng.standard_normal(len(bursts))
+    mean_dbm = mean_dbm[burst]
+    mean_dbm += FRAME_SHARE * plan.site.path_loss.sigma_db * rng.standard_normal(len(emissions))
+    frames = _hear(ear, emissions, mean_dbm, rng)
+    frames["probe"] = index
+    return frames
 
 
 def _mean_dbm(plan: Plan, ear: Ear, scans: NDArray[np.void], rng: np.random.Generator) -> NDArray[np.float64]:

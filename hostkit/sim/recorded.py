@@ -59,6 +59,14 @@ class Recording:
         heard, self._rows = self._rows[first:high], self._rows[high:]
         return Heard(from_us=start_us, to_us=until_us, frames=heard, listened=self._listened(start_us, until_us))
 
+    def describe(self, fingerprint: int) -> None:
+        """Keep no frame."""
+
+    def take_up(self, probe: Probe) -> str | None:
+        """Take what changes nothing of how it was recorded."""
+        same = (probe.channels, probe.dwell_ms) == (self._probe.channels, self._probe.dwell_ms)
+        return None if same else "a recording's channels cannot be changed"
+
     def _read(self, until_us: int, key: bytes, from_us: int) -> None:
         """Have every frame before `until_us` in memory, keyed with `key`; a new key means reading from the start."""
         if key != self._key:

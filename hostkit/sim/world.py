@@ -16,7 +16,7 @@ from hostkit.sim.elements import frame
 from hostkit.sim.people import Person, PersonKind, Shares, people
 from hostkit.sim.phones import Bodies, Phone, fixed_devices, phones_of, transmissions
 from hostkit.sim.plan import Plan, Points, build_plan, default_site
-from hostkit.sim.radio import Ear, ears, receptions
+from hostkit.sim.radio import Ear, ears, heard_by, receptions
 
 MIN_HOURS, MAX_HOURS = 0.5, 24.0
 MAX_PEOPLE = 50_000  # about 20 M frames: bounds memory
@@ -89,6 +89,11 @@ class Simulation:
         """Give the receptions within [from_s, to_s) since the start, in time order."""
         low, high = np.searchsorted(self.receptions["time_s"], (from_s, to_s))
         return self.receptions[low:high]
+
+    def heard_by(self, ear: Ear, index: int) -> NDArray[np.void]:
+        """Give what probe `index` would hear of the same emissions with another ear."""
+        tx_offset_db = np.array([phone.tx_offset_db for phone in self.phones])
+        return heard_by(self.plan, ear, index, self.emissions, tx_offset_db, seed=self.settings.seed)
 
     def heard_us(self, heard: NDArray[np.void]) -> NDArray[np.int64]:
         """Give the Unix time in µs that the hearing probe's own clock showed at each reception."""

@@ -136,7 +136,7 @@ def test_another_key_or_site_ends_what_was_open(tmp_path: Path, what: str) -> No
     before = rows(outbox)
     outbox.close()
     assert still_open > 5
-    site = SITE if what == "key" else replace(SITE, name="refitted")
+    site = SITE if what == "key" else replace(SITE, time_zone="Asia/Shanghai")
     key = OTHER_KEY if what == "key" else KEY
     second, outbox = keeper(tmp_path, site, key, "two")
     ended = rows(outbox)[len(before) :]
@@ -144,6 +144,72 @@ def test_another_key_or_site_ends_what_was_open(tmp_path: Path, what: str) -> No
     assert {row.end_reason for row in ended} == {EndReason.RESTART}
     assert len({row.visit_id for row in before + ended}) == len(before) + len(ended)
     assert list(outbox.journal_entries()) == []
+
+
+def test_a_changed_configuration_goes_on_with_what_is_open_and_a_restart_gives_the_same_rows(tmp_path: Path) -> None:
+    changed = replace(SITE, thresholds=replace(SITE.thresholds, visit_timeout_s=300.0))
+
+    def changing(path: Path, *, killed: bool) -> list[VisitRow]:
+        path.mkdir()
+        one, outbox = keeper(path)
+        run(one, outbox, 0, 700)
+        one.reconfigure(changed)
+        run(one, outbox, 700, 1100)
+        if killed:
+            outbox.close()
+            one, outbox = keeper(path, changed, life="two")
+            assert one.abandoned == 0
+            assert one.resumed == 1101
+        run(one, outbox, 1100)
+        return sorted(finished(one, outbox), key=lambda row: row.visit_id)
+
+    calm = changing(tmp_path / "calm", killed=False)
+    assert changing(tmp_path / "killed", killed=True) == calm
+    one, outbox = keeper(tmp_path)
+    run(one, outbox)
+    assert len(calm) > len(finished(one, outbox)) > 50  # shorter silences end more visits
+
+
+def test_a_file_changed_while_the_hub_was_down_ends_nothing(tmp_path: Path) -> None:
+    first, outbox = keeper(tmp_path)
+    run(first, outbox, 0, 1000)
+    outbox.close()
+    second, outbox = keeper(tmp_path, replace(SITE, name="refitted"), life="two")
+    assert (second.abandoned, second.resumed) == (0, 1000)
+    run(second, outbox, 1000)
+    outbox.close()
+    third, outbox = keeper(tmp_path, replace(SITE, name="refitted"), life="three")
+    assert third.abandoned == 0
+    outbox.close()
+
+
+def test_a_change_to_anonymous_gives_up_the_journal_and_sends_no_more_visits(tmp_path: Path) -> None:
+    one, outbox = keeper(tmp_path)
+    run(one, outbox, 0, 1000)
+    sent = len(rows(outbox))
+    assert sent
+    one.reconfigure(replace(SITE, privacy=Privacy(mode=PrivacyMode.ANONYMOUS_5MIN)))
+    assert list(outbox.journal_entries()) == []
+    run(one, outbox, 1000)
+    assert list(outbox.journal_entries()) == []
+    assert len(finished(one, outbox)) == sent
+
+
+def test_a_key_that_ends_before_its_hour_ends_its_life_there(tmp_path: Path) -> None:
+    one, outbox = keeper(tmp_path)
+    run(one, outbox, 0, 600)
+    cut_us = (one.chain.stepped_us or 0) + 90_000_000
+    one.cut(cut_us)
+    run(one, outbox, 600, 1000)
+    assert one.chain.over
+    assert one.chain.end_us == one.chain.stepped_us == cut_us
+    assert not one.chain.open_visits()
+    outbox.close()
+    one, outbox = keeper(tmp_path, life="two")
+    assert one.chain.over
+    one.next_life(OTHER_KEY, "three", AT_S)
+    assert EndReason.ROTATION in {row.end_reason for row in rows(outbox)}
+    outbox.close()
 
 
 def test_in_anonymous_5min_no_visit_leaves_and_no_sighting_is_kept(tmp_path: Path) -> None:
@@ -188,7 +254,7 @@ def test_hours_are_due_once_their_visits_have_ended_and_again_when_they_change()
     assert list(figures.due_hours(hour_s + HOUR_S + 1199)) == []
     assert list(figures.due_hours(hour_s + HOUR_S + 1200)) == [hour_s]
     assert list(figures.due_hours(float("inf"))) == []
-    coverage = figures.hour(hour_s)[0].coverage
+    coverage = figures.closed(hour_s, hour_s + 3600)[0].coverage
     assert coverage.listened_share == pytest.approx(900 / (2 * 3600))
     assert (coverage.probes_up, coverage.probes_expected) == (1, 2)
 
