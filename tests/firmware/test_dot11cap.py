@@ -150,7 +150,8 @@ def test_siphash_vector(unix: Path) -> None:
 def test_ring_exactly_full_and_order(unix: Path) -> None:
     code = start() + (
         "frame = bytearray(64); frame[0] = 0x40\n"
-        f"for i in range({RING}):\n    frame[22] = (i & 15) << 4; frame[23] = i >> 4\n    d.inject(frame, -60, 6, 10 + i)\n"
+        f"for i in range({RING}):\n    frame[22] = (i & 15) << 4; frame[23] = i >> 4\n    d.inject(frame, -60, "
+        f"6, 10 + i)\n"
         "full = d.stats(), d.any()\n"
         "d.inject(frame, -60, 6, 9999)\n"
         "over = d.stats(), d.any()\n"
@@ -186,7 +187,8 @@ def test_key_and_registry_change_between_two_frames(unix: Path) -> None:
     registry = struct.pack("<2Q", *sorted([other.pseudonym(b"\x02\x00\x00\x00\x00\x07"), 5]))
     code = start() + (
         f"frame = {frame + FCS!r}\nd.inject(frame)\nd.start(bytes(16), registry={registry!r})\nd.inject(frame)\n"
-        "b = bytearray(52)\nprint([d.recvinto(b, 0, 0), d.recvinto(b, 26, 0), d.recvinto(b, 26, 0), d.recvinto(b, 26, 0)])\n"
+        "b = bytearray(52)\nprint([d.recvinto(b, 0, 0), d.recvinto(b, 26, 0), d.recvinto(b, 26, 0), "
+        "d.recvinto(b, 26, 0)])\n"
         "print(b[4:12].hex(), b[25], b[30:38].hex(), b[51])\nd.stop()\n"
         "d.inject(frame)\nprint(d.any(), d.tuned())"
     )
@@ -229,7 +231,8 @@ def test_radio_clock_wraps_and_late_tasks_do_not_move_frames(unix: Path) -> None
         f"frame = {probe_request(b'') + FCS!r}\n"
         "late = [0, 700, 3, 40000, 0]\n"
         "for i, us in enumerate(late):\n    d.inject(frame, -60, 6, (1 << 32) - 2000000 + i * 1000000, us)\n"
-        "b = bytearray(26 * 5)\nprint(d.recvinto(b, 0, (1 << 32) - 2000000), [int.from_bytes(b[26*i:26*i+4], 'little') for i in range(5)])"
+        "b = bytearray(26 * 5)\nprint(d.recvinto(b, 0, (1 << 32) - 2000000), [int.from_bytes(b[26*i:26*i+4], "
+        "'little') for i in range(5)])"
     )
     assert run_unix(unix, code).strip() == "5 [0, 1000000, 2000000, 3000000, 4000000]"
 
@@ -242,7 +245,8 @@ def test_stream_wakes_asyncio(unix: Path) -> None:
         + (
             "d.start(key, wake=3)\np = select.poll(); p.register(d, select.POLLIN)\n"
             f"frame = {probe_request(b'') + FCS!r}\nwoken = []\n"
-            "for i in range(3):\n    woken.append(len(p.poll(0)))\n    d.inject(frame)\nwoken.append(len(p.poll(0)))\nprint(woken)"
+            "for i in range(3):\n    woken.append(len(p.poll(0)))\n    d.inject(frame)\n"
+            "woken.append(len(p.poll(0)))\nprint(woken)"
         )
     )
     assert run_unix(unix, code).strip() == "[0, 0, 0, 1]"
@@ -297,7 +301,8 @@ def test_signatures(unix: Path) -> None:
     code = start() + (
         f"k, h, s = {public!r}, {digest!r}, {signature!r}\nprint(d.verify(k, h, s))\n"
         "def flipped(b, i):\n    c = bytearray(b); c[i] ^= 1; return c\n"
-        "print(any([d.verify(flipped(k, i), h, s) for i in range(65)] + [d.verify(k, flipped(h, i), s) for i in range(32)]"
+        "print(any([d.verify(flipped(k, i), h, s) for i in range(65)] + [d.verify(k, flipped(h, i), "
+        "s) for i in range(32)]"
         " + [d.verify(k, h, flipped(s, i)) for i in range(64)]"
         f" + [d.verify({other!r}, h, s), d.verify(k, h, bytes(64)), d.verify(k, h[:31], s), d.verify(b'', b'', b'')]))"
     )
@@ -348,7 +353,8 @@ def test_rv32_records_budget_and_soft_reset(rv32: Path) -> None:
     frames = phones_frames()
     code = start() + (
         f"frames = {[frame + FCS for frame in frames]!r}\nb = bytearray(26)\n"
-        "for f in frames:\n    d.inject(f, -50, 6, 1 << 33)\n    d.recvinto(b, 0, (1 << 33) - 100)\n    print(b.hex(), d.cost(f))\n"
+        "for f in frames:\n    d.inject(f, -50, 6, 1 << 33)\n    d.recvinto(b, 0, (1 << 33) - 100)\n"
+        "    print(b.hex(), d.cost(f))\n"
         "print(d.cost(b'\\x80' + bytes(60)))\nd.flood(600, True)\nprint(d.any(), d.stats()[2])\n"
     )
     with Board(rv32) as board:
