@@ -12,6 +12,7 @@ from hostkit.collector.clock import ClockKind
 from hostkit.collector.run import CollectorSettings, run_collector
 from hostkit.collector.sales import Imported, import_sales, read_sales
 from hostkit.errors import UsageError
+from hostkit.io.memory import guard_process
 from hostkit.io.mqtt import parse_url
 from hostkit.io.store_sqlite import FILE, SqliteStore
 from hostkit.io.webserver import parse_listen
@@ -28,6 +29,7 @@ DATA = click.option(
 @click.group()
 def collector() -> None:
     """Take visits from hubs, keep them, and show the figures they give."""
+    guard_process()
 
 
 for _command in (

@@ -12,6 +12,7 @@ from hostkit.errors import UsageError
 from hostkit.identity import client
 from hostkit.identity.client import Folder
 from hostkit.identity.invitation import parse_invitation
+from hostkit.io.memory import guard_process
 from hostkit.secret import read_secret
 
 
@@ -48,6 +49,7 @@ def enrol(*, folder: Path, invitation: Path | None, renew: bool) -> None:
     The key is made here and never leaves DIR. Says how to give the credential to `--broker` or `--uplink`. A running
     hub renews an uplink's credential by itself.
     """
+    guard_process()
     if renew:
         until_s: float = client.renew(Folder(folder))
         text.remark(f"{folder}: renewed until {_day(until_s)}")

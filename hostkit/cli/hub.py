@@ -12,12 +12,14 @@ from hostkit.cli import hub_audit, hub_enrol, hub_identity, text
 from hostkit.hub.service import HubSettings
 from hostkit.hub.service import run as run_hub
 from hostkit.hub.settings import adopt
+from hostkit.io.memory import guard_process
 from hostkit.io.mqtt import parse_url
 
 
 @click.group()
 def hub() -> None:
     """The machine in the shop that turns sightings into visits: run it, and say who may talk to it."""
+    guard_process()
 
 
 for _command in (

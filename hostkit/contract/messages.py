@@ -29,6 +29,7 @@ KeyId = Annotated[int, Meta(ge=1, le=2**32 - 1)]
 Seq = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # CloudEvents' Integer is a signed 32-bit number
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]  # what every JSON reader holds exactly
 EpochS = Annotated[int, Meta(ge=0, le=4_102_444_800, description="seconds since 1970, UTC")]
+Days = Annotated[float, Meta(ge=0, le=36_600)]
 Seconds = Annotated[float, Meta(ge=0, le=31_622_400)]
 Crc32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}$(?!\n)", description="of all bytes before its comma")]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -144,6 +145,7 @@ class Health(Closed, frozen=True):
     outbox_gone: Ack | None = None  # what the outbox no longer holds: acked, or dropped at its cap
     memory: Memory | None = None
     disk_free_bytes: Count | None = None
+    certificate_days: Days | None = None  # until the first of its certificates is over; it is renewed before
     flood: Flood | None = None
     unknown_class_share: Share | None = None  # of the last hour's devices: phone systems new to the site since today
     radios_disagree: bool | None = None  # Wi-Fi and BLE count otherwise than they usually do, beyond both intervals

@@ -124,6 +124,7 @@ class Hub:
             links=self._links,
             data=settings.data,
             began_s=monotonic_s(),
+            certificates=tuple(Path(url.cert) for url in (settings.broker, uplink) if url and url.cert),
         )
         parts = Parts(
             path=settings.path,

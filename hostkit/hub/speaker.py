@@ -22,6 +22,7 @@ from hostkit.hub.keeper import Keeper
 from hostkit.hub.pace import Timers
 from hostkit.hub.uplink import Uplink
 from hostkit.hub.voice import NODE, Voice
+from hostkit.identity.client import days_left
 from hostkit.io.mqtt import Client
 from hostkit.io.outbox import Bucket, Outbox
 from hostkit.model import Provenance, Radio, Site
@@ -45,10 +46,11 @@ class Speaker:
         links: tuple[Client, ...],
         data: Path,
         began_s: float,
+        certificates: tuple[Path, ...] = (),
     ) -> None:
         self._voice, self._outbox, self._intake = voice, outbox, intake
         self._keeper, self._uplink, self._links = keeper, uplink, links
-        self._data, self._began_s = data, began_s
+        self._data, self._began_s, self._certificates = data, began_s, certificates
         self._timers = Timers()
         self._said_info: tuple[object, ...] = ()
 
@@ -196,6 +198,7 @@ class Speaker:
             unknown_class_share=self._keeper.chain.unknown_class_share,
             radios_disagree=self._keeper.figures.radios_disagree,
             disk_free_bytes=shutil.disk_usage(self._data).free,
+            certificate_days=days_left(self._certificates, at_s),
         )
 
     def _values(self, kpis: tuple[Kpi, ...]) -> tuple[KpiValue, ...]:

@@ -6,6 +6,8 @@ verified by it: the code is never shown to a stranger. The key is made here and 
 
 import http.client
 import ssl
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,6 +98,15 @@ def certificate_span_s(path: Path) -> tuple[float, float]:
     except (OSError, ValueError) as error:
         raise ConfigError("is no certificate", where=str(path), next_step="enrol anew") from error
     return certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+
+
+def days_left(certificates: Sequence[Path], now_s: float) -> float | None:
+    """Give for how many days the first of them still counts, 0 for over; None without any that can be read."""
+    ends = []
+    for path in certificates:
+        with suppress(ConfigError):
+            ends.append(max(0.0, certificate_span_s(path)[1] - now_s) / 86_400)
+    return min(ends, default=None)
 
 
 def enrol(invitation: Invitation) -> Enrolled:

@@ -47,6 +47,12 @@ class Enrolment:
         if not MIN_VALID_S <= valid_s <= MAX_VALID_S:
             raise UsageError("is too short or too long", where="validity", next_step="give a minute to thirty days")
         with self._register.changing(now_s) as books:
+            if host and host not in books.served.hosts:
+                raise UsageError(
+                    f"the broker's certificate is not for {host[:80]!a}",
+                    where="--host",
+                    next_step=f"use one of {', '.join(books.served.hosts)}",
+                )
             kept = [one for one in books.codes if one.identity != identity or not one.open(now_s)]
             if sum(one.open(now_s) for one in kept) >= MAX_OPEN:
                 raise UsageError(f"{MAX_OPEN} codes are open", where="enrol", next_step="wait until some are over")

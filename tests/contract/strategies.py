@@ -181,6 +181,7 @@ BODIES = {
         outbox_gone=st.none() | acks,
         memory=st.none() | built(m.Memory, free_bytes=counts, largest_block_bytes=counts),
         disk_free_bytes=st.none() | counts,
+        certificate_days=st.none() | st.floats(0, 36_600),
         unknown_class_share=st.none() | shares,
         radios_disagree=st.none() | st.booleans(),
         flood=st.none() | built(m.Flood, active=st.booleans(), set_aside=counts, minutes=counts, probe=st.none() | ids),

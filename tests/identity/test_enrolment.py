@@ -155,7 +155,10 @@ def test_another_hub_behind_the_address_never_sees_the_code(shop: Shop, tmp_path
 
 def test_a_host_the_certificate_does_not_name_is_refused(shop: Shop) -> None:
     shop.serve()
-    invitation = shop.enrolment.invite("probe-1", Role.PROBE, time.time(), host="localhost")
+    invitation = shop.enrolment.invite("probe-1", Role.PROBE, time.time(), host=HOST)
+    with pytest.raises(UsageError, match=r"not for 'localhost'; use one of 127\.0\.0\.1"):
+        shop.enrolment.invite("probe-2", Role.PROBE, time.time(), host="localhost")
+    invitation = replace(invitation, host="localhost")
     with pytest.raises(PeerError, match=r"localhost:\d+: its certificate is not valid here"):
         client.enrol(invitation)
     assert shop.enrolment.codes()[0].open(time.time())

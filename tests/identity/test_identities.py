@@ -9,18 +9,20 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from hostkit.errors import ConfigError, UsageError
 from hostkit.identity.access import Role
+from hostkit.identity.broker import let_go, reload_broker
 from hostkit.identity.identities import Handed, Identities
-from hostkit.identity.realms import SiteRealm
+from hostkit.identity.realms import SiteRealm, UplinkRealm
 from hostkit.io.broker import find_mosquitto
 from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Up, parse_url, take
 from hostkit.sim.world import SimSettings
+from tests.identity.place import Shop, connect, first, url_of
 from tests.io.brokers import free_port
 
 SITE = SimSettings(people=1).site
@@ -268,3 +270,94 @@ def test_bad_hosts_are_refused_before_anything_is_written(tmp_path: Path) -> Non
         with pytest.raises(UsageError):
             Identities(SiteRealm(SITE), tmp_path / "x").init([host], 8883, NOW_S)
         assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.needs("mosquitto")
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_connected_client_that_is_revoked_is_thrown_out_and_its_queue_goes(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "hub").start()
+    try:
+        handed = shop.identities.issue("probe-1", Role.PROBE, time.time())
+        assert reload_broker(shop.identities.broker_files.pid)
+        client, inbox = connect(url_of(handed, shop.port), handed.identity)
+        first(inbox, Up)
+        shop.identities.revoke("probe-1", time.time())
+        assert reload_broker(shop.identities.broker_files.pid)
+        assert let_go(shop.identities.register, handed.identity, time.time())
+        first(inbox, Down)
+        time.sleep(1.0)
+        assert not client.connected
+        client.stop(0.4)
+        assert [one.identity for one in shop.identities.issued() if one.revoked_s is None] == [
+            f"{SITE.tenant}/{SITE.site}/{node}" for node in ("broker", "hub")
+        ]
+    finally:
+        shop.stop()
+    assert not let_go(shop.identities.register, handed.identity, time.time())
+    assert not reload_broker(shop.identities.broker_files.pid)
+
+
+UP = ("acme/main", "acme/harbour", "rival/main")
+UP_STREAMS = (*STREAMS, "gap")
+UP_TOPICS = [
+    f"footfall/v1/{site}/{node}/{stream}"
+    for site in UP
+    for node in ("hub", "probe-1", "collector")
+    for stream in UP_STREAMS
+]
+UP_MAY = {
+    "acme/main/hub": (
+        r"^footfall/v1/acme/main/(hub/.*|[^/]+/(state|info|health))$",
+        r"^footfall/v1/acme/main/hub/(ack|cmd/[^/]+|config)$",
+    ),
+    "rival/main/hub": (
+        r"^footfall/v1/rival/main/(hub/.*|[^/]+/(state|info|health))$",
+        r"^footfall/v1/rival/main/hub/(ack|cmd/[^/]+|config)$",
+    ),
+    "collector": (
+        r"^footfall/v1/[^/]+/[^/]+/(collector/.*|hub/(ack|cmd/replay|config))$",
+        r"^footfall/v1/[^/]+/[^/]+/(collector/.*|hub/.*|[^/]+/(state|info|health))$",
+    ),
+}
+
+
+@pytest.mark.needs("mosquitto")
+@pytest.mark.parametrize("identity", UP_MAY)
+def test_at_the_collectors_broker_a_hub_speaks_and_hears_for_its_site_alone(tmp_path: Path, identity: str) -> None:
+    shop = Shop(tmp_path / "collector", UplinkRealm())
+    handed = {"collector": shop.service}
+    for site in UP:
+        handed[f"{site}/hub"] = shop.identities.issue(site, Role.HUB, time.time())
+        for suffix in (".crt", ".key"):  # they share a name, as hubs do; each is carried to its own
+            path = handed[f"{site}/hub"].certificate.with_suffix(suffix)
+            path.rename(path.with_name(f"{site.replace('/', '-')}{suffix}"))
+    register = shop.identities.register
+    tester = register.realm.identity("acme/tester")
+    handed[tester] = shop.identities.issue("acme/tester", Role.HUB, time.time())
+    register.acl.write_text(register.acl.read_text().replace(f"user {tester}\n", f"user {tester}\ntopic readwrite #\n"))
+    writes, reads = UP_MAY[identity]
+    shop.start()
+    try:
+        own = handed[identity]
+        if identity != "collector":
+            stem = identity.removesuffix("/hub").replace("/", "-")
+            own = replace(
+                own, certificate=own.certificate.with_name(f"{stem}.crt"), key=own.key.with_name(f"{stem}.key")
+            )
+        all_of, seen = connect(url_of(handed[tester], shop.port), tester, "#")
+        client, heard = connect(url_of(own, shop.port), identity, "footfall/#")
+        first(seen, Up)
+        first(heard, Up)
+        for topic in UP_TOPICS:
+            client.publish(topic, f"by {identity}")
+        wrote = {one.topic for one in arrived(seen, all_of) if one.payload == f"by {identity}".encode()}
+        assert wrote == {topic for topic in UP_TOPICS if re.search(writes, topic)}
+        arrived(heard, client)
+        for topic in UP_TOPICS:
+            all_of.publish(topic, "by tester")
+        read = {one.topic for one in arrived(heard, client) if one.payload == b"by tester"}
+        assert read == {topic for topic in UP_TOPICS if re.search(reads, topic)}
+        client.stop(0.4)
+        all_of.stop(0.4)
+    finally:
+        shop.stop()
