@@ -5,6 +5,8 @@ cdef struct Class:
     uint32_t parent
     uint32_t scans
     uint32_t fresh  # scans since it was linked last
+    uint32_t begun  # scans ever
+    uint32_t beside  # bursts of further addresses in them
     int32_t head, tail  # its scans in the window, in order of time
     int64_t due_us  # when to look at its window again
     int32_t after  # next in the queue of such times
@@ -88,7 +90,7 @@ cdef class Classes:
             size = self.size * 2 if self.size else 256
             self.item = <Class*>grown(self.item, size, sizeof(Class))
             self.size = size
-        self.item[self.count] = Class(fingerprint, self.count, 0, 0, NONE, NONE, 0, NONE, 0, 0, 1)
+        self.item[self.count] = Class(fingerprint, self.count, 0, 0, 0, 0, NONE, NONE, 0, NONE, 0, 0, 1)
         self.count += 1
         return self.count - 1
 

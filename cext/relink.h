@@ -18,14 +18,16 @@ enum {
     RELINK_NONE = -1,
     RELINK_CANDIDATES = 64, /* predecessors weighed for one scan */
     RELINK_KEPT = 16,       /* of them after two rounds */
-    RELINK_PASSES = 3,
-    RELINK_ROUNDS = 5, /* in the first pass */
-    RELINK_ROUNDS_AGAIN = 3,
+    RELINK_PASSES = 6,
+    RELINK_ROUNDS = 5, /* in the first pass; one in each of the others */
     RELINK_MEAN = 3,     /* scans before one that its mean RSSI remembers */
     RELINK_SWEEPS = 3,   /* of Sinkhorn's normalisation in a round */
-    RELINK_REACH = 3,    /* bins each side of a lag that support it */
+    RELINK_REACH = 2,    /* bins each side of a lag that support it */
+    RELINK_RHYTHMS = 64, /* pairs of intervals looked at for one */
     RELINK_BIDS = 200    /* mean number per scan before an auction is called off */
 };
+
+static const double RELINK_DOUBT = 3; /* pairs of intervals that the class's own density counts for */
 
 typedef struct {
     double horizon_s;     /* longest silence within a chain */
@@ -61,6 +63,7 @@ typedef struct {
     double *in, *out, *price;
     float *score;
     double *mass; /* by bin, then summed */
+    int32_t *pairs, *lag_before, *lag_after, *partner; /* of relink_rhythm: the first by bin, the others (n) */
     float *density, *width, *stay;
     float *back, *ahead;   /* RSSI of a scan with those before, with those after it in its chain (n, probes) */
     float *back_n, *ahead_n; /* and of how many it is the mean */
@@ -88,6 +91,7 @@ static void relink_free(relink_work *w) {
     free(w->edge), free(w->begin), free(w->owner), free(w->stack), free(w->in), free(w->out), free(w->price);
     free(w->score), free(w->mass), free(w->density), free(w->width), free(w->stay);
     free(w->back), free(w->ahead), free(w->back_n), free(w->ahead_n);
+    free(w->pairs), free(w->lag_before), free(w->lag_after), free(w->partner);
     memset(w, 0, sizeof *w);
 }
 
@@ -105,6 +109,9 @@ static int relink_reserve(relink_work *w, const relink_rules *r, int n, int prob
             || !relink_grow((void **)&w->ahead, nodes * (size_t)probes, sizeof *w->ahead)
             || !relink_grow((void **)&w->back_n, nodes, sizeof *w->back_n)
             || !relink_grow((void **)&w->ahead_n, nodes, sizeof *w->ahead_n)
+            || !relink_grow((void **)&w->lag_before, nodes, sizeof *w->lag_before)
+            || !relink_grow((void **)&w->lag_after, nodes, sizeof *w->lag_after)
+            || !relink_grow((void **)&w->partner, nodes, sizeof *w->partner)
             || !relink_grow((void **)&w->edge, nodes * RELINK_CANDIDATES, sizeof *w->edge)) return 0;
         w->nodes = n;
     }
@@ -112,6 +119,7 @@ static int relink_reserve(relink_work *w, const relink_rules *r, int n, int prob
         int bins = relink_bin(r->horizon_s) + RELINK_REACH + 2;
         size_t size = (size_t)bins + 1;
         if (!relink_grow((void **)&w->mass, size, sizeof *w->mass)
+            || !relink_grow((void **)&w->pairs, size + 1, sizeof *w->pairs)
             || !relink_grow((void **)&w->density, size, sizeof *w->density)
             || !relink_grow((void **)&w->width, size, sizeof *w->width)
             || !relink_grow((void **)&w->stay, size, sizeof *w->stay)) return 0;
@@ -257,6 +265,59 @@ static void relink_learn(relink_work *w, const relink_rules *r, int n, const rel
     }
 }
 
+/* Intervals of the chains so far, by scan: that before it and that after it, as bins. */
+static void relink_lags(relink_work *w, const relink_rules *r, int n, const relink_scan *scan, const int32_t *previous) {
+    for (int j = 0; j < n; j++) w->lag_before[j] = w->lag_after[j] = RELINK_NONE;
+    for (int j = 0; j < n; j++) {
+        double lag_s = previous[j] >= 0 ? scan[j].first_s - scan[previous[j]].first_s : r->horizon_s;
+        if (lag_s < r->horizon_s) w->lag_before[j] = w->lag_after[previous[j]] = relink_bin(lag_s);
+    }
+}
+
+/* Sorts the scans between two intervals by the bin of `key`: partners of bin b are [pairs[b], pairs[b + 1]). */
+static void relink_pair(relink_work *w, int n, const int32_t *key, const int32_t *value) {
+    memset(w->pairs, 0, ((size_t)w->bins + 2) * sizeof *w->pairs);
+    for (int j = 0; j < n; j++)
+        if (key[j] >= 0 && value[j] >= 0) w->pairs[key[j]]++;
+    for (int b = 0; b <= w->bins; b++) w->pairs[b + 1] += w->pairs[b];
+    for (int j = n - 1; j >= 0; j--)
+        if (key[j] >= 0 && value[j] >= 0) w->partner[--w->pairs[key[j]]] = value[j];
+}
+
+/* How much likelier an interval `bin` is beside one `known` than by its `density`; `own` stands beside that already. */
+static double relink_beside(const relink_work *w, int known, int bin, int own, double density) {
+    int first = known > RELINK_REACH ? known - RELINK_REACH : 0, end = w->pairs[known + RELINK_REACH + 1], seen = 0;
+    int step = (end - w->pairs[first]) / RELINK_RHYTHMS + 1;
+    double like = 0, all;
+    for (int at = w->pairs[first]; at < end; at += step, seen++) like += abs(w->partner[at] - bin) <= RELINK_REACH;
+    like *= step, all = (double)seen * step;
+    if (own >= 0) all -= 1, like -= abs(own - bin) <= RELINK_REACH;
+    like = like > 1 ? like - 1 : 0; /* one may be chance */
+    if (all < like) all = like;
+    return (like / (w->width[bin] * density) + RELINK_DOUBT) / (all + RELINK_DOUBT);
+}
+
+/* Rhythms: scans come in the order of a model's timers (30, 30, 60 s; 5 and 8 s), so that an interval tells the next.
+ * Weights are those of relink_learn, times how much likelier the interval is after the one before it, and before the
+ * one after it, in all chains so far but its own. */
+static void relink_rhythm(relink_work *w, const relink_rules *r, int n, const relink_scan *scan,
+                          const int32_t *previous) {
+    for (int e = 0; e < w->edges; e++) w->edge[e].soft = w->edge[e].weight / w->edge[e].ratio;
+    relink_lags(w, r, n, scan, previous);
+    relink_pair(w, n, w->lag_before, w->lag_after);
+    for (int e = 0; e < w->edges; e++) {
+        int i = w->edge[e].from, known = w->lag_before[i];
+        if (known >= 0)
+            w->edge[e].weight *= (float)relink_beside(w, known, w->edge[e].bin, w->lag_after[i], w->edge[e].soft);
+    }
+    relink_pair(w, n, w->lag_after, w->lag_before);
+    for (int j = 0; j < n; j++) {
+        int known = w->lag_after[j];
+        for (int e = w->begin[j]; known >= 0 && e < w->begin[j + 1]; e++)
+            w->edge[e].weight *= (float)relink_beside(w, known, w->edge[e].bin, w->lag_before[j], w->edge[e].soft);
+    }
+}
+
 /* The chains of greatest likelihood by an auction of predecessors, within `step` of the best a link; gives how many. */
 static int relink_assign(relink_work *w, int n, double birth_per_s, const relink_scan *scan, int32_t *previous) {
     const double step = 0.02;
@@ -347,11 +408,12 @@ static int relink(relink_work *w, const relink_rules *r, int n, int probes, cons
     if (!relink_reserve(w, r, n, probes)) return RELINK_NONE;
     relink_edges(w, r, n, probes, scan, rssi);
     for (int again = 0; again < RELINK_PASSES; again++) {
-        for (int round = 0; w->edges && round < (again ? RELINK_ROUNDS_AGAIN : RELINK_ROUNDS); round++) {
-            if (round == 2 && !again) relink_prune(w, n);
+        for (int round = 0; w->edges && round < (again ? 1 : RELINK_ROUNDS); round++) {
+            if (round == 2) relink_prune(w, n);
             relink_soften(w, n, birth_per_s);
             relink_learn(w, r, n, scan);
         }
+        if (again && w->edges) relink_rhythm(w, r, n, scan, previous);
         chains = relink_assign(w, n, birth_per_s, scan, previous);
         if (chains == 1) break;
         if (w->edges) relink_average(w, r, n, probes, scan, rssi, previous);

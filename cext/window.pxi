@@ -94,6 +94,7 @@ cdef class Window:
             i = NONE
         if i < 0 and address.track < 0:
             i = self.beside(o, c, sum, heard)
+            self.classes.item[c].beside += i >= 0
         if i < 0:
             i = self.begin(o, c, address, sum, heard, now_us)
         else:
@@ -112,7 +113,7 @@ cdef class Window:
     cdef int32_t beside(self, const Open* o, uint32_t c, const float* sum, const uint16_t* heard) noexcept:
         """The scan of class `c` at the same time that sounds most alike, if it sounds more alike than another phone."""
         cdef int32_t i = self.classes.item[c].tail, best = NONE, looked = 0
-        cdef double least = 0, alike
+        cdef double least = self.chance(c), alike
         cdef bint near
         cdef Scan* s
         while i >= 0 and looked < BESIDE:
@@ -125,6 +126,19 @@ cdef class Window:
             looked += 1
             i = self.scans.item[i].previous
         return best
+
+    cdef double chance(self, uint32_t c) noexcept:
+        """Log odds that another address at the time of a scan of class `c` is another phone's, before any RSSI.
+
+        Both are learnt: how many scans of the class fall within that time by chance, and how often it uses several
+        addresses at once.
+        """
+        cdef Class* k = &self.classes.item[c]
+        if k.head < 0:
+            return 0
+        cdef double span_us = self.scans.item[k.tail].first_us - self.scans.item[k.head].first_us
+        cdef double others = k.scans * 2.0 * JOIN_US / max(span_us, 60e6)
+        return log(min(others, 1.0) * (k.begun + 2.0) / (min(k.beside, k.begun) + 1.0))
 
     cdef double alike(self, int32_t i, const float* sum, const uint16_t* heard) noexcept:
         """Log-likelihood ratio of the RSSI of a burst and a scan: within one scan over of two phones."""
@@ -194,6 +208,7 @@ cdef class Window:
             after = self.scans.item[after].previous
         self.insert(i, after, k)
         k.scans += 1
+        k.begun += 1
         k.fresh += 1
         if k.scans > self.max_scans:
             self.crowded += 1
@@ -224,6 +239,8 @@ cdef class Window:
         a.variants += b.variants
         a.scans += b.scans
         a.fresh += b.fresh + 1
+        a.begun += b.begun
+        a.beside += b.beside
         cdef int32_t i = b.head, at = a.head, after
         while i >= 0:
             after = self.scans.item[i].next

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-CANDIDATES, KEPT, PASSES, ROUNDS, ROUNDS_AGAIN, SWEEPS, REACH, MEAN = 64, 16, 3, 5, 3, 3, 3, 3
+CANDIDATES, KEPT, PASSES, ROUNDS, SWEEPS, REACH, MEAN = 64, 16, 6, 5, 3, 2, 3
+DOUBT, RHYTHMS = 3, 64
 TIED = 1e9
 Floats = NDArray[np.float64]
 Means = tuple[Floats, Floats]  # RSSI (N, probes) and of how many scans each is the mean (N,)
@@ -55,11 +56,13 @@ def link(
     birth_per_s = 1e-12 / 900 * rules.birth_weight
     before = np.full(n, -1)
     for again in range(PASSES):
-        for number in range(ROUNDS_AGAIN if again else ROUNDS):
+        for number in range(1 if again else ROUNDS):
             if number == 2 and not again:
                 weight = _heaviest(weight, KEPT)
             soft = _softened(weight, birth_per_s)
             weight = np.where(weight > 0, ratio * _learnt(soft, bound & (lag_s < rules.horizon_s), bins, broad), 0)
+        if again:
+            weight = weight * _rhythm(weight / ratio, np.where(lag_s < rules.horizon_s, bins, -1), before)
         with np.errstate(divide="ignore"):
             gain = np.where(weight > 0, np.log(weight / birth_per_s), -np.inf)
         before = _assigned(gain, tied)
@@ -70,7 +73,7 @@ def link(
         with np.errstate(invalid="ignore"):
             weight *= averaged / ratio
         ratio = averaged
-        birth_per_s = min(1e-5 / 900 * rules.birth_weight * chains**4, 0.1 / 900)
+        birth_per_s = min(1e-5 / 900 * rules.birth_weight * chains**3, 0.1 / 900)
     return before, gain
 
 
@@ -137,6 +140,36 @@ def _learnt(soft: Floats, bound: NDArray[np.bool_], bins: NDArray[np.int64], bro
     width = (np.expm1(high / 1000) - np.expm1(low / 1000)) / 0.04
     prior = 1 + 0.1 * total
     return np.asarray((np.maximum(near, 0) / width + prior * broad) / (total - soft + prior))
+
+
+def _rhythm(density: Floats, bins: NDArray[np.int64], before: NDArray[np.int64]) -> Floats:
+    """Ratio by which each pair's interval fits those beside it in the chains so far."""
+    n = len(before)
+    lag_before, lag_after = np.full(n, -1), np.full(n, -1)
+    for j, i in enumerate(before.tolist()):
+        if i >= 0 and bins[i, j] >= 0:
+            lag_before[j] = lag_after[i] = bins[i, j]
+    ratio = np.ones((n, n))
+    for i, j in zip(*np.nonzero(density > 0), strict=True):
+        if lag_before[i] >= 0:
+            ratio[i, j] *= _beside(lag_before, lag_after, int(i), int(bins[i, j]), density[i, j])
+        if lag_after[j] >= 0:
+            ratio[i, j] *= _beside(lag_after, lag_before, int(j), int(bins[i, j]), density[i, j])
+    return ratio
+
+
+def _beside(keys: NDArray[np.int64], values: NDArray[np.int64], at: int, lag: int, density: float) -> float:
+    between = np.flatnonzero((keys >= 0) & (values >= 0))
+    between = between[np.argsort(keys[between], kind="stable")]
+    near = values[between[abs(keys[between] - keys[at]) <= REACH]]
+    step = len(near) // RHYTHMS + 1
+    seen = near[::step]
+    like, every = step * int((abs(seen - lag) <= REACH).sum()), step * len(seen)
+    if values[at] >= 0:
+        like, every = like - (abs(values[at] - lag) <= REACH), every - 1
+    like = max(like - 1, 0)
+    width_s = (np.expm1((lag + REACH + 1) / 1000) - np.expm1(max(lag - REACH, 0) / 1000)) / 0.04
+    return (like / (width_s * density) + DOUBT) / (max(every, like) + DOUBT)
 
 
 def _assigned(gain: Floats, tied: NDArray[np.int32]) -> NDArray[np.int64]:
