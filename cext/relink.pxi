@@ -25,7 +25,7 @@ cdef relink_rules rules_of(
 ):
     return relink_rules(
         horizon_s, 0.05, link_scale_db**2, background_scale_db**2, log(background_scale_db / link_scale_db), 0.95,
-        stay_s, 1e-12 / 900 * birth_weight, 1e-5 / 900 * birth_weight, 3.0, 0.1 / 900, 0.5 * link_sequence_numbers, 0.1,
+        stay_s, 1e-12 / 900 * birth_weight, 4e-7 / 900 * birth_weight, 3.0, 0.1 / 900, 0.5 * link_sequence_numbers, 0.1,
     )
 
 

@@ -73,7 +73,7 @@ def link(
         with np.errstate(invalid="ignore"):
             weight *= averaged / ratio
         ratio = averaged
-        birth_per_s = min(1e-5 / 900 * rules.birth_weight * chains**3, 0.1 / 900)
+        birth_per_s = min(4e-7 / 900 * rules.birth_weight * chains**3, 0.1 / 900)
     return before, gain
 
 
