@@ -62,3 +62,22 @@ def test_no_broker_is_one_line(hub: HubProcess) -> None:
     site = hub.site  # type: ignore[attr-defined]
     done = footfall("command", "flush", "--site", site, "--broker", "mqtt://127.0.0.1:1", "--expires", "1")
     refused(done, 6, r"no broker answers \(Connection refused\)")
+
+
+def test_versions_are_listed_compared_and_brought_back(hub: HubProcess) -> None:
+    site = hub.site  # type: ignore[attr-defined]
+    before = site.read_text()
+    assert asked(hub, "thresholds", '{"values": {"bounce_s": 45}}').stdout == "thresholds: done\n  version: 2\n"
+    listed = footfall("hub", "config", "list", "--site", site)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["version", "1", "2"]
+    rows = json.loads(footfall("hub", "config", "list", "--site", site, "--json").stdout)
+    assert [(row["version"], row["by"].split()[0]) for row in rows] == [(1, "hand"), (2, "command")]
+    for newer in ((), ("2",)):
+        lines = footfall("hub", "config", "diff", "--site", site, "1", *newer).stdout.splitlines()
+        changes = [line for line in lines[2:] if line[0] in "+-"]
+        assert [line.partition("  #")[0] for line in changes] == ["-bounce_s = 60.0", "+bounce_s = 45.0"]
+    done = footfall("hub", "config", "rollback", "--site", site, "1")
+    assert "is version 3 now, the same as 1" in done.stderr
+    assert site.read_text() == before
+    hub.said("changed by hand, taken over")
+    refused(footfall("hub", "config", "rollback", "--site", site, "9"), 2, "there is no version 9; 1 to 3 are kept")
