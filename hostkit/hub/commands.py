@@ -9,8 +9,9 @@ from enum import StrEnum
 
 import msgspec
 
+from hostkit.contract.check import unknown_key
 from hostkit.contract.codec import CMD, decode
-from hostkit.contract.commands import Asked, Command, Fault, Order, Response, Status
+from hostkit.contract.commands import Asked, Command, Fault, Order, Response, SetProbe, SetZones, Status
 from hostkit.contract.messages import Id, Source
 from hostkit.contract.rights import RIGHTS, Caller, verb_of
 from hostkit.contract.topics import Address
@@ -237,7 +238,17 @@ def _decoded(message: Arrived) -> tuple[Command, str]:
         path = error.where.removeprefix(message.topic).removeprefix(": ")
         what = f"{path}: {error.what}" if path else error.what
         raise _NoError(Refused.MALFORMED, what, "see: footfall contract show cmd") from error
+    _known_keys(decoded.data, message.payload)
     return decoded.data, decoded.source
+
+
+def _known_keys(command: Command, payload: bytes) -> None:
+    """Refuse keys inside zones and probes that nobody knows: their types let them pass."""
+    if isinstance(command, SetZones | SetProbe):
+        name = "zones" if isinstance(command, SetZones) else "probe"
+        tree = msgspec.json.decode(payload)["data"][name]
+        if (unknown := unknown_key(tree, msgspec.to_builtins(getattr(command, name)), name)) is not None:
+            raise _NoError(Refused.MALFORMED, f"{unknown}: unknown key", "see: footfall contract show cmd")
 
 
 def _in_time(command: Order, wall_s: float) -> None:

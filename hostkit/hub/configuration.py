@@ -3,12 +3,13 @@
 Each is taken whole or refused whole, with the reason. What a running hub cannot take over waits for its next start.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from hostkit.config import dump_site, parse_site
+from hostkit.contract.check import unknown_key
 from hostkit.contract.codec import CONFIG, decode
 from hostkit.contract.messages import CONFIG_VERSION, ConfigHash, ConfigRefused
 from hostkit.errors import ConfigError, HostkitError, PeerError, UsageError
@@ -154,22 +155,6 @@ def _desired_site(message: Arrived, running: Site) -> Site:
     if site.privacy != running.privacy:
         raise UsageError("is changed in the shop only", where="site.privacy", next_step="send it as it is in force")
     return site
-
-
-def unknown_key(tree: object, known: object, path: str = "") -> str | None:
-    """Find a key of `tree` that `known`, the same as it was understood, does not have."""
-    if isinstance(tree, Mapping) and isinstance(known, Mapping):
-        for key, value in tree.items():
-            where = f"{path}.{key}" if path else str(key)
-            if key not in known:
-                return "".join(char if char.isprintable() else "?" for char in where)[:200]
-            if (found := unknown_key(value, known[key], where)) is not None:
-                return found
-    elif isinstance(tree, list) and isinstance(known, list | tuple):
-        for index, (one, other) in enumerate(zip(tree, known, strict=False)):
-            if (found := unknown_key(one, other, f"{path}[{index}]")) is not None:
-                return found
-    return None
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -59,6 +59,11 @@ class Fleet:
             member.refusal = info.config_refused.what
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Give all probes."""
+        return tuple(self._members)
+
+    @property
     def waiting(self) -> tuple[str, ...]:
         """Give the probes that do not show their configuration."""
         return tuple(name for name, member in self._members.items() if member.shows != member.config_hash)

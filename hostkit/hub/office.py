@@ -6,15 +6,23 @@ Called from the service's thread. What is said goes out after the outbox's commi
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
+
+import msgspec
+import numpy as np
 
 from hostkit.contract.codec import CMD, CONFIG, RSP
 from hostkit.contract.commands import Command, Response
 from hostkit.contract.messages import Info
 from hostkit.contract.rights import verb_of
 from hostkit.contract.topics import Address
+from hostkit.core.dot11 import FINGERPRINT_VERSION
+from hostkit.core.wire import SIGHTING, Batch
 from hostkit.errors import PeerError
+from hostkit.hub.chain import Heard
 from hostkit.hub.commands import Desk
 from hostkit.hub.configuration import Configuration
+from hostkit.hub.describe import Descriptions
 from hostkit.hub.fleet import Fleet
 from hostkit.hub.keeper import Keeper
 from hostkit.hub.keys import KeyFlow
@@ -73,6 +81,7 @@ class Office:
         )
         self._verbs = Verbs(means)
         self._roles = Roles(site, parts.data)
+        self._descriptions = Descriptions(parts.outbox)
         self._desk = Desk(parts.outbox, self._roles, self._verbs.do)
         self._name_configuration()
 
@@ -83,8 +92,14 @@ class Office:
 
     @property
     def counters(self) -> dict[str, int]:
-        """Count what was done, and the probes that do not show their configuration."""
-        return {"commands_done": self._desk.done, "probes_config_waiting": len(self.fleet.waiting)}
+        """Count what was done, probes without their configuration, and fingerprints by what is known of them."""
+        return {
+            "commands_done": self._desk.done,
+            "probes_config_waiting": len(self.fleet.waiting),
+            "fingerprints_known": self._descriptions.known,
+            "fingerprints_unknown": self._descriptions.unknown,
+            "descriptions_bad": self._descriptions.bad,
+        }
 
     def command(self, message: Arrived, address: Address) -> None:
         """Take a command."""
@@ -96,11 +111,25 @@ class Office:
             self._name_configuration()
 
     def answered(self, probe: str, response: Response) -> bool:
-        """Take a probe's answer to a relayed command; False if it is to something else."""
+        """Take a probe's answer to a relayed command or to a question of ours; False if it is to something else."""
+        if self._descriptions.answered(probe, response, monotonic_s()):
+            return True
         last = self._verbs.answered(probe, response)
         if last is not None:
             self._desk.finish(last)
         return last is not None
+
+    def classed(self, batch: Batch, heard: Heard, now_s: float) -> Heard:
+        """Put classes in the place of a batch's fingerprints, as far as they are known."""
+        if batch.element_table != FINGERPRINT_VERSION:
+            return heard
+        rows = np.frombuffer(heard.rows, SIGHTING)
+        classed = self._descriptions.classed(batch.probe, rows, now_s)
+        return heard if classed is rows else msgspec.structs.replace(heard, rows=classed.tobytes())
+
+    def new_life(self) -> None:
+        """The key has rotated."""
+        self._descriptions.new_life()
 
     def informed(self, probe: str, info: Info) -> None:
         """Take what a probe says of its configuration."""
@@ -114,7 +143,7 @@ class Office:
         overdue = self._desk.overdue(now_s)
         for id_ in overdue:
             self._desk.finish(self._verbs.given_up(id_))
-        return bool(overdue)
+        return self._descriptions.keep(now_s) or bool(overdue)
 
     def speak(self) -> None:
         """Answer on the broker each command came from; what it did is committed. Tell probes their configuration."""
@@ -125,6 +154,9 @@ class Office:
             link.publish(voice.topic(f"rsp/{response.id}"), voice.payload(RSP, response, at_s))
         if voice.provenance is None or not parts.local.connected:
             return
+        for probe in self.fleet.names:
+            if parts.online(probe) and (ask := self._descriptions.due(probe, monotonic_s(), wall_s(), token_hex(8))):
+                self._tell_probe(probe, ask)
         for probe, desired in self.fleet.due():
             payload = voice.payload(CONFIG, desired, at_s)
             if parts.local.publish(voice.topic("config", probe), payload, retain=True) is not None:

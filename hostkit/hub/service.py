@@ -336,6 +336,7 @@ class Hub:
             running = self._keys.running
         if running and running.key_id != self._keeper.key_id and (chain.over or chain.stepped_us is None):
             self._keeper.next_life(running, secrets.token_hex(8), now_us / 1e6)
+            self._office.new_life()
             self._dirty = True
         depth = self._outbox.last
         self._keeper.emit(now_us / 1e6)
@@ -354,7 +355,7 @@ class Hub:
             arrived_us = now_us - round((now_s - held.at_s) * 1e6)
             if self._keys.fits(batch.key_id, (batch.base_time_us or arrived_us) / 1e6):
                 if heard := self._intake.heard(batch, arrived_us, now_us, seal):
-                    self._keeper.take(heard)
+                    self._keeper.take(self._office.classed(batch, heard, now_s))
             else:
                 self._intake.refuse_key()
                 self._keys.stale(batch.probe)

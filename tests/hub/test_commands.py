@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from hostkit.contract import schema
 from hostkit.contract.codec import CMD, compose, encode
-from hostkit.contract.commands import Asked, Flush, Replay, Response, RotateKey, Status
+from hostkit.contract.commands import Asked, Flush, Replay, Response, RotateKey, SetProbe, SetZones, Status
 from hostkit.contract.rights import RIGHTS, Caller, verb_of
 from hostkit.contract.topics import Address, parse_topic
 from hostkit.errors import UsageError
 from hostkit.hub.commands import BURST, LONGEST_S, MAX_COMMAND_BYTES, MAX_IDS, SKEW_S, Desk, Refused
 from hostkit.io.mqtt import Arrived
 from hostkit.io.outbox import Outbox
-from hostkit.model import Provenance
+from hostkit.model import Probe, Provenance, Zone
 
 NOW_S = 1_773_486_300.0
 ROLES = {"collector": Caller.COLLECTOR, "operator": Caller.OPERATOR}
@@ -147,6 +147,19 @@ def test_it_is_refused_with_a_reason(desk: Desked, why: Refused, payload, what: 
     assert what in said
     assert desk.desk.refused[why] == 1
     assert not desk.did
+
+
+def test_an_unknown_key_inside_a_zone_or_a_probe_is_named(desk: Desked) -> None:
+    zone = Zone(id="till", floor="g", polygon_m=((0.0, 0.0), (5.0, 0.0), (5.0, 4.0)))
+    payload = packed(SetZones(id="z", expires=int(NOW_S), zones=(zone, zone)))
+    at = payload.rindex(b'"kind"')
+    desk.take(payload[:at] + b'"colour":1,' + payload[at:], "zones")
+    payload = packed(SetProbe(id="p", expires=int(NOW_S), probe=Probe(id="a")))
+    desk.take(payload.replace(b'"dwell_ms"', b'"dwel_ms"'), "set-config")
+    what = ["zones[1].colour: unknown key", "probe.dwel_ms: unknown key"]
+    assert [(status, said) for _, status, said in desk.said()] == [(Status.REFUSED, one) for one in what]
+    desk.take(packed(SetZones(id="z", expires=int(NOW_S), zones=(zone,))), "zones")
+    assert len(desk.did) == 1
 
 
 @pytest.mark.parametrize("in_s", [-SKEW_S + 1, LONGEST_S + SKEW_S - 1])

@@ -19,6 +19,7 @@ from hostkit.contract.commands import (
     CalibrateApply,
     CalibrateStart,
     CalibrateUndo,
+    Flush,
     Identify,
     Measure,
     ReadLog,
@@ -285,3 +286,24 @@ def test_a_stricter_mode_holds_at_once(shop: Shop) -> None:
     shop.until(lambda: shop.player.now_us > begun + 600_000_000, "ten minutes")
     assert {one.payload for one in shop.watcher.of("hub/visits")} == sent  # what was not acked came again
     assert all(not one.retained for one in shop.watcher.messages if "/rsp/" in one.topic)
+
+
+def test_a_day_is_published_at_its_end_and_again_with_a_higher_rev(shop: Shop) -> None:
+    shop.done(Flush)
+    first = KPI.decoder.decode(shop.watcher.wait("hub/kpi/day")[-1].payload).data
+    assert (first.grain, first.rev, first.end_s - first.start_s) == ("day", 1, 86_400)
+    assert {kpi.id for kpi in first.kpis} >= {"footfall", "dwell_mean"}
+    day = datetime.fromtimestamp(first.start_s + 43_200, UTC).date().isoformat()
+    assert shop.done(Recompute, day=day).recomputed
+    again = [KPI.decoder.decode(one.payload).data for one in shop.watcher.wait("hub/kpi/day", 2)]
+    assert [(one.start_s, one.rev) for one in again] == [(first.start_s, 1), (first.start_s, 2)]
+    assert shop.done(Replay, from_s=first.start_s, to_s=first.start_s + 1).replayed == 1
+    assert len(shop.watcher.wait("hub/kpi/day", 3)) == 3
+
+
+def test_probes_were_asked_what_their_fingerprints_are_made_of(shop: Shop) -> None:
+    shop.watcher.wait("hub/health")
+    counters = json.loads(shop.watcher.of("hub/health")[-1].payload)["data"]["counters"]
+    assert counters["fingerprints_known"] > 5
+    assert counters["descriptions_bad"] == 0
+    assert counters["fingerprints_unknown"] < counters["fingerprints_known"]
