@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from hostkit.errors import ConfigError, HostkitError, UsageError
+from hostkit.errors import ConfigError, HostkitError
 from hostkit.identity.access import Role
 from hostkit.model import Site
 
@@ -48,6 +48,10 @@ class Result:
     skipped: str | None = None
 
 
+class SkippedError(Exception):
+    """A check cannot be done here."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """Whom to look at, and with what in hand. `authority` verifies the server; `certificate` and `key` are the stolen
@@ -68,9 +72,9 @@ class Target:
 
     @cached_property
     def identity(self) -> str:
-        """Whose certificate it is; ConfigError where it is none of ours."""
+        """Whose certificate it is; SkippedError without one, ConfigError where it is none of ours."""
         if self.certificate is None:
-            raise UsageError("no certificate", where="--as", next_step="give the folder of a node's credential")
+            raise SkippedError("no node's credential was given (--as)")
         try:
             subject = x509.load_pem_x509_certificate(self.certificate.read_bytes()).subject
             return str(subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
@@ -81,10 +85,6 @@ class Target:
     def place(self) -> str:
         """Give host and port."""
         return f"{self.host}:{self.port}"
-
-
-class SkippedError(Exception):
-    """A check cannot be done here."""
 
 
 Check = Callable[[Target], Iterable[Finding]]

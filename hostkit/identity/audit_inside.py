@@ -32,7 +32,7 @@ def reading(target: Target) -> Iterator[Finding]:
     if foreign:
         yield Finding(
             severity=Severity.CRITICAL, check="reading", what=f"reads what is not its own: {_some(foreign)}",
-            where=target.identity, next_step="restore broker/acl: any `footfall hub issue` or `revoke` writes it anew",
+            where=target.identity, next_step="restart `footfall hub run` on the hub: it writes broker/acl anew",
         )  # fmt: skip
     if system:
         yield Finding(
@@ -61,7 +61,7 @@ def writing(target: Target) -> Iterator[Finding]:
     if taken:
         yield Finding(
             severity=Severity.CRITICAL, check="writing", what=f"writes where others speak: {_some(taken)}",
-            where=target.identity, next_step="restore broker/acl: any `footfall hub issue` or `revoke` writes it anew",
+            where=target.identity, next_step="restart `footfall hub run` on the hub: it writes broker/acl anew",
         )  # fmt: skip
 
 

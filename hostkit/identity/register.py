@@ -103,11 +103,21 @@ class Register:
             yield books
             self.write(books, now_s)
 
+    def refresh(self, now_s: float) -> bool:
+        """Write the list of rights anew where it is not what the register and this release say; tell whether it was."""
+        with locked(self.folder / ".lock"):
+            books = self.read()
+            if self.acl.exists() and self.acl.read_text("utf-8", "replace") == self._rights(books, now_s):
+                return False
+            self.write(books, now_s)
+            return True
+
+    def _rights(self, books: Books, now_s: float) -> str:
+        return self.realm.rights([(one.identity, Role(one.role)) for one in books.authority.in_force(now_s)])
+
     def write(self, books: Books, now_s: float) -> None:
         """Write what changed, and what follows from it: the list of the revoked and the broker's list of rights."""
         made = books.authority.files(now_s)
         kept = {self.folder / name: made[name] for name in (CERTIFICATE, REGISTER, REVOKED)}
         kept[self.folder / CODES] = msgspec.json.format(msgspec.json.encode(current(books.codes, now_s)))
-        holders = [(one.identity, Role(one.role)) for one in books.authority.in_force(now_s)]
-        rights = self.realm.rights(holders).encode()
-        write_files({**kept, **books.files, self.acl: rights}, private=True)
+        write_files({**kept, **books.files, self.acl: self._rights(books, now_s).encode()}, private=True)

@@ -65,10 +65,18 @@ class Upkeep:
                 self._renew_away(at_s)
             if self._identities.register.exists:
                 if looking:
+                    self._mind_rights(at_s)
                     self._renew_own(at_s)
                 self._mind_port(at_s, now_s)
         except HostkitError as error:
             self._tell(f"identity: {error}")
+
+    def _mind_rights(self, at_s: float) -> None:
+        """An older release wrote them, somebody else did, or a certificate is over."""
+        if self._identities.register.refresh(at_s):
+            told = reload_broker(self._identities.broker_files.pid)
+            said = "identity: the broker's list of rights was not as it should be and is written anew"
+            self._say(said if told else f"{said}; {HINT}")
 
     def _renew_own(self, at_s: float) -> None:
         renewed = self._identities.renew_own(at_s)

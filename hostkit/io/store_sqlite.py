@@ -38,6 +38,7 @@ class SqliteStore:
         with self._blamed():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            self._path.chmod(0o600)
             self._run = self._db.execute
             # FULL: the hub forgets what we acknowledged, so a commit must be on the disk.
             self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF;")

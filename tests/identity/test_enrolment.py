@@ -295,6 +295,19 @@ def test_the_enrolling_side_needs_nothing_of_posix() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_rights_that_are_not_the_registers_are_put_right_and_said(shop: Shop) -> None:
+    acl = shop.identities.register.acl
+    due = acl.read_text()
+    acl.write_text(f"{due}\nuser thief\ntopic readwrite #\n")
+    upkeep = Upkeep(shop.realm, shop.folder, (), shop.said.append)
+    upkeep.start()
+    try:
+        until(lambda: acl.read_text() == due, "the thief keeps his rights")
+    finally:
+        upkeep.stop()
+    assert "list of rights was not as it should be" in shop.said[0]
+
+
 def test_two_processes_never_lose_each_others_entry(shop: Shop) -> None:
     nodes = [f"reader-{number}" for number in range(12)]
     threads = [threading.Thread(target=shop.identities.issue, args=(node, Role.READER, time.time())) for node in nodes]
