@@ -115,7 +115,8 @@ def _notes(of: Labelled, window_s: float | None) -> list[str]:
         notes.append("one device: nothing can be confused with it; homogeneity is 1 whatever is done")
     if window_s is None and of.probes == 1 and span_s > APART_S:
         notes.append(
-            f"recorded within {span_s / 3600:,.0f} h: devices are scored apart in time; --mix 1 superposes them"
+            f"recorded within {span_s / 3600:,.0f} h: each session is counted apart, a device once in each; "
+            "--mix 1 superposes them"
         )
     return notes
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from hostkit.cli.text import emit, table
 from hostkit.core.count import Z90
 from hostkit.evaluate import associate
-from hostkit.evaluate.agreement import block_bootstrap, winkler
-from hostkit.evaluate.count import WINDOW_S, CountEvaluation, evaluate
+from hostkit.evaluate.agreement import Agreement, agreement, block_bootstrap, winkler
+from hostkit.evaluate.count import WINDOW_S, CountEvaluation, Series, evaluate
 from hostkit.evaluate.mix import Mix, superpose
 from hostkit.evaluate.read import read_input
 from hostkit.io import countplot
@@ -33,6 +33,8 @@ SCENES = {
     "300 phones": Scene(phones=300),
     "30, three of four probes fail": Scene(phones=30, outage=True),
     "30, one probe": Scene(phones=30, probes=1),
+    "30, listening half the time": Scene(phones=30, listened=0.5),
+    "30, one probe, half the time": Scene(phones=30, probes=1, listened=0.5),
     "30, parked on channel 6": Scene(phones=30, channels=(6,)),
     "30, of them 30 % associated": Scene(phones=30, associated=0.3),
 }
@@ -43,6 +45,7 @@ FIT_UNTIL = {
     "2023-01-01": 1672531200.0,
 }
 CLONES = (1, 2, 4, 8)
+STEADY_PEOPLE, STEADY_WINDOWS = 1.5, 4  # of a room in which nobody comes or goes
 CROWDS = {10.0: "below 10 phones", 30.0: "10 to 29", 100.0: "30 to 99", math.inf: "100 and more"}
 STRATA = (
     "1 probe", "2 probes", "4 probes", "all but one of 2 fail", "all but one of 4 fail", "hopping", "parked",
@@ -165,15 +168,18 @@ def main() -> None:
 def _windows(count: int, out: Path, files: dict[Path, bytes]) -> dict[str, object]:
     found = list(windows(None, count, SEED))
     all_ = score(found, naive=True)
-    emit(f"{count} independent windows of 10 min, 3 to 150 phones, 1 to 4 probes, hopping or parked (simulated)\n")
+    emit(f"{count} independent windows of 10 min, 3 to 150 phones, 1 to 4 probes, some failing (simulated)\n")
     low, high = all_.coverage_95
     emit(f"90 % interval holds {all_.coverage:.3f} ({low:.3f} to {high:.3f}); Winkler {all_.winkler:.1f}, ")
     emit(f"line through addresses {all_.winkler_naive:.1f}\n\n")
+    parts = strata(found)
+    table(("of these", "90 % holds", "windows", ""), [(n, f"{100 * h:.1f} %", f"{of}", "") for n, h, of in parts])
     shares = reliability(found)
     files[out / "reliability.png"] = countplot.reliability_png(
         LEVELS, {"devices in a window": shares}, "simulated windows"
     )
-    return asdict(all_) | {"levels": LEVELS.tolist(), "held": shares.tolist()}
+    held = {name: {"held": share, "windows": of} for name, share, of in parts}
+    return asdict(all_) | {"levels": LEVELS.tolist(), "held": shares.tolist(), "strata": held}
 
 
 def _scenes(count: int) -> dict[str, object]:
@@ -190,23 +196,56 @@ def _scenes(count: int) -> dict[str, object]:
 def _room(out: Path, files: dict[Path, bytes]) -> dict[str, object]:
     truth = write_truth(DATA, out.parent / ".truth.csv")
     rows: list[tuple[str, ...]] = []
+    errors: list[list[float]] = []
     found: dict[str, object] = {}
     for places in ((1, 2), (1,)):
         for until, until_s in FIT_UNTIL.items():
             it = evaluate(captures(DATA, places), truth, until_s, read_addresses(fixed(DATA)))
             name = f"fitted until {until}, {'both places' if len(places) == 2 else 'place 1'}"
-            rows += _room_rows(name, it)
-            found[name] = {"ours": asdict(it.ours)} | {key: asdict(one) for key, one in it.baselines.items()}
+            known = _known(it.series)
+            rows += _room_rows(name, it, known)
+            methods = {"ours": it.ours, "at_once": it.at_once, **it.baselines, **known}
+            found[name] = {key: asdict(one) for key, one in methods.items()}
+            if len(places) == 2:
+                errors.append([it.ours.mae_people, *(one.mae_people for one in known.values())])
+                errors[-1].append(it.baselines["louder_than_-70"].mae_people)
             if until == "2022-11-17" and len(places) == 2:
                 files[out / "days.png"] = _days(it)
     truth.unlink()
+    names = ("footfall", *_known_names(), "line through addresses louder than -70")
+    files[out / "known.png"] = countplot.lines_png(
+        np.array([1.0, 2.0, 4.0, 6.0]),
+        dict(zip(names, np.array(errors).T, strict=True)),
+        title="what is left of the error once something is known",
+        axes_=("days fitted", "mean error, people"),
+    )
     emit("\n")
     table(("people in a recorded room", "method", "mean error", "rank corr.", "90 % holds", "Winkler", ""), rows)
     return found
 
 
-def _room_rows(name: str, it: CountEvaluation) -> list[tuple[str, ...]]:
-    methods = {"footfall": it.ours, **it.baselines}
+def _known_names() -> tuple[str, str]:
+    return "each day's people per device known", "that and who came and went when known"
+
+
+def _known(series: Series) -> dict[str, Agreement]:
+    """What our count would be worth to somebody who knew more: why it is no better, not a method."""
+    day = series.start_s // 86_400
+    whole = series.value.copy()
+    for one in np.unique(day).tolist():
+        of = (day == one) & (series.truth >= 2) & (series.value > 0)
+        whole[day == one] *= float(np.median(series.truth[of] / series.value[of]))
+    steady = series.truth.copy()
+    new = (np.abs(np.diff(series.truth, prepend=-99.0)) > STEADY_PEOPLE) | (np.diff(day, prepend=-1.0) != 0)
+    for run in np.split(np.arange(len(new)), np.flatnonzero(new)[1:]):
+        if len(run) >= STEADY_WINDOWS:
+            steady[run] = np.median(whole[run])
+    values = zip(_known_names(), (whole, steady), strict=True)
+    return {name: agreement(value, series.truth) for name, value in values}
+
+
+def _room_rows(name: str, it: CountEvaluation, known: dict[str, Agreement]) -> list[tuple[str, ...]]:
+    methods = {"footfall": it.ours, "at once": it.at_once, **it.baselines, **known}
     return [
         (name if not at else "", method.replace("_", " "), f"{one.mae_people:.2f}",
          "–" if one.spearman is None else f"{one.spearman:.2f}",
