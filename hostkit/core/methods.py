@@ -22,6 +22,7 @@ class Method(StrEnum):
     TRACKS = "tracks"  # the product's own: core.count
     ADDRESSES = "addresses"  # every address is a device
     LOUD_ADDRESSES = "loud-addresses"  # every address heard louder than -70 dBm is one
+    CHAPMAN = "chapman"  # capture and recapture between two halves of the probes: core.count.chapman
     CDRC = "cdrc"  # the recipe of the Consumer Data Research Centre: see `Cdrc`
 
 
@@ -36,9 +37,9 @@ class Recipe(Protocol):
 
 
 def recipe(method: Method, bin_us: int) -> Recipe | None:
-    """Make the recipe of a method for bins of `bin_us` aligned to the epoch; None for our own, which needs none."""
+    """Make the recipe of a method for bins of `bin_us` aligned to the epoch; None for those that count tracks."""
     match method:
-        case Method.TRACKS:
+        case Method.TRACKS | Method.CHAPMAN:
             return None
         case Method.ADDRESSES:
             return Addresses(method, bin_us)

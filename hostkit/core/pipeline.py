@@ -9,6 +9,7 @@ from hostkit.core.associate import NEVER_HEARD, REVISION, Columns, Tracker
 from hostkit.core.bins import BinCounter, CountBin
 from hostkit.core.bleseries import BleCounter
 from hostkit.core.calendar import next_rotation_us
+from hostkit.core.count import CHAPMAN, undefined
 from hostkit.core.flood import Flood, FloodGate, count_devices, flood_of, minutes_of
 from hostkit.core.heard import SCAN_GAP_S
 from hostkit.core.inside import share_inside
@@ -309,6 +310,7 @@ class _Life:
         )
         self._gate = FloodGate(begin_us, max(len(site.probes), 1))
         self.fixed: NDArray[np.uint32] = np.empty(0, np.uint32)
+        self._method = method
         self._recipe = recipe(method, bin_us)
         self._ble = BleCounter(bin_us)
         self._ble_counts = bool(site.probes) and not any(probe.channels for probe in site.probes)
@@ -394,7 +396,9 @@ class _Life:
             start_us, end_us = round(bin_.start_s * 1e6), round(bin_.end_s * 1e6)
             ble = self._ble.count(start_us)
             devices = ble if self._ble_counts and ble is not None else bin_.devices
-            if self._recipe is not None:
+            if self._method is Method.CHAPMAN:
+                devices = bin_.check or undefined("no two probes heard the same device", method=CHAPMAN)
+            elif self._recipe is not None:
                 devices = self._recipe.count(start_us, end_us)
             found.append(replace(bin_, devices=devices, ble=ble))
         return found

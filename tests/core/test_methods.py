@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hostkit.core.count import CHAPMAN
 from hostkit.core.methods import MAX_KEYS, Addresses, Cdrc, Method, recipe
 from hostkit.core.pipeline import Pipeline
 from hostkit.core.wire import SIGHTING, Flag
@@ -77,3 +78,20 @@ def test_the_pipeline_counts_by_the_method_named(method: Method) -> None:
     (bin_,) = pipeline.finish().bins
     assert bin_.devices.method == method
     assert bin_.devices.value == (3.0 if method is Method.ADDRESSES else 2.0)
+
+
+def test_chapman_is_a_method_of_its_own_and_null_where_probes_share_nobody() -> None:
+    heard = rows(*[(minute, 1 + minute % 3, -60, False) for minute in range(9)])
+    heard["time_us"] += 1_700_000_400_000_000
+    heard["fingerprint"] = heard["device_key"]
+    found = []
+    for probes in (1, 2):
+        both = np.concatenate([heard, heard])
+        both["probe"][len(heard) :] = probes - 1
+        pipeline = Pipeline(shop(), method=Method.CHAPMAN)
+        pipeline.feed(both)
+        found.append(pipeline.finish().bins[0].devices)
+    assert found[0].value is None
+    assert found[0].reason == "no two probes heard the same device"
+    assert found[1].value == 3.0
+    assert found[1].method == CHAPMAN

@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hostkit.config import dump_site, load_site
 from hostkit.core.dot11 import CaptureReader
 from hostkit.core.kpi import Kpi
 from hostkit.core.wire import Flag, sightings_from
+from hostkit.hub.calibrate import DoorCount, take_door, undo
+from hostkit.hub.calibrate import Heard as DoorDevices
 from hostkit.hub.chain import STEP_US, Chain, Heard, Step
 from hostkit.hub.figures import LIVE_LAG_S, Figures
 from hostkit.hub.listened import listened_plan
 from hostkit.hub.replay import ReplaySettings, replay
-from hostkit.model import Occupancy, Probe, Site
+from hostkit.model import Estimate, Occupancy, Probe, Site
 from tests.builders import KEY
 from tests.crowd import START_US, crowd, overhear, save
 
@@ -116,3 +119,48 @@ def test_ble_is_told_beside_and_a_disagreement_is_flagged(capture: Path) -> None
     alone = lived(SITE, wifi, until_us)
     assert live(alone, until_us)["ble_devices"].value.reason == "nothing heard over BLE"
     assert alone.radios_disagree is None
+
+
+def test_a_flood_is_named_live_and_widens_what_is_said_of_it(capture: Path) -> None:
+    rows = sightings(capture)
+    until_us, flooded_us = START_US + 45 * 60_000_000, START_US + 22 * 60_000_000
+    random = np.random.default_rng(1)
+    fresh = np.zeros(60_000, rows.dtype)
+    fresh["time_us"] = np.sort(random.integers(flooded_us, flooded_us + 60_000_000, len(fresh)))
+    fresh["device_key"], fresh["fingerprint"] = random.integers(1, 1 << 62, len(fresh)), 5
+    fresh["rssi_dbm"], fresh["channel"], fresh["flags"] = -50, 6, Flag.RANDOMISED
+    both = np.concatenate([rows, fresh])
+    both = both[np.argsort(both["time_us"], kind="stable")]
+    calm, flooded = (dict(lived(SITE, one, until_us).inside(until_us / 1e6)) for one in (rows, both))
+    start_s = max(one for one in calm if one <= flooded_us / 1e6)
+    low, high = flooded[start_s].low or 0.0, flooded[start_s].high or 0.0
+    assert low < (calm[start_s].low or 0.0), "what was heard in it is not believed"
+    assert high < 2 * (calm[start_s].high or 0.0), "nor are the addresses taken for people"
+
+
+def test_a_count_at_the_door_changes_what_a_hub_publishes(tmp_path: Path, capture: Path) -> None:
+    """As a person does it: count, and the figures of the next hours are others; undo, and they are as before."""
+    path = tmp_path / "site.toml"
+    path.write_text(dump_site(SITE))
+    rows = sightings(capture)
+    hour_s = int(rows["time_us"][0] / 1e6) // 3600 * 3600
+
+    def footfall() -> Estimate:
+        site = load_site(path)
+        chain, figures = Chain(site), Figures(site)
+        heard = Heard(0, int(rows["time_us"][0]), int(rows["time_us"][-1]) + 1, 3_600_000, rows.tobytes())
+        figures.heard(heard)
+        chain.take(heard)
+        figures.add(chain.finish())
+        return next(kpi.value for kpi in figures.between(hour_s, hour_s + 3600.0, ()) if kpi.id == "footfall")
+
+    before = footfall()
+    counted = DoorCount(start_s=hour_s, end_s=hour_s + 3600.0, entered=120.0, passed=None)
+    taken = take_door(path, load_site(path), counted, DoorDevices(devices=before.value or 1.0, source="hub"), hour_s)
+    after = footfall()
+    factor = load_site(path).people_per_device.median
+    assert factor > 1.2
+    assert after.value == pytest.approx(factor * (before.value or 0))
+    assert (after.high or 0) / (after.low or 1) != pytest.approx((before.high or 0) / (before.low or 1), rel=1e-3)
+    undo(path, taken.record, hour_s)
+    assert footfall() == replace(before, method=footfall().method)
