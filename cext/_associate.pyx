@@ -74,6 +74,8 @@ cdef enum:
     RECENT = 256  # scans that a new one is compared with at once
     JOIN_US = 1_000_000  # between the bursts of one scan
     LONGEST_US = 10_000_000  # scan of several addresses
+    BLE_GAP_US = 30_000_000  # advertisements never pause: what one address sends is cut into pieces as long as this
+    BLE_SPAN_US = 60_000_000
 
 
 cdef double WITHIN_DB2 = 3.5**2  # of RSSI within one scan

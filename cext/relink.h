@@ -39,6 +39,7 @@ typedef struct {
     double first_birth_per_s; /* rate of births while a class is taken for one phone */
     double birth_per_s, birth_power, birth_most_per_s; /* and then: times the number of phones to this power */
     double sequence_p; /* that a phone numbers its frames on from scan to scan; 0: not looked at */
+    double tied_share; /* that counts of intervals between tied scans: 0 where scans are pieces of one */
     double broad_share;   /* of intervals like nobody's: weight of the prior density beside learnt ones */
 } relink_rules;
 
@@ -253,7 +254,10 @@ static void relink_learn(relink_work *w, const relink_rules *r, int n, const rel
     for (int e = 0; e < w->edges; e++) w->mass[w->edge[e].bin + 1] += w->edge[e].soft, total += w->edge[e].soft;
     for (int j = 0; j < n; j++) {
         double lag_s = scan[j].tied >= 0 ? scan[j].first_s - scan[scan[j].tied].first_s : -1;
-        if (lag_s >= 0 && lag_s < r->horizon_s) w->mass[relink_bin(lag_s) + 1] += 1, total += 1;
+        if (lag_s >= 0 && lag_s < r->horizon_s) {
+            w->mass[relink_bin(lag_s) + 1] += r->tied_share;
+            total += r->tied_share;
+        }
     }
     for (int b = 0; b < w->bins; b++) w->mass[b + 1] += w->mass[b];
     for (int at = 0; at < w->edges; at++) {

@@ -3,7 +3,7 @@
 cdef extern from "relink.h" nogil:
     ctypedef struct relink_rules:
         double horizon_s, least_s, link_var_db2, apart_var_db2, gain, stay_p, stay_s
-        double first_birth_per_s, birth_per_s, birth_power, birth_most_per_s, sequence_p, broad_share
+        double first_birth_per_s, birth_per_s, birth_power, birth_most_per_s, sequence_p, tied_share, broad_share
     ctypedef struct relink_scan:
         double first_s, last_s
         int32_t tied
@@ -25,7 +25,8 @@ cdef relink_rules rules_of(
 ):
     return relink_rules(
         horizon_s, 0.05, link_scale_db**2, background_scale_db**2, log(background_scale_db / link_scale_db), 0.95,
-        stay_s, 1e-12 / 900 * birth_weight, 4e-7 / 900 * birth_weight, 3.0, 0.1 / 900, 0.5 * link_sequence_numbers, 0.1,
+        stay_s, 1e-12 / 900 * birth_weight, 4e-7 / 900 * birth_weight, 3.0, 0.1 / 900, 0.5 * link_sequence_numbers,
+        1.0, 0.1,
     )
 
 

@@ -90,9 +90,13 @@ cdef class Window:
             self.tracks.note(&self.tracks.item[address.track], o.first_us, o.last_us, <int64_t>self.scan_gap_us)
             self.number += 1
             return True
-        if i >= 0 and o.first_us - self.scans.item[i].last_us > self.scan_gap_us:
+        cdef bint ble = self.is_ble(c)
+        cdef double gap_us = BLE_GAP_US if ble else self.scan_gap_us
+        if i >= 0 and o.first_us - self.scans.item[i].last_us > gap_us:
             i = NONE
-        if i < 0 and address.track < 0:
+        if i >= 0 and ble and o.last_us - self.scans.item[i].first_us > BLE_SPAN_US:
+            i = NONE
+        if i < 0 and address.track < 0 and not ble:
             i = self.beside(o, c, sum, heard)
             self.classes.item[c].beside += i >= 0
         if i < 0:
@@ -104,6 +108,9 @@ cdef class Window:
         self.extend(&self.scans.item[i], o)
         address.scan, address.track = i, self.scans.item[i].track
         return True
+
+    cdef bint is_ble(self, uint32_t c) noexcept:
+        return self.classes.item[c].fingerprint >> 32 & 1
 
     cdef void extend(self, Scan* s, const Open* o) noexcept:
         if o.last_us >= s.last_us:
@@ -360,6 +367,7 @@ cdef class Window:
                 self.rssi[n * self.probes + p] = self.scans.mean[i * self.probes + p]
             n += 1
             i = s.next
+        self.rules.tied_share = 0.0 if self.is_ble(c) else 1.0
         if relink(&self.work, &self.rules, n, self.probes, self.input, self.rssi, &self.before[0]) < 0:
             raise MemoryError
         self.name_chains(n)

@@ -524,6 +524,38 @@ def test_registered_and_ble_addresses_have_classes_and_tracks_of_their_own() -> 
     assert not set(of[ble]["element_class"].tolist()) & set(of[1]["element_class"].tolist())
 
 
+def advertisers(phones: int, *, every_s: float, hours: float, probes: int = 4) -> tuple[NDArray[np.void], NDArray]:
+    """Phones of one shape that advertise all the time, each from a new address every 15 minutes; and whose rows are."""
+    rng = np.random.default_rng(phones)
+    rows, owner = [], []
+    for phone in range(phones):
+        time_s = np.arange(rng.uniform(0, every_s), hours * 3600, every_s)
+        keys = rng.integers(1 << 62, size=int(hours * 4) + 2)[((time_s + rng.uniform(0, 900)) // 900).astype(int)]
+        for probe, level_dbm in enumerate(rng.uniform(-85, -50, probes)):
+            heard = rng.random(len(time_s)) < 0.5
+            mine = np.zeros(heard.sum(), SIGHTING)
+            mine["time_us"] = START_US + time_s[heard] * 1e6
+            mine["device_key"], mine["probe"], mine["flags"] = keys[heard], probe, Flag.BLE | Flag.RANDOMISED
+            mine["rssi_dbm"] = np.clip(level_dbm + rng.normal(0, 4, len(mine)), -100, -10)
+            rows.append(mine)
+            owner.append(np.full(len(mine), phone))
+    all_rows, all_owners = np.concatenate(rows), np.concatenate(owner)
+    order = np.argsort(all_rows["time_us"], kind="stable")
+    return all_rows[order], all_owners[order]
+
+
+@pytest.mark.parametrize(("phones", "every_s", "most"), [(8, 1.0, 8), (8, 8.0, 9), (40, 5.0, 56)])
+def test_a_resolvable_address_that_changes_stays_one_device(phones: int, every_s: float, most: int) -> None:
+    rows, owner = advertisers(phones, every_s=every_s, hours=1.5)
+    it = tracker()
+    run(it, rows)
+    keys, address = np.unique(rows["device_key"], return_inverse=True)
+    track = it.tracks_of(keys)[address]
+    assert phones <= it.tracks <= most < it.addresses / 3
+    pure = [len(np.unique(owner[track == one])) == 1 for one in np.unique(track)]
+    assert np.mean(pure) > 0.85
+
+
 def test_what_a_revision_says_is_what_the_tracks_of_addresses_say() -> None:
     rows = crowd(11, classes=1)
     it = tracker()
