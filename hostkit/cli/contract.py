@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 import click
 import msgspec
 
 from hostkit import contract as published
+from hostkit.cli.lazy import LazyGroup
 from hostkit.cli.text import emit, remark
 from hostkit.contract.check import refusal, split_line
 from hostkit.contract.codec import MAX_MESSAGE_BYTES
@@ -16,7 +18,21 @@ from hostkit.contract.diff import Change, differences
 from hostkit.errors import ExitCode, InputError, UsageError
 
 
-@click.group()
+class _Group(LazyGroup):
+    """The commands here, and `test`, which loads a simulated shop."""
+
+    modules = MappingProxyType({"test": "hostkit.cli.contract_test"})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name every command."""
+        return sorted({*self.commands, *self.modules})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Give the command of that name."""
+        return self.commands.get(cmd_name) or super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Group)
 def contract() -> None:
     """Show what probes, hubs and collectors agree on, check messages against it, and tell what a change breaks."""
 

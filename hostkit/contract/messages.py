@@ -172,7 +172,7 @@ class VisitRow(Closed, frozen=True):
     """One visit; the highest `rev` of a `visit_id` wins. The id is random and drawn for the visit alone.
 
     `start_s` and `end_s` are [earliest, latest], rounded outwards to the site's time grain; `dwell_s` is [lo, mid, hi],
-    `lo` and `hi` rounded outwards to whole minutes, `mid` to the half: finer ones tell how often a phone scans.
+    `mid` to half a minute and the others a minute from it: its true width would tell how often a phone scans.
     """
 
     visit_id: Id
