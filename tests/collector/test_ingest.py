@@ -108,7 +108,9 @@ def test_figures_are_those_of_the_core(store: SqliteStore, shop: Shop) -> None:
     got = {v.id: v.value for v in found[0].kpis if v.split is None}
     assert got["footfall"] == pytest.approx(exact["footfall"], rel=0.03)  # dwell travels in half minutes
     assert got["passersby"] == pytest.approx(exact["passersby"], rel=0.01)
-    assert got["dwell_median"] == pytest.approx(exact["dwell_median"], rel=0.08)
+    assert got["dwell_median"] == pytest.approx(
+        exact["dwell_median"], rel=0.15
+    )  # some 50 visits, each a minute either side
     hours = store.buckets(place, Origin.COLLECTOR, Grain.HOUR, today.start_s, today.end_s)
     total = sum(v.value or 0 for b in hours for v in b.kpis if v.id == "footfall" and v.split is None)
     assert total == pytest.approx(got["footfall"])

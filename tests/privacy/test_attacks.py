@@ -49,8 +49,8 @@ def published(folder: Path) -> list[tuple[float, float, list[str]]]:
             continue
         keeper.step_to(entry.until_us, entry.until_us / 1e6)
         keeper.emit(entry.until_us / 1e6)
-        for seq, payload in outbox.waiting(seen, 100):
-            message, seen = VISITS.decoder.decode(payload), seq
+        for one in outbox.waiting(seen, 100):
+            message, seen = VISITS.decoder.decode(one.payload), one.seq
             made.append((entry.until_us / 1e6, message.time.timestamp(), [row.visit_id for row in message.data.rows]))
     outbox.close()
     return made
