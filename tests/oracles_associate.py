@@ -50,7 +50,7 @@ def link(
     broad = _broad(np.expm1(bins / 1000) / 0.04 + 0.01)
     stay = 0.95 * np.exp(-np.expm1(bins / 1000) / 0.04 / rules.stay_s)
     ones, heard = np.ones(n), rssi_dbm.astype(float)
-    ratio = _ratio((heard, ones), (heard, ones), stay, rules)
+    ratio = rssi_ratio((heard, ones), (heard, ones), stay, rules)
     weight = np.where(open_, ratio * broad, 0)
     weight = _heaviest(weight, CANDIDATES)
     birth_per_s = 1e-12 / 900 * rules.birth_weight
@@ -65,7 +65,7 @@ def link(
             weight = weight * _rhythm(weight / ratio, np.where(lag_s < rules.horizon_s, bins, -1), before)
         with np.errstate(divide="ignore"):
             gain = np.where(weight > 0, np.log(weight / birth_per_s), -np.inf)
-        before = _assigned(gain, tied)
+        before = best_chains(gain, tied)
         chains = int((before < 0).sum())
         if chains == 1:
             break
@@ -82,7 +82,7 @@ def _broad(lag_s: Floats) -> Floats:
     return np.asarray(0.9 * np.exp(-0.5 * z**2) / (1.4 * 2.5066 * lag_s) + 0.1 * np.exp(-lag_s / 300) / 300)
 
 
-def _ratio(ends: Means, others: Means, stay: Floats, rules: Rules) -> Floats:
+def rssi_ratio(ends: Means, others: Means, stay: Floats, rules: Rules) -> Floats:
     """Of means (N, probes) of so many scans (N,) each: likelihood ratios (N, N)."""
     (one, one_n), (other, other_n) = ends, others
     d = one[:, None, :] - other[None, :, :]
@@ -98,14 +98,14 @@ def _averaged(heard: Floats, before: NDArray[np.int64], lag_s: Floats, stay: Flo
     steps = [(j, i) for j, i in enumerate(before.tolist()) if i >= 0 and lag_s[i, j] < rules.horizon_s]
     back = _means(heard, [(j, i, stay[i, j]) for j, i in steps], rules)
     ahead = _means(heard, [(i, j, stay[i, j]) for j, i in reversed(steps)], rules)
-    return _ratio(back, ahead, stay, rules)
+    return rssi_ratio(back, ahead, stay, rules)
 
 
 def _means(heard: Floats, steps: list[tuple[int, int, float]], rules: Rules) -> Means:
     mean, number = heard.copy(), np.ones(len(heard))
     for to, from_, stay in steps:
         ends = (heard[[to]], np.ones(1)), (mean[[from_]], number[[from_]])
-        stayed = 1 - (1 - stay) / _ratio(*ends, np.array([[stay]]), rules)[0, 0]
+        stayed = 1 - (1 - stay) / rssi_ratio(*ends, np.array([[stay]]), rules)[0, 0]
         old = min(number[from_] * stayed, MEAN)
         number[to] = 1 + old
         both = (heard[to] + old * mean[from_]) / (1 + old)
@@ -172,7 +172,7 @@ def _beside(keys: NDArray[np.int64], values: NDArray[np.int64], at: int, lag: in
     return (like / (width_s * density) + DOUBT) / (max(every, like) + DOUBT)
 
 
-def _assigned(gain: Floats, tied: NDArray[np.int32]) -> NDArray[np.int64]:
+def best_chains(gain: Floats, tied: NDArray[np.int32]) -> NDArray[np.int64]:
     n = len(gain)
     cost = np.zeros((n, 2 * n))
     cost[:, :n] = -np.maximum(np.where(np.isfinite(gain), gain, -TIED), 0).T  # rows: scans; columns: predecessors

@@ -1,6 +1,11 @@
 """Learns which parts of the elements change between frames of one address, and leaves them out of fingerprints.
 
 It sees device keys and descriptions, never an address; what it gives to save holds neither, only counts per element.
+
+It is how the static element table is checked and extended, and is not applied to live sightings: on labelled phones
+nothing is left to learn under that table (tests/accuracy/test_volatile.py), and among computers it takes a model's
+element sets of two bands for volatile (12 kinds of element, 280 fingerprints to 136 in a recorded lab). Association
+learns instead, by address, which fingerprints are one model's, and loses none of what tells models apart.
 """
 
 from collections import Counter, OrderedDict

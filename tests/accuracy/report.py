@@ -21,6 +21,7 @@ from hostkit.io import countplot
 from hostkit.io.addresses import read_addresses
 from hostkit.io.files import write_files
 from tests.accuracy.brno import captures, fixed, write_truth
+from tests.accuracy.limits import joined, limits
 from tests.accuracy.windows import Scene, Window, windows
 from tests.conftest import DATA
 
@@ -158,6 +159,7 @@ def main() -> None:
     if DATA.is_dir():
         found["room"] = _room(arguments.out, files)
         found["association"] = _association(arguments.out, files)
+        found["limits"] = _limits(arguments.out, files)
     else:
         emit(f"\nno recorded data at {DATA}: room and association left out (set FOOTFALL_DATA)\n")
     files[arguments.out / "accuracy.json"] = json.dumps(found, indent=2).encode()
@@ -282,6 +284,31 @@ def _association(out: Path, files: dict[Path, bytes]) -> dict[str, object]:
     rows = [(name, *(f"{v:.2f}" for v in values.tolist()), "") for name, values in lines.items()]
     table(("V, recorded phones superposed, moving", *(f"{count:g} phones" for count in phones.tolist()), ""), rows)
     return {str(int(one.devices_true)): associate.as_json(one) for one in found}
+
+
+def _limits(out: Path, files: dict[Path, bytes]) -> dict[str, object]:
+    """V, homogeneity and count against crowd size, beside what somebody who knew more would reach."""
+    sets = (read_input(DATA / "derand" / name, None, lambda done, total: None) for name in ("cagliari", "milano"))
+    recorded = joined(*sets)
+    scored = {
+        clones * len(recorded.devices): limits(superpose(recorded, Mix(seed=SEED, clones=clones, moving=True)))
+        for clones in CLONES
+    }
+    phones = np.array(list(scored), np.float64)
+    for at, (name, label) in enumerate(
+        {"v": "V-measure", "homogeneity": "homogeneity", "count": "count error"}.items()
+    ):
+        lines = {who: np.array([one[who][at] for one in scored.values()]) for who in scored[len(recorded.devices)]}
+        files[out / f"limits-{name}.png"] = countplot.lines_png(
+            phones, lines, title=f"{label}: ours, and knowing more", axes_=("phones, of 17 models, moving", label)
+        )
+    emit("\n")
+    rows = [
+        (who, *(f"{one[who][0]:.2f} {one[who][1]:.2f} {100 * one[who][2]:+.0f} %" for one in scored.values()), "")
+        for who in scored[len(recorded.devices)]
+    ]
+    table(("V, homogeneity, count", *(f"{count:g} phones" for count in phones.tolist()), ""), rows)
+    return {str(count): one for count, one in scored.items()}
 
 
 def _v(of: associate.Evaluation, name: str) -> float:
