@@ -38,7 +38,7 @@ def resolved(words: list[str]) -> tuple[str, ...]:
 
 def code() -> Iterator[str]:
     """Give what the README sets as code: blocks and spans."""
-    blocks = re.findall(r"```\n(.*?)```", TEXT, re.S)
+    blocks = re.findall(r"^```\w*\n(.*?)^```", TEXT, re.S | re.M)
     yield from blocks
     yield from re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", TEXT, flags=re.S))
 
