@@ -13,7 +13,7 @@ from hostkit.config import load_site
 from hostkit.contract.commands import Asked, Response
 from hostkit.contract.rights import Caller, verbs_of
 from hostkit.errors import ExitCode, UsageError
-from hostkit.hub.ask import EXPIRES_S, OPERATOR, Envoy, ask
+from hostkit.hub.ask import EXPIRES_S, Envoy, ask, node_of
 
 VERBS = verbs_of(Caller.OPERATOR)
 _decoder: msgspec.json.Decoder[Asked] = msgspec.json.Decoder(Asked)
@@ -27,6 +27,7 @@ _decoder: msgspec.json.Decoder[Asked] = msgspec.json.Decoder(Asked)
       footfall command thresholds --site site.toml '{"values": {"bounce_s": 45}}'
       footfall command hop --site site.toml '{"probe": "probe-1", "channels": [1, 6, 11], "dwell_ms": 500}'
       footfall command calibrate-apply --site site.toml '{"entered": 41}' --json
+      footfall command rotate-key --site site.toml --broker "mqtts://hub.local:8883?ca=ca.crt&cert=me.crt&key=me.key"
 
     \b
     Exit codes: 0 done, 2 no such verb or key, 4 site.toml or the connection is wrong,
@@ -45,7 +46,7 @@ _decoder: msgspec.json.Decoder[Asked] = msgspec.json.Decoder(Asked)
 @click.option(
     "--broker", metavar="URL", default="mqtt://127.0.0.1:1883", show_default=True, help="The hub's site broker."
 )
-@click.option("--as", "node", metavar="NODE", default=OPERATOR, show_default=True, help="Your certificate's node.")
+@click.option("--as", "node", metavar="NODE", help="Who asks.  [default: who the certificate names, or operator]")
 @click.option(
     "--expires",
     type=click.IntRange(1, 3600),
@@ -55,14 +56,16 @@ _decoder: msgspec.json.Decoder[Asked] = msgspec.json.Decoder(Asked)
     help="The hub does it by then or not at all; so long is waited for.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the final answer as one JSON object.")
-def command(*, verb: str, body: str, site_path: Path, broker: str, node: str, expires: int, as_json: bool) -> None:
+def command(
+    *, verb: str, body: str, site_path: Path, broker: str, node: str | None, expires: int, as_json: bool
+) -> None:
     """Ask the hub of a site for VERB; [JSON] holds what the verb needs (see: footfall contract show cmd).
 
     Keys `verb`, `id` and `expires` are added.
     """
     site = load_site(site_path)
     asked = _asked(verb, body, expires)
-    envoy = Envoy(broker=broker, tenant=site.tenant, site=site.site, at=datetime.now(UTC), node=node)
+    envoy = Envoy(broker=broker, tenant=site.tenant, site=site.site, at=datetime.now(UTC), node=node or node_of(broker))
     response = ask(envoy, asked, wait_s=expires, on_accepted=lambda _: text.remark(f"{verb}: accepted"))
     if as_json:
         text.emit(msgspec.json.encode(response).decode() + "\n")

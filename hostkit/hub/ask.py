@@ -4,13 +4,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from queue import Queue
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from hostkit.contract.codec import CMD, RSP, compose, decode, encode
 from hostkit.contract.commands import Asked, Response, Status
 from hostkit.contract.rights import verb_of
 from hostkit.contract.topics import HUB, Address, topic
-from hostkit.errors import PeerError
+from hostkit.errors import ConfigError, PeerError
 from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Up, parse_url, take
 from hostkit.model import Provenance
 
@@ -29,6 +33,21 @@ class Envoy:
     at: datetime
     node: str = OPERATOR
     provenance: Provenance = Provenance.LIVE
+
+
+def node_of(broker: str) -> str:
+    """Give the node that a broker URL's certificate names; without one, OPERATOR. ConfigError for a broken file."""
+    url = parse_url(broker)
+    if url.cert is None:
+        return OPERATOR
+    try:
+        certificate = x509.load_pem_x509_certificate(Path(url.cert).read_bytes())
+        (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"no certificate ({str(error)[:120]})", where=url.cert, next_step="give the file that enrolment made"
+        ) from error
+    return str(name.value).rpartition("/")[2]
 
 
 def ask(envoy: Envoy, command: Asked, *, wait_s: float, on_accepted: Callable[[Response], None]) -> Response:

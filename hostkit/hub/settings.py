@@ -87,9 +87,11 @@ def roll_back(path: Path, number: int, *, by: str, at_s: float) -> tuple[Version
 def adopt(path: Path, *, at_s: float) -> Site:
     """Give the site at `path`; what was written by hand since the newest version becomes a version."""
     site = load_site(path)
+    if not versions(path):
+        return site  # no history yet, and perhaps no right to begin one
     with _locked(path):
         kept, text = versions(path), _text(path)
-        if kept and kept[-1].text != text:
+        if kept[-1].text != text:
             write_files(dict([_file(path, kept[-1].number + 1, BY_HAND, at_s, text)]))
     return site
 

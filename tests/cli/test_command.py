@@ -2,13 +2,20 @@
 
 import json
 import re
+import shutil
+import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from hostkit.identity.access import Role
+from hostkit.identity.identities import Identities
+from hostkit.identity.realms import SiteRealm
 from tests.cli.command import footfall, refused
-from tests.hub.service import HubProcess
-from tests.io.brokers import Mosquitto
+from tests.hub.service import SETTINGS, HubProcess
+from tests.io.brokers import Mosquitto, free_port
 
 pytestmark = pytest.mark.needs("mosquitto")
 
@@ -81,3 +88,28 @@ def test_versions_are_listed_compared_and_brought_back(hub: HubProcess) -> None:
     assert site.read_text() == before
     hub.said("changed by hand, taken over")
     refused(footfall("hub", "config", "rollback", "--site", site, "9"), 2, "there is no version 9; 1 to 3 are kept")
+
+
+def test_with_certificates_rights_follow_the_role(tmp_path: Path) -> None:
+    now_s, port = time.time(), free_port()
+    identities = Identities(SiteRealm(SETTINGS.site), tmp_path / "data")
+    handed = {"hub": identities.init(["127.0.0.1"], port, now_s)}
+    for node, role in (("manager", Role.OPERATOR), ("kiosk", Role.READER)):
+        handed[node] = identities.issue(node, role, now_s)
+    urls = {node: f"mqtts://127.0.0.1:{port}?{one.url_options}" for node, one in handed.items()}
+    program = shutil.which("mosquitto")
+    assert program
+    broker = subprocess.Popen([program, "-c", str(identities.configuration)], stderr=subprocess.DEVNULL)
+    hub = HubProcess(tmp_path, urls["hub"]).start()
+    try:
+        hub.said("site broker: connected")
+        arguments = ("replay", '{"from": 0, "to": 1}', "--site", tmp_path / "site.toml", "--expires", "5")
+        done = footfall("command", *arguments, "--broker", urls["manager"])
+        assert (done.returncode, done.stdout) == (0, "replay: done\n  replayed: 0\n"), done.stderr
+        refused(footfall("command", *arguments, "--broker", urls["kiosk"]), 6, "it may lack the right to ask")
+        spoofed = footfall("command", *arguments, "--broker", urls["manager"], "--as", "boss")
+        assert "its sender has no such right" in spoofed.stderr
+    finally:
+        hub.stop()
+        broker.terminate()
+        broker.wait(10)
