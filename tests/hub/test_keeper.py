@@ -170,17 +170,28 @@ def test_a_changed_configuration_goes_on_with_what_is_open_and_a_restart_gives_t
     assert len(calm) > len(finished(one, outbox)) > 50  # shorter silences end more visits
 
 
-def test_a_file_changed_while_the_hub_was_down_ends_nothing(tmp_path: Path) -> None:
-    first, outbox = keeper(tmp_path)
-    run(first, outbox, 0, 1000)
-    outbox.close()
-    second, outbox = keeper(tmp_path, replace(SITE, name="refitted"), life="two")
-    assert (second.abandoned, second.resumed) == (0, 1000)
-    run(second, outbox, 1000)
-    outbox.close()
-    third, outbox = keeper(tmp_path, replace(SITE, name="refitted"), life="three")
-    assert third.abandoned == 0
-    outbox.close()
+def test_a_file_changed_while_the_hub_was_down_is_as_if_it_had_been_changed_while_it_ran(tmp_path: Path) -> None:
+    changed = replace(SITE, thresholds=replace(SITE.thresholds, visit_timeout_s=300.0))
+
+    def changing(path: Path, *, killed: bool) -> list[VisitRow]:
+        path.mkdir()
+        one, outbox = keeper(path)
+        run(one, outbox, 0, 1000)
+        if killed:
+            outbox.close()
+            one, outbox = keeper(path, changed, life="two")
+            assert (one.abandoned, one.resumed) == (0, 1000)
+        else:
+            one.reconfigure(changed)
+        run(one, outbox, 1000, 1200)
+        if killed:
+            outbox.close()
+            one, outbox = keeper(path, changed, life="three")
+            assert (one.abandoned, one.resumed) == (0, 1201)
+        run(one, outbox, 1200)
+        return sorted(finished(one, outbox), key=lambda row: row.visit_id)
+
+    assert changing(tmp_path / "killed", killed=True) == changing(tmp_path / "calm", killed=False)
 
 
 def test_a_change_to_anonymous_gives_up_the_journal_and_sends_no_more_visits(tmp_path: Path) -> None:

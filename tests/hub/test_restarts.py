@@ -113,7 +113,10 @@ ORDERS = [
 ]
 
 
-@pytest.mark.parametrize("order", [(), *ORDERS], ids="-".join)
+ALONE = [STEPS[:2], STEPS[2:]]
+
+
+@pytest.mark.parametrize("order", [(), *ALONE, *ORDERS], ids="-".join)
 def test_a_newcomer_finds_all_that_is_retained(running: Running, order: tuple[str, ...]) -> None:
     for step in order:
         getattr(running, step)()
