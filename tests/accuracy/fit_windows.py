@@ -46,7 +46,7 @@ def variances(
     def loss(log_v: NDArray[np.float64]) -> float:
         v = np.exp(log_v)
         reach = count.Z90 * np.sqrt(v[0] + v[1] / tracks + v[2] * (1 - heard))
-        over, under = left - reach - count.UNHEARD_LOG, left + count.LOWER * reach
+        over, under = left - reach - count.UNHEARD_LOG, left + count.LOWER * reach + count.FRAGMENT_LOG
         return float((np.where(over > 0, 0.95, -0.05) * over + np.where(under > 0, 0.05, -0.95) * under).mean())
 
     start = np.log([count.LEFT_VARIANCE, count.SPLIT_VARIANCE, count.UNHEARD_VARIANCE])
