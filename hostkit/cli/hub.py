@@ -8,7 +8,7 @@ from types import FrameType
 
 import click
 
-from hostkit.cli import hub_audit, hub_config, hub_enrol, hub_identity, text
+from hostkit.cli import hub_audit, hub_config, hub_enrol, hub_identity, hub_notice, text
 from hostkit.hub.service import HubSettings
 from hostkit.hub.service import run as run_hub
 from hostkit.hub.settings import adopt
@@ -30,6 +30,7 @@ for _command in (
     hub_enrol.enrol,
     hub_audit.audit,
     hub_config.config,
+    hub_notice.notice,
 ):
     hub.add_command(_command)
 

@@ -20,6 +20,7 @@ from hostkit.collector.store import Store
 from hostkit.contract.codec import ACK, KPI, Kind, T, compose, encode
 from hostkit.contract.messages import Ack, KpiBucket
 from hostkit.contract.topics import Address, topic
+from hostkit.core.retention import DAYS_KEPT_S, HOURS_KEPT_S, VISITS_KEPT_S
 from hostkit.core.rollup import Origin, Place
 from hostkit.errors import StorageError
 from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Publication, Up, take
@@ -31,10 +32,6 @@ FORGET_EVERY_S = 3600.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
 REMARK_EVERY_S = 10.0  # lines about refused messages
 MAX_UNCONFIRMED = 100  # buckets on their way to the broker
-DAY_S = 86_400
-VISITS_KEPT_S = 30 * DAY_S
-HOURS_KEPT_S = 25 * 31 * DAY_S
-DAYS_KEPT_S = 3653 * DAY_S
 
 Say = Callable[[str], None]
 

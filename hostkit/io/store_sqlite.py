@@ -41,7 +41,9 @@ class SqliteStore:
             self._path.chmod(0o600)
             self._run = self._db.execute
             # FULL: the hub forgets what we acknowledged, so a commit must be on the disk.
-            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA trusted_schema=OFF;")
+            self._db.executescript(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF;"
+            )
             self._migrate()
             (self.identity,) = self._run("SELECT id FROM identity").fetchone()
 
