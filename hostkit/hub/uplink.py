@@ -2,10 +2,11 @@
 
 Rows made since the connection came up are live: they go at once, before and between the backlog of older ones, which
 goes in order and paced. A broker may lose what it confirmed: without progress everything from the oldest row is sent
-again, and after every connect the hours of the last days.
+again, and after every connect the hours of the last days. Where not even the broker confirms, the connection is dead.
 """
 
 from collections import deque
+from typing import NamedTuple
 
 from hostkit.contract.codec import GAP, encode
 from hostkit.contract.messages import Ack, Gap
@@ -20,6 +21,13 @@ HOURS_AGAIN_S = 2 * 86_400
 RESEND_S, LONGEST_RESEND_S = 5.0, 60.0
 
 
+class _Flying(NamedTuple):
+    """A row on its way."""
+
+    seq: int
+    publication: Publication
+
+
 class Uplink:
     """Sends what the outbox holds. Times are monotonic seconds."""
 
@@ -28,8 +36,10 @@ class Uplink:
         self._client = client
         self._voice = voice
         self._sent = self._old = self._live = 0
-        self._flying: deque[int] = deque()  # rows up to `_sent` that are on their way
-        self._ahead: deque[int] = deque()  # rows of (_old, _live], sent before the backlog
+        self._flying: deque[_Flying] = deque()  # rows up to `_sent` that are on their way
+        self._ahead: deque[_Flying] = deque()  # rows of (_old, _live], sent before the backlog
+        self._confirmed = 0  # of those on their way, by the broker
+        self._unconfirmed: dict[int, Publication] = {}  # the client itself sends them again after a reconnect
         self._unanswered = 0  # of them, since the collector last said anything
         self._progress_s = self._paced_s = 0.0
         self._resend_s = RESEND_S
@@ -58,27 +68,44 @@ class Uplink:
             self._outbox.acknowledge(ack.upto)
             self._progress_s, self._resend_s = now_s, RESEND_S
             for rows in (self._flying, self._ahead):
-                while rows and rows[0] <= self._outbox.gone:
+                while rows and rows[0].seq <= self._outbox.gone:
                     rows.popleft()
+            self._confirmed = 0
+            for seq in [seq for seq in self._unconfirmed if seq <= self._outbox.gone]:
+                del self._unconfirmed[seq]
 
     def pump(self, now_s: float) -> None:
         """Send what the window allows; the caller has committed."""
         if not self._client.connected:
             return
-        if self._flying and now_s >= self._progress_s + self._resend_s:
-            self.resent += 1
-            self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
-            self._from_the_oldest(now_s)
+        if self._stalled(now_s):
+            return
         if self._outbox.last > max(self._sent, self._live):
             self._send_live()
         self._send_in_order(now_s)
         self._send_hours()
 
+    def _stalled(self, now_s: float) -> bool:
+        """Begin again if nothing moves; tell whether the connection is given up: then not even the broker confirms."""
+        confirmed = sum(flying.publication.done for flying in self._flying)
+        if confirmed > self._confirmed:
+            self._confirmed, self._progress_s = confirmed, now_s
+        if not self._flying or now_s < self._progress_s + self._resend_s:
+            return False
+        dead = confirmed < len(self._flying)
+        self.resent += 1
+        self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
+        self._from_the_oldest(now_s)
+        if dead:
+            self._client.drop()
+        return dead
+
     def _from_the_oldest(self, now_s: float) -> None:
         self._sent, self._old = self._outbox.gone, self._outbox.last
-        self._live, self._unanswered = self._old, 0
+        self._live, self._unanswered, self._confirmed = self._old, 0, 0
         self._flying.clear()
         self._ahead.clear()
+        self._unconfirmed = {seq: publication for seq, publication in self._unconfirmed.items() if not publication.done}
         self._progress_s, self._paced_s = now_s, now_s - 1.0
 
     def _send_live(self) -> None:
@@ -86,10 +113,10 @@ class Uplink:
         if self._sent >= self._old:
             return
         for row in self._outbox.waiting(self._live, WINDOW - self._unanswered):
-            if not self._send(row):
+            if (publication := self._send(row)) is None:
                 return
             self._live = row.seq
-            self._ahead.append(row.seq)
+            self._ahead.append(_Flying(row.seq, publication))
             self._unanswered += 1
 
     def _send_in_order(self, now_s: float) -> None:
@@ -111,13 +138,13 @@ class Uplink:
                 self._sent = upto
 
     def _fly(self, row: Waiting, now_s: float) -> bool:
-        if not self._send(row):
+        if (publication := self._send(row)) is None:
             return False
         if not self._flying:
             self._progress_s = now_s
         if row.seq <= self._old:
             self._paced_s += 1 / BACKLOG_ROWS_S
-        self._flying.append(row.seq)
+        self._flying.append(_Flying(row.seq, publication))
         self._sent = row.seq
         return True
 
@@ -128,9 +155,14 @@ class Uplink:
         self._paced_s = max(self._paced_s, now_s - 1.0)
         return int((now_s - self._paced_s) * BACKLOG_ROWS_S)
 
-    def _send(self, row: Waiting) -> bool:
+    def _send(self, row: Waiting) -> Publication | None:
+        if row.seq in self._unconfirmed:
+            return self._unconfirmed[row.seq]
         topic, payload = ("visits", row.payload) if row.lost is None else ("gap", self._gap(row.lost))
-        return self._client.publish(self._voice.topic(topic), payload) is not None
+        publication = self._client.publish(self._voice.topic(topic), payload)
+        if publication is not None:
+            self._unconfirmed[row.seq] = publication
+        return publication
 
     def _gap(self, lost: Lost) -> bytes:
         grain_s = self._voice.site.privacy.time_grain_s

@@ -16,10 +16,11 @@ STEP_S = 0.05
 WEEK_ROWS = 7 * 24 * 60
 
 
+@dataclass
 class Done:
-    """A publication the broker confirmed at once."""
+    """A publication the broker has confirmed, or not yet."""
 
-    done = True
+    done: bool
 
 
 @dataclass
@@ -27,13 +28,18 @@ class Line:
     """A connection in memory. `sent` is (topic's end, payload) in order."""
 
     connected: bool = True
+    confirms: bool = True
+    dropped: int = 0
     sent: list[tuple[str, bytes]] = field(default_factory=list)
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> Done | None:
         if not self.connected:
             return None
         self.sent.append((topic.split("/", 5)[5], payload))
-        return Done()
+        return Done(self.confirms)
+
+    def drop(self) -> None:
+        self.dropped += 1
 
 
 class Bench:
@@ -124,6 +130,18 @@ def test_without_an_ack_everything_from_the_oldest_goes_again_and_ever_less_ofte
     bench.ack()
     assert bench.pump(10) == []
     assert bench.outbox.depth == 0
+
+
+def test_a_connection_on_which_nothing_is_confirmed_is_given_up_and_nothing_is_sent_beside_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 3)
+    bench.line.confirms = False
+    assert bench.pump(round(1.5 * RESEND_S / STEP_S)) == [1, 2, 3]
+    assert bench.line.dropped == 1
+    bench.uplink.connected(bench.now_s)
+    assert bench.pump(3) == []  # the client has them and sends them again itself
+    bench.uplink.connected(bench.now_s)
+    bench.put()
+    assert bench.pump() == [4]
 
 
 def test_a_live_row_the_broker_lost_comes_again_in_its_turn(tmp_path: Path) -> None:
