@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, TypeVar
 
 import msgspec
@@ -31,6 +32,8 @@ from hostkit.model import Provenance, Site
 
 NODE = "collector"  # our own name in topics
 FOREIGN = "foreign"
+MAX_RUNS = 8
+DOUBLED = ""  # among the runs of a hub: told already
 SUBSCRIPTIONS = tuple(
     (f"footfall/v1/+/+/+/{stream}", qos)
     for stream, qos in (
@@ -51,16 +54,29 @@ class Head(msgspec.Struct, frozen=True):
     provenance: Provenance
 
 
+class _Spoken(msgspec.Struct, frozen=True):
+    """Which run of a node spoke, and when."""
+
+    source: str
+    boot: str
+    time: datetime
+
+
+_spoken = msgspec.json.Decoder(_Spoken)
 _head = msgspec.json.Decoder(Head)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What became of a message: whose outbox may now forget it, when it was sent, why it is in quarantine if it is."""
+    """What became of a message: whose outbox may now forget it, when it was sent, why it is in quarantine if it is.
+
+    `remark`: what it shows to be wrong with its sender, told once.
+    """
 
     sender: Address | None = None
     time_us: int = 0
     refused: str | None = None
+    remark: str | None = None
 
 
 class Ingest:
@@ -69,6 +85,7 @@ class Ingest:
     def __init__(self, store: Store, now_s: Callable[[], int]) -> None:
         self._store = store
         self._now_s = now_s
+        self._runs: dict[str, list[tuple[str, int]]] = {}  # of each hub: names and first times, as they were met
         self._streams: dict[str, Callable[[str, Address, bytes], int]] = {
             "visits": self._visits,
             "gap": self._gap,
@@ -90,7 +107,8 @@ class Ingest:
             take = self._streams.get(address.stream)
             if take is None or address.node == NODE:
                 return Taken()
-            return Taken(sender=address, time_us=take(topic, address, payload))
+            time_us = take(topic, address, payload)
+            return Taken(sender=address, time_us=time_us, remark=self._doubled(address, payload))
         except PeerError as error:
             self._store.quarantine(
                 topic, address.stream if address else FOREIGN, str(error)[:500], payload, self._now_s()
@@ -167,6 +185,22 @@ class Ingest:
         self._node(address, "health", envelope.time_s, msgspec.json.encode(message.data).decode())
         self._give_up(envelope, message.data)
         return envelope.time_us
+
+    def _doubled(self, address: Address, payload: bytes) -> str | None:
+        """Tell of two hubs that speak in turn under one name: a run that is over never speaks again."""
+        if address.stream not in {"info", "health"}:
+            return None
+        message = _spoken.decode(payload)
+        time_us = round(message.time.timestamp() * 1e6)
+        runs = self._runs.setdefault(message.source, [])
+        names = [name for name, _ in runs]
+        if message.boot not in names:
+            runs.append((message.boot, time_us))
+            del runs[:-MAX_RUNS]
+        elif message.boot != names[-1] and time_us > runs[-1][1] and DOUBLED not in names:
+            runs.insert(0, (DOUBLED, time_us))
+            return f"{message.source}: two hubs use this identity; stop one of them, or give it a site of its own"
+        return None
 
     def _give_up(self, envelope: Envelope, health: Health) -> None:
         if health.outbox_gone is not None:

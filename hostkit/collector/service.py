@@ -126,6 +126,8 @@ class Collector:
 
     def _note(self, result: Taken) -> None:
         self.counts.taken += 1
+        if result.remark is not None:
+            self._remark(result.remark)
         if result.refused is not None:
             self.counts.refused += 1
             self._remarks.add(result.refused)

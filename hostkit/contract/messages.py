@@ -110,6 +110,20 @@ class Clock(Closed, frozen=True):
     drift_ppm: Annotated[float, Meta(ge=-10_000, le=10_000)] | None = None
 
 
+class ProbeClock(Closed, frozen=True):
+    """A probe's clock as the hub sees it: drift from arrivals; offset and spread from frames other probes heard too.
+
+    `synced` false: they differ, its sightings are flagged; null: too few frames in common to tell.
+    """
+
+    probe: Id
+    synced: bool | None
+    drift_ppm: Annotated[float, Meta(ge=-10_000, le=10_000)] | None = None
+    offset_us: Annotated[float, Meta(ge=-1e15, le=1e15)] | None = None
+    error_us: Annotated[float, Meta(ge=0, le=1e15)] | None = None
+    frames: Count = 0
+
+
 class Memory(Closed, frozen=True):
     """Heap of a probe: both matter, a fragmented heap starves with much free."""
 
@@ -140,6 +154,7 @@ class Health(Closed, frozen=True):
     counters: Counters
     drops: Counters
     clock: Clock
+    probe_clocks: Annotated[tuple[ProbeClock, ...], Meta(max_length=1000)] = ()
     outbox_depth: Count | None = None
     outbox_oldest_s: Seconds | None = None
     outbox_gone: Ack | None = None  # what the outbox no longer holds: acked, or dropped at its cap

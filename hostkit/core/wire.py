@@ -34,6 +34,9 @@ class Flag(IntFlag):
     REGISTERED = 16  # the address is in the registry given with the key (staff, opt-out, member)
 
 
+# Set in a sighting by the hub, never on the wire: nobody vouches for its time.
+UNSYNCED = 128
+
 # One record as it travels, 26 bytes, little-endian: a batch body is an array of these.
 RECORD = np.dtype(
     [

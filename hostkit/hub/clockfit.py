@@ -49,6 +49,11 @@ class ProbeClock:
         """Tell whether there are enough quick arrivals to know the clock, not just a bound on it."""
         return len(self._least) >= MATURE_BUCKETS
 
+    @property
+    def skew_ppm(self) -> float | None:
+        """Give how much faster hub time runs than the probe's, once it is known."""
+        return self._line.skew * 1e6 if self._line and self.mature else None
+
     def shift_us(self, batch: Batch) -> int:
         """Give what `core.wire.sightings_of_batch` needs to put `batch` on hub time.
 

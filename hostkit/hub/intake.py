@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hostkit.contract.messages import Clock
 from hostkit.core.dot11 import FINGERPRINT_VERSION
 from hostkit.core.listening import BLE, ByChannel
-from hostkit.core.wire import Batch, decode_batch, sightings_of_batch
+from hostkit.core.wire import UNSYNCED, Batch, decode_batch, sightings_of_batch
 from hostkit.errors import InputError
 from hostkit.hub.chain import Heard
+from hostkit.hub.clockcheck import ClockCheck, hub_clock
 from hostkit.hub.clockfit import ProbeClock
 from hostkit.hub.seal import Seal
 from hostkit.io.mqtt import Arrived
@@ -70,6 +72,9 @@ class Intake:
         self.batches = 0
         self.duplicates = 0
         self.lost = 0
+        self.unsynced = 0  # sightings nobody vouches for the time of
+        self._clock_synced = self.asked_clock().synced
+        self.check = ClockCheck()
         self.other_tables = 0  # batches whose fingerprints another element table made
 
     def decode(self, message: Arrived, node: str) -> Batch | None:
@@ -134,9 +139,30 @@ class Intake:
         index = self._index[batch.probe]
         rows = sightings_of_batch(batch, index, shift_us)
         rows["device_key"] = seal.tags(rows["device_key"])
+        self.check.add(index, rows)
+        if not self.vouched(batch, index):
+            rows["flags"] |= UNSYNCED
+            self.unsynced += len(rows)
         by_channel = _by_channel(batch, (to_us - from_us) / 1000)
         wifi_ms = round(sum(ms for channel, ms in by_channel if channel != BLE))
         return Heard(index, from_us, to_us, wifi_ms, rows.tobytes(), by_channel)
+
+    def asked_clock(self) -> Clock:
+        """Ask how well the hub's own clock is known; by the answer what arrives is flagged or not."""
+        clock = hub_clock(batch=self._batch_clock)
+        self._clock_synced = clock.synced
+        return clock
+
+    def vouched(self, batch: Batch, index: int) -> bool:
+        """Tell whether the time of a batch can be relied on: hub and probe have it, and other probes do not differ."""
+        timed = batch.base_time_us != 0 or self._lane(batch).clock.mature
+        agrees = index not in self.check.found or not self.check.found[index].differs
+        return timed and agrees and self._clock_synced is not False
+
+    def clock_of(self, probe: str) -> ProbeClock | None:
+        """Give the clock of a probe's latest boot."""
+        boots = [lane.clock for (name, _), lane in self._lanes.items() if name == probe]
+        return boots[-1] if boots else None
 
     def refuse_key(self) -> None:
         """Count a batch whose key nobody has: its devices cannot be told from others'."""

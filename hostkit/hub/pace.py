@@ -2,6 +2,8 @@
 
 import time
 
+STEP_US = 30_000_000  # less is slewed, or of no consequence: what is up to a minute late is still in time
+
 
 class Now:
     """The service's time: the wall clock, or the latest time told by probes, which never goes back."""
@@ -9,6 +11,7 @@ class Now:
     def __init__(self, *, batch: bool) -> None:
         self.batch = batch
         self._told_us: int | None = None
+        self._ahead_us = _ahead_us()
 
     def told(self, time_us: int) -> None:
         """A probe said that it is `time_us`."""
@@ -18,6 +21,12 @@ class Now:
     def us(self) -> int | None:
         """Give Unix time in µs; None while nobody has told it."""
         return self._told_us if self.batch else time.time_ns() // 1000
+
+    def step_us(self) -> int:
+        """Give how far the wall clock was set since this was last asked, 0 if it was not; a batch clock never is."""
+        before, self._ahead_us = self._ahead_us, _ahead_us()
+        by_us = 0 if self.batch else self._ahead_us - before
+        return by_us if abs(by_us) > STEP_US else 0
 
 
 class Timers:
@@ -42,6 +51,10 @@ class Timers:
 def wall_s() -> float:
     """Give Unix time by this machine's clock, whatever the batches say: commands are given by people."""
     return time.time()
+
+
+def _ahead_us() -> int:
+    return (time.time_ns() - time.monotonic_ns()) // 1000
 
 
 def monotonic_s() -> float:

@@ -8,9 +8,11 @@ hub is down; everything that can hold a key comes and goes at QoS 0, which no se
 
 import secrets
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from queue import Queue
 
@@ -43,6 +45,7 @@ UNHEARD_US = 60_000_000  # while nobody is awaited, time is final so long after 
 REACK_S = 5.0  # acks go at QoS 0: one may be lost
 KEEP_HOURS_S = 25 * 31 * 86_400
 FORGET_S = 3600.0
+MAX_OTHERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,20 +82,31 @@ def run(settings: HubSettings, say: Callable[[str], None], stop: threading.Event
     with ExitStack() as stack:
         outbox = Outbox(database(settings.data), max_bytes=settings.site.delivery.outbox_mib << 20)
         stack.callback(outbox.close)
-        hub = Hub(settings, outbox, say)
-        stack.callback(hub.stop)
-        hub.start()
         upkeep = Upkeep(SiteRealm(settings.site), settings.data, settings.credentials, say)
         upkeep.start()
         stack.callback(upkeep.stop)
+        clock_steps = 0
         while not stop.is_set():
-            hub.round(WAIT_S)
+            hub = Hub(settings, outbox, say, clock_steps=clock_steps)
+            try:
+                hub.start()
+                while not stop.is_set() and not hub.over:
+                    hub.round(WAIT_S)
+            finally:
+                hub.stop()
+            clock_steps += 1
 
 
 class Hub:
-    """The running service; `round` is one turn of its loop."""
+    """The running service; `round` is one turn of its loop.
 
-    def __init__(self, settings: HubSettings, outbox: Outbox, say: Callable[[str], None]) -> None:
+    Once somebody has set the system's clock it is `over`: keys, stays and the probes' clocks began on another time.
+    """
+
+    def __init__(
+        self, settings: HubSettings, outbox: Outbox, say: Callable[[str], None], *, clock_steps: int = 0
+    ) -> None:
+        self.over = False
         site = settings.site
         self._site, self._say, self._outbox = site, say, outbox
         self._now = Now(batch=settings.batch_clock)
@@ -113,7 +127,9 @@ class Hub:
         self._probes = {probe.id: _Probe(online=False) for probe in site.probes}
         self._confirm: list[Arrived] = []
         self._timers = Timers()
-        self._drops = {"messages_refused": 0, "relay": 0}
+        self._drops = {"messages_refused": 0, "relay": 0, "clock_steps": clock_steps, "other_hubs": 0}
+        self._introduced: datetime | None = None  # of ours that was heard first
+        self._others: deque[str] = deque(maxlen=MAX_OTHERS)  # runs of other hubs
         self._dirty = False
         self._speaker = Speaker(
             voice=self._voice,
@@ -157,6 +173,9 @@ class Hub:
 
     def round(self, wait_s: float) -> None:
         """Take what has come, do what is due, commit, confirm."""
+        if step_us := self._now.step_us():
+            self._clock_was_set(step_us)
+            return
         item = take(self._inbox, wait_s)
         for _ in range(ROUND_ITEMS):
             if item is None:
@@ -278,6 +297,17 @@ class Hub:
             self._outbox.set_word("provenance", provenance)
             self._dirty = True
 
+    def _another(self, message: Arrived) -> None:
+        """Notice an introduction of this hub that is not ours; one from before our first is our own past."""
+        told = decode(INFO, message.payload, message.topic)
+        if told.boot == self._voice.boot:
+            self._introduced = self._introduced or told.time
+        elif self._introduced and told.time > self._introduced and told.boot not in self._others:
+            self._others.append(told.boot)
+            self._drops["other_hubs"] += 1
+            where = f"{message.link}: {message.topic}"
+            self._say(f"{where}: another hub uses this identity; stop one of them, or give it a site of its own")
+
     def _relay(self, message: Arrived) -> None:
         if self._upward is self._local:
             return
@@ -286,7 +316,9 @@ class Hub:
             self._drops["relay"] += 1
 
     def _from_above(self, message: Arrived, address: Address) -> None:
-        if address.stream == "ack":
+        if address.stream == "info":
+            self._another(message)
+        elif address.stream == "ack":
             self._uplink.acknowledged(decode(ACK, message.payload, message.topic).data, monotonic_s())
             self._dirty = True
         elif address.stream == "cmd/<verb>":
@@ -296,12 +328,20 @@ class Hub:
             self._dirty = True
             self._office.config(message)
 
-    def _flush(self) -> None:
+    def _clock_was_set(self, by_us: int) -> None:
+        """End what was heard on the old time, on that time."""
+        self._say(f"clock: set by {by_us / 1e6:+,.0f} s; visits end here, and the hub begins anew")
+        self._flush((self._now.us or 0) - by_us)
+        self._dirty = self.over = True
+        self._commit(monotonic_s())
+
+    def _flush(self, at_us: int | None = None) -> None:
         """End of input: end every visit and put all into the outbox. Nothing where nothing was heard yet."""
-        if self._now.us and self._keys.running and self._keeper.seal:
-            self._take_ready(monotonic_s(), self._now.us)
-            self._keeper.flush(self._keys.running, secrets.token_hex(8), self._now.us / 1e6)
-            self._speaker.close_hours(float("inf"), self._now.us / 1e6)
+        now_us = self._now.us if at_us is None else at_us
+        if now_us and self._keys.running and self._keeper.seal:
+            self._take_ready(monotonic_s(), now_us)
+            self._keeper.flush(self._keys.running, secrets.token_hex(8), now_us / 1e6)
+            self._speaker.close_hours(float("inf"), now_us / 1e6)
             self._speaker.afresh()
 
     # -- what is done --

@@ -9,13 +9,14 @@ from hostkit import __version__
 from hostkit.contract.codec import HEALTH, INFO, KPI, LIVE, SITE
 from hostkit.contract.homeassistant import discovery, discovery_topic
 from hostkit.contract.kpivalues import kpi_values, suppress
-from hostkit.contract.messages import Ack, Clock, Flood, Health, Info, KpiBucket, KpiValue, Live, SiteInForce
+from hostkit.contract.messages import Ack, Flood, Health, Info, KpiBucket, KpiValue, Live, SiteInForce
 from hostkit.core.flood import Flood as FloodTotals
 from hostkit.core.flood import nearest_probe
 from hostkit.core.kpi import Kpi
 from hostkit.core.rollup import Grain, day_of
 from hostkit.core.wire import READABLE_VERSIONS
 from hostkit.errors import UsageError
+from hostkit.hub.clocks import probe_clocks
 from hostkit.hub.figures import HOUR_S, KEPT_S, LIVE_LAG_S
 from hostkit.hub.intake import Intake
 from hostkit.hub.keeper import Keeper
@@ -159,7 +160,7 @@ class Speaker:
 
     def _health(self, now_s: float, at_s: float, own_drops: dict[str, int], own: dict[str, int]) -> Health:
         intake, counts, outbox = self._intake, self._keeper.counts, self._outbox
-        oldest_s = outbox.oldest_at_s
+        oldest_s, clock = outbox.oldest_at_s, intake.asked_clock()
         counters = {
             "batches": intake.batches,
             "batches_duplicate": intake.duplicates,
@@ -167,6 +168,7 @@ class Speaker:
             "frames": counts["frames"],
             "frames_late": counts["frames_late"],
             "visits": counts["visits"],
+            "frames_unsynced": intake.unsynced,
             "resumed_entries": self._keeper.resumed,
             "visits_restart": self._keeper.abandoned,
             "outbox_resent": self._uplink.resent,
@@ -190,7 +192,8 @@ class Speaker:
             uptime_s=now_s - self._began_s,
             counters=counters,
             drops=drops,
-            clock=Clock(synced=True),
+            clock=clock,
+            probe_clocks=tuple(probe_clocks(self._voice.site, intake)),
             outbox_depth=outbox.depth,
             outbox_oldest_s=max(0.0, at_s - oldest_s) if oldest_s is not None else None,
             outbox_gone=Ack(boot=outbox.boot, upto=outbox.gone),

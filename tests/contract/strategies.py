@@ -176,6 +176,17 @@ BODIES = {
         counters=st.dictionaries(names, counts, max_size=3),
         drops=st.dictionaries(names, counts, max_size=3),
         clock=clocks,
+        probe_clocks=tuples_of(
+            built(
+                m.ProbeClock,
+                probe=ids,
+                synced=st.none() | st.booleans(),
+                drift_ppm=st.none() | st.floats(-1e4, 1e4),
+                offset_us=st.none() | st.floats(-1e15, 1e15),
+                error_us=st.none() | st.floats(0, 1e15),
+                frames=counts,
+            )
+        ),
         outbox_depth=st.none() | counts,
         outbox_oldest_s=st.none() | seconds,
         outbox_gone=st.none() | acks,

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hostkit.config import dump_site
@@ -27,20 +27,30 @@ class HubProcess:
     """`footfall hub run --clock batch` in `folder`; `lines` is what it printed."""
 
     def __init__(
-        self, folder: Path, url: str, *, uplink: str = "", site: Site = SETTINGS.site, prefix: Sequence[str] = ()
+        self,
+        folder: Path,
+        url: str,
+        *,
+        uplink: str = "",
+        site: Site = SETTINGS.site,
+        prefix: Sequence[str] = (),
+        clock: str = "batch",
+        environment: Mapping[str, str] | None = None,
+        data: Path | None = None,
     ) -> None:
-        self.data = folder / "data"
+        self.data = data or folder / "data"
         site_file = folder / "site.toml"
         site_file.write_text(dump_site(site))
         self._command = [*prefix, *COMMAND, "hub", "run", "--site", str(site_file), "--broker", url]
-        self._command += ["--data", str(self.data), "--clock", "batch", *(["--uplink", uplink] if uplink else [])]
+        self._environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **(environment or {})}
+        self._command += ["--data", str(self.data), "--clock", clock, *(["--uplink", uplink] if uplink else [])]
         self.lines: list[str] = []
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> "HubProcess":
         """Start it; returns at once."""
         self.process = subprocess.Popen(
-            self._command, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, stderr=subprocess.PIPE,
+            self._command, cwd=ROOT, env=self._environment, stderr=subprocess.PIPE,
             text=True,
         )  # fmt: skip
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from hostkit.core.dot11 import FINGERPRINT_VERSION
-from hostkit.core.wire import RECORD, SIGHTING, Batch, Listened, encode_batch
+from hostkit.core.wire import RECORD, SIGHTING, UNSYNCED, Batch, Listened, encode_batch
+from hostkit.hub import clockcheck
+from hostkit.hub.clockcheck import Agreement
 from hostkit.hub.clockfit import BUCKET_US, MATURE_BUCKETS, ProbeClock
 from hostkit.hub.intake import GAP_S, MAX_AGE_US, WINDOW, Held, Intake, Refused
 from hostkit.hub.seal import Seal
 from hostkit.io.mqtt import Arrived
+from hostkit.io.osclock import OsClock
 from hostkit.model import Probe, Provenance, Radio, Site
 
 SITE = Site(tenant="t", site="s", time_zone="UTC", probes=(Probe(id="a"), Probe(id="b")))
@@ -164,3 +167,29 @@ def test_until_it_is_known_a_clock_is_corrected_only_for_arriving_before_it_was_
         for minute in range(minutes):
             clock.arrived(one.sent_us + minute * BUCKET_US, NOW_US + 10_000_000 + delay_us + minute * BUCKET_US)
         assert clock.shift_us(one) == shift_us
+
+
+@pytest.mark.parametrize(
+    ("synced", "base_time_us", "differs", "flagged"),
+    [
+        (True, NOW_US, False, False),
+        (None, NOW_US, False, False),
+        (False, NOW_US, False, True),
+        (True, 0, False, True),
+        (True, NOW_US, True, True),
+    ],
+)
+def test_sightings_nobody_vouches_for_the_time_of_are_flagged(
+    monkeypatch: pytest.MonkeyPatch, synced: bool | None, base_time_us: int, differs: bool, flagged: bool
+) -> None:
+    said = None if synced is None else OsClock(synced=synced, offset_us=0.0, error_us=0.0, drift_ppm=0.0)
+    monkeypatch.setattr(clockcheck, "read_clock", lambda: said)
+    box = intake(batch_clock=False)
+    if differs:
+        box.check.found = {0: Agreement(frames=50, offset_s=2.0, residual_s=0.01)}
+    heard = box.heard(batch(base_time_us=base_time_us), NOW_US + 10_000_000, NOW_US + 10_000_000, SEAL)
+    assert heard is not None
+    rows = np.frombuffer(heard.rows, SIGHTING)
+    assert ((rows["flags"] & UNSYNCED) != 0).tolist() == [flagged] * len(rows)
+    assert box.unsynced == flagged * len(rows)
+    assert (rows["flags"] & ~np.uint8(UNSYNCED) == 0).all()
