@@ -46,7 +46,8 @@ class ClockCheck:
             return
         last_us = int(rows["time_us"][-1])
         if self._until_us is None or last_us >= self._until_us:
-            self._close()
+            if self._samples:
+                self._close()
             self._until_us = last_us + WINDOW_US
         self._samples.setdefault(probe, CommonSample(SAMPLE)).add(rows)
 

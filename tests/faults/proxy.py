@@ -66,12 +66,14 @@ class Proxy:
 
     def reset(self) -> None:
         """Cut every connection."""
+        self.met["reset"] += len(self._lines)
         self._loop.call_soon_threadsafe(lambda: [line.cut() for line in set(self._lines)])
 
     def freeze(self) -> None:
         """Let every connection stay open and dead."""
         for line in set(self._lines):
             line.frozen = True
+            self.met["freeze"] += 1
 
     def chance(self, fault: str) -> bool:
         """Tell whether a packet is met by a fault, and count it."""
