@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from hostkit.errors import ConfigError
 from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Item, Up, parse_url, take
 from tests.io.brokers import Mosquitto
 
@@ -109,6 +110,24 @@ def test_hub_and_broker_that_know_each_other_talk(broker: Mosquitto, authority: 
         assert bytes(arrived.payload) == b"sealed"
     finally:
         client.stop(0.4)
+
+
+def test_a_key_others_may_read_is_refused_and_systemds_comes_first(
+    folder: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cert, key = authority.issue("hub")
+    url = parse_url(f"mqtts://127.0.0.1:1?ca={authority.ca}&cert={cert}&key={key}")
+    key.chmod(0o644)
+    with pytest.raises(ConfigError, match=r"ours-hub\.key: holds a secret that others may read .*; chmod 600"):
+        Client(url, queue.Queue(1), name="hub", client_id="hub")
+    given = folder / "credentials"
+    given.mkdir()
+    key.rename(given / key.name)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given))
+    Client(url, queue.Queue(1), name="hub", client_id="hub")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Client(url, queue.Queue(1), name="hub", client_id="hub")
 
 
 # The client library leaves the socket of a failed handshake to the garbage collector.
