@@ -11,6 +11,7 @@ import math
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -26,7 +27,7 @@ from hostkit.identity.enrolment import Enrolment, RefusedError
 from hostkit.identity.messages import AUTHORITY, ENROL, MAX_BODY_BYTES, RENEW, Ask, Granted, Refused
 from hostkit.secret import secret_path
 
-MAX_CONNECTIONS = 32
+MAX_CONNECTIONS, MAX_OF_PEER = 64, 16  # a laptop that enrols a shop at once is one peer
 MAX_HEAD_BYTES = 4096
 REQUEST_S = 10.0  # from the first byte to the last of the answer
 HANDSHAKE_S = 5.0
@@ -74,7 +75,8 @@ class Endpoint:
         self._enrolment, self._files, self.port, self._host = enrolment, files, port, host
         self._say, self._changed, self._clock = say, changed, clock
         self._backoff = Backoff()
-        self._open = 0
+        self._open: Counter[str] = Counter()  # connections by peer; what is zero is not kept
+        self._tls: ssl.SSLContext | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="enrol", daemon=True)
         self._end = asyncio.Event()
@@ -110,13 +112,11 @@ class Endpoint:
             self._loop.close()
 
     async def _serve(self) -> None:
+        self._tls = server_context(self._files)
         server = await asyncio.start_server(
             self._connection,
             self._host,
             self.port,
-            ssl=server_context(self._files),
-            ssl_handshake_timeout=HANDSHAKE_S,
-            ssl_shutdown_timeout=CLOSE_S,
             limit=MAX_HEAD_BYTES,
             backlog=MAX_CONNECTIONS,
         )
@@ -125,15 +125,19 @@ class Endpoint:
             await self._end.wait()
         deadline = self._loop.time() + REQUEST_S
         await asyncio.sleep(DRAIN_POLL_S)
-        while self._open and self._loop.time() < deadline:
+        while self._open.total() and self._loop.time() < deadline:
             await asyncio.sleep(DRAIN_POLL_S)
+        await asyncio.sleep(DRAIN_POLL_S)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
+        peer = str((writer.get_extra_info("peername") or ("?",))[0])
+        self._open[peer] += 1  # before TLS: a stranger who says nothing holds a file descriptor of the hub too
         try:
-            if self._open <= MAX_CONNECTIONS:
+            if self._open.total() <= MAX_CONNECTIONS and self._open[peer] <= MAX_OF_PEER:
                 async with asyncio.timeout(REQUEST_S):
-                    writer.write(await self._answer(reader, writer))
+                    assert self._tls
+                    await writer.start_tls(self._tls, ssl_handshake_timeout=HANDSHAKE_S)
+                    writer.write(await self._answer(reader, writer, peer))
                     await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # who does not finish his sentence gets no answer
@@ -141,10 +145,10 @@ class Endpoint:
             writer.close()
             with suppress(OSError, TimeoutError):
                 await asyncio.wait_for(writer.wait_closed(), CLOSE_S)
-            self._open -= 1
+            writer.transport.abort()
+            self._open -= Counter([peer])
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        peer = str((writer.get_extra_info("peername") or ("?",))[0])
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str) -> bytes:
         wait_s = self._backoff.wait_s(peer, self._clock())
         if wait_s > 0:
             seconds = math.ceil(wait_s)
