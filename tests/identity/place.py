@@ -46,7 +46,11 @@ class Shop:
         assert program
         with (self.folder / "mosquitto.log").open("wb") as log:
             self.process = subprocess.Popen([program, "-c", str(self.identities.configuration)], stderr=log)
-        until(lambda: accepts(self.port), "mosquitto does not listen")
+        try:
+            until(lambda: accepts(self.port), "mosquitto does not listen", 30.0)
+        except AssertionError:
+            self.stop()
+            raise
         return self
 
     def serve(self) -> "Shop":
@@ -60,7 +64,11 @@ class Shop:
             self.endpoint.stop()
         if self.process:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(10)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:  # a machine under load
+                self.process.kill()
+                self.process.wait()
             self.process = None
 
 
