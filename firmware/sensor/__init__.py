@@ -2,3 +2,4 @@
 
 VERSION = "0.1.0"
 BUILD = 1  # rises with every release: an update never goes back
+RELEASE_KEY = b""  # P-256 public key of whoever makes images, 65 bytes, from the build; empty: no updates

@@ -3,23 +3,34 @@
 import asyncio
 import gc
 import sys
+import time
 
 import esp32
 import machine
 
-from . import VERSION
+from . import RELEASE_KEY, VERSION, ota
+from .ble import Ble
 from .capture import Capture
 from .commands import Commands
 from .counts import Counts
+from .factory import Factory, Tag
 from .flashlog import FlashLog
 from .health import HEALTH_MS, Health
 from .hop import Hop
 from .keys import Keys
+from .led import STEP_MS, lit, state_of
+from .link import MqttLink
 from .messages import Voice
 from .mqtt import readable
+from .net import Lan, Wifi
+from .ota import Update
+from .pins import lan_of, led_of
+from .serial import BAUD, SerialLink
 from .settings import Store
 from .spool import Spool
 from .state import State
+from .stock import StockEar
+from .tasks import beacon, measure
 from .timesync import HubTime
 from .uplink import Uplink
 from .wire import VERSION as WIRE_VERSION
@@ -38,8 +49,13 @@ class App:
     def __init__(self, radio, state, store, settings) -> None:
         self.settings = settings
         self.radio = radio
+        self.net_up = False
+        self._ble: Ble | None = None
+        self._identify_ms: int | None = None
+        self._well_ms: int | None = None  # since when this boot is well and the hub answers
         self.state = state
         self.store = store
+        self._began_s = radio.now_us() // 1_000_000
         self.counts = counts = Counts()
         self.keys = Keys()
         self.hub_time = HubTime()
@@ -48,14 +64,17 @@ class App:
         probe = settings.get("probe")
         voice = Voice(settings.get("tenant"), settings.get("site"), probe, state.boot)
         self.uplink = uplink = Uplink(voice, self.spool, self.keys, self.hub_time, state, counts, radio.now_us)
-        hop = Hop(self._channels(), settings.get("dwell_ms"), settings.get("ble_ms"))
+        hop = Hop(self._channels(), settings.get("dwell_ms"), self._ble_ms())
         self.capture = Capture(
             radio, self._scan, Batch(probe), hop, self.spool, self.keys, self.hub_time, state, counts, uplink.wake
         )
         self.capture.batch_us = settings.get("batch_s") * 1_000_000
         self.health = Health(self.spool, self.capture, radio, counts, self.hub_time, reset_name(), kelvin)
         uplink.capture = self.capture
-        uplink.commands = Commands(self, radio, store, uplink, counts, None)
+        self.update = Update(
+            esp32.Partition, radio.verify, RELEASE_KEY, chip(), state, counts, uplink.note, self.restart
+        )
+        uplink.commands = self.commands = Commands(self, radio, store, uplink, counts, self.update)
         uplink.info = self.info
         uplink.answered = self._works
         if store.why:
@@ -64,7 +83,7 @@ class App:
     def info(self) -> dict[str, object]:
         """Give the contract's Info."""
         radios = ["wifi"] if self._channels() else []
-        if self.settings.get("ble_ms"):
+        if self._ble_ms():
             radios.append("ble")
         return {
             "role": "probe",
@@ -75,7 +94,45 @@ class App:
             "radios": radios,
             "element_table": self.radio.ELEMENT_TABLE,
             "config_hash": self.settings.get("config_hash"),
+            "config_refused": self.commands.config_refused,
         }
+
+    def tell(self) -> None:
+        """Say again who we are."""
+        self.uplink.tell()
+
+    def answer(self, number: str, answer: dict[str, object]) -> None:
+        """Answer a command that took its time."""
+        self.uplink.answer(number, answer)
+
+    def identify(self, seconds: int) -> None:
+        """Show which one it is."""
+        self._identify_ms = time.ticks_add(time.ticks_ms(), seconds * 1000)
+
+    def measure(self, number: str, name: str, channel: int, radio: str, seconds: int) -> None:
+        """Begin to measure a beacon."""
+        asyncio.create_task(measure(self, number, name, channel, radio, seconds))
+
+    def beacon(self, slot_ms: int, period_ms: int, count: int, channel: int) -> None:
+        """Begin to send beacons."""
+        asyncio.create_task(beacon(self, slot_ms, period_ms, count, channel))
+
+    def utc_us(self) -> int:
+        """Give the time by the hub."""
+        return self.hub_time.utc_us(self.radio.now_us())
+
+    def ble(self):
+        """Give the BLE side, switched on when it is first needed."""
+        if self._ble is None:
+            self._ble = Ble(self.radio)
+        return self._ble
+
+    def led(self) -> str:
+        """Give what the LED shows."""
+        identify = self._identify_ms is not None and time.ticks_diff(self._identify_ms, time.ticks_ms()) > 0
+        heard = self.radio.stats()[0] > 0
+        hub = self.uplink.link is not None
+        return state_of(identify, self.update.running, self.net_up, hub, self.capture.key_id is not None, heard)
 
     def restart(self, why: str) -> None:
         """Restart in a moment: answers get out, what was heard gets onto flash."""
@@ -88,6 +145,7 @@ class App:
         asyncio.create_task(self._watch())
         asyncio.create_task(self._tell())
         asyncio.create_task(self._feed())
+        asyncio.create_task(self._shine())
         asyncio.create_task(self.uplink.run())
         await self._link()
 
@@ -117,7 +175,26 @@ class App:
                 self.health.beat(1)
             if self.health.well():
                 watchdog.feed()
+                self._judge_update()
             await asyncio.sleep_ms(FEED_MS)
+
+    def _judge_update(self) -> None:
+        """Keep a new image that is well and has its hub; give it up, and so go back, if that does not come about."""
+        if self.update.pending:
+            if self._well_ms is not None and time.ticks_diff(time.ticks_ms(), self._well_ms) >= ota.CONFIRM_S * 1000:
+                self.update.confirm()
+            elif self.radio.now_us() // 1_000_000 - self._began_s > ota.GIVE_UP_S:
+                self.restart("update: no hub")
+
+    async def _shine(self) -> None:
+        """Show the state."""
+        pin, on = led_of(self.settings.get("board"))
+        if pin is None:
+            return
+        led = machine.Pin(pin, machine.Pin.OUT)
+        while True:
+            led.value(on if lit(self.led(), time.ticks_ms()) else 1 - on)
+            await asyncio.sleep_ms(STEP_MS)
 
     async def _leave(self) -> None:
         await asyncio.sleep_ms(LEAVE_MS)
@@ -129,31 +206,39 @@ class App:
     async def _link(self) -> None:
         settings, mode = self.settings, self.settings.get("uplink")
         if mode == "serial":
-            from .serial import BAUD, SerialLink
-
+            self.net_up = True
             await SerialLink(machine.UART(0, BAUD), self.uplink, self.counts).run()
-        from .link import MqttLink
-        from .net import Lan, Wifi
-
-        net = Lan({}) if mode == "lan" else Wifi(settings.get("ssid"), settings.get("password"))
+        net = (
+            Lan(lan_of(settings.get("board")))
+            if mode == "lan"
+            else Wifi(settings.get("ssid"), settings.get("password"))
+        )
         link = MqttLink(settings, self.uplink, net, self.counts)
         if mode == "wifi-burst":
             await link.burst(self.capture, settings.get("burst_s") * 1000)
-        await link.stay(self._park if mode == "wifi-park" else lambda net: None)
+        await link.stay(self._joined)
 
     def _channels(self) -> tuple[int, ...]:
-        return tuple(self.settings.get("channels"))
+        """Give the Wi-Fi channels: none on a stock image."""
+        return () if isinstance(self.radio, StockEar) else tuple(self.settings.get("channels"))
 
-    def _park(self, net) -> None:
-        """Leaving the access point's channel would end the association."""
-        hop = Hop((net.channel(),), self.settings.get("dwell_ms"), self.settings.get("ble_ms"))
-        self.capture.replan(hop)
+    def _ble_ms(self) -> int:
+        return self.settings.get("ble_ms") or (1000 if isinstance(self.radio, StockEar) else 0)
+
+    def _joined(self, net) -> None:
+        """The network is there. Where it is the radio's own, leaving its channel would end the association."""
+        self.net_up = True
+        if self.settings.get("uplink") == "wifi-park":
+            self.capture.replan(Hop((net.channel(),), self.settings.get("dwell_ms"), self.settings.get("ble_ms")))
 
     def _scan(self, milliseconds: int) -> None:
         """Open the BLE ear."""
+        self.ble().scan(milliseconds)
 
     def _works(self) -> None:
         self.store.works()
+        if self._well_ms is None:
+            self._well_ms = time.ticks_ms()
 
 
 def reset_name() -> str:
@@ -172,14 +257,29 @@ def kelvin() -> int | None:
     return None
 
 
-def build() -> App:
-    """Put one boot together."""
-    import dot11cap
+def chip() -> str:
+    """Give the chip's family as manifests name it."""
+    return sys.implementation[2].split(" with ")[-1].strip().lower().replace("-", "")
 
+
+def ear():
+    """Give the ear: the C module's, or on a stock image one for BLE alone."""
+    try:
+        return __import__("dot11cap").Ear()
+    except ImportError:
+        return StockEar()
+
+
+def build():
+    """Put one boot together: the probe, a tag, or what waits for its settings."""
     state = State(esp32.NVS("footfall"), machine.RTC().memory)
     store = Store(state)
     settings = store.load()
-    return App(dot11cap.Ear(), state, store, settings)
+    if settings is None:
+        return Factory(store)
+    if settings.get("role") == "tag":
+        return Tag(settings)
+    return App(ear(), state, store, settings)
 
 
 def main() -> None:

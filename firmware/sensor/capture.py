@@ -34,6 +34,10 @@ class Capture:
         """Give the id of the key that is captured with."""
         return self._key.key_id if self._key else None
 
+    def key(self) -> Key | None:
+        """Give the key that is captured with."""
+        return self._key
+
     def turn(self) -> int:
         """Do what is due between two slots; give how many ms to stay."""
         now_us = self._radio.now_us()

@@ -4,7 +4,10 @@ from binascii import hexlify
 
 from .settings import SettingsError
 
-MOST_DESCRIBED = 8  # answers of one message; the hub asks again for the others
+MOST_DESCRIBED = 4  # in one answer; the hub asks again for the others
+LATE_S = 60  # a probe's clock may be wrong by so much
+CONFIG_VERSION = 1  # of a site.toml's keys
+PROBE_KEYS = ("id", "floor", "position_m", "channels", "dwell_ms", "offset_db", "floor_dbm")
 
 
 def fault(what: str, next_step: str) -> dict[str, object]:
@@ -13,7 +16,7 @@ def fault(what: str, next_step: str) -> dict[str, object]:
 
 
 class Commands:
-    """`do` gives the answer's fields, or None if there is none. `app` does what is done to the probe as a whole."""
+    """`do` gives the answer's fields, or None if it comes later. `app` does what is done to the probe as a whole."""
 
     def __init__(self, app, radio, store, uplink, counts, update) -> None:
         self._app = app
@@ -21,7 +24,7 @@ class Commands:
         self._store = store
         self._uplink = uplink
         self._counts = counts
-        self._update = update
+        self.config_refused: dict[str, object] | None = None
         self._verbs = {
             "describe": self._describe,
             "identify": self._identify,
@@ -30,41 +33,53 @@ class Commands:
             "read-log": self._read_log,
             "measure": self._measure,
             "beacon": self._beacon,
-            "update": self._update_step,
+            "update": update.step,
         }
 
-    def do(self, verb: str, data: dict[str, object]) -> dict[str, object] | None:
-        """Do one command."""
-        if verb not in self._verbs:
-            self._counts.drop("messages_refused")
-            return fault("this probe does not know the command", "update its firmware")
+    def do(self, verb: str, data: dict[str, object], utc_s: int) -> dict[str, object] | None:
+        """Do one command; a refusal is an answer too."""
+        expires = data.get("expires", utc_s)
         try:
+            if verb not in self._verbs:
+                return self._refuse("this probe does not know the command", "update its firmware")
+            if not isinstance(expires, int) or expires < utc_s - LATE_S:
+                return self._refuse("expired", "send it anew")
             return self._verbs[verb](data)
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            self._counts.drop("messages_refused")
-            return fault(f"{verb}: {error}", "correct it and send it again")
+        except (ValueError, KeyError, TypeError, OSError, AttributeError) as error:
+            return self._refuse(f"{verb}: {error}", "correct it and send it again")
 
     def config(self, data: dict[str, object]) -> None:
-        """Take the retained configuration of this probe: its channels and dwell."""
+        """Take the retained configuration of this probe, its channels and dwell, whole or not at all."""
         digest, probe = data.get("config_hash"), data.get("probe")
         if not isinstance(digest, str) or not isinstance(probe, dict):
             raise ValueError("config")
         if digest == self._app.settings.get("config_hash"):
             return
-        changes = {"config_hash": digest}
-        for name in ("channels", "dwell_ms"):
-            if name in probe:
-                changes[name] = probe[name]
-        self._propose(changes)
-
-    def _propose(self, changes: dict[str, object]) -> None:
+        self.config_refused = None
         try:
-            self._store.propose(self._store.merged(changes))
-        except SettingsError as error:
+            if data.get("version", CONFIG_VERSION) != CONFIG_VERSION:
+                raise ValueError("version: newer than this firmware")
+            if digest == self._store.aside():
+                raise ValueError("the hub did not answer under it")
+            for name in probe:
+                if name not in PROBE_KEYS:
+                    raise ValueError("a key this firmware does not know")
+            self._propose(
+                {"config_hash": digest, "channels": list(probe["channels"]), "dwell_ms": probe["dwell_ms"]}, "config"
+            )
+        except (ValueError, KeyError, TypeError) as error:
             self._counts.drop("settings_refused")
-            self._uplink.note(f"settings refused: {error}")
-            raise
-        self._app.restart("settings")
+            self._uplink.note(f"config refused: {error}")
+            self.config_refused = {"config_hash": digest, "what": str(error)[:200]}
+            self._app.tell()
+
+    def _refuse(self, what: str, next_step: str) -> dict[str, object]:
+        self._counts.drop("commands_refused")
+        return fault(what, next_step)
+
+    def _propose(self, changes: dict[str, object], why: str) -> None:
+        self._store.propose(self._store.merged(changes))
+        self._app.restart(why)
 
     def _describe(self, data: dict[str, object]) -> dict[str, object]:
         rows = []
@@ -86,28 +101,31 @@ class Commands:
         changes = data["settings"]
         if not isinstance(changes, dict):
             raise ValueError("settings: no object")
-        self._propose(changes)
+        try:
+            self._propose(changes, "settings")
+        except SettingsError:
+            self._counts.drop("settings_refused")
+            raise
         return {}
 
     def _read_log(self, data: dict[str, object]) -> dict[str, object]:
-        return {"log": list(self._uplink.log)}
+        return {"lines": self._uplink.log[-_number(data, "lines", 1, 200, 50) :]}
 
-    def _measure(self, data: dict[str, object]) -> dict[str, object] | None:
-        self._app.measure(
-            str(data["id"]), int(str(data["device_key"]), 16), _number(data, "channel", 0, 177, 0),
-            _number(data, "seconds", 1, 120, 10),
-        )  # fmt: skip
-        return None  # the answer comes when it is done
+    def _measure(self, data: dict[str, object]) -> None:
+        radio, beacon = data.get("radio", "wifi"), data["beacon"]
+        if radio not in ("wifi", "ble") or not isinstance(beacon, str):
+            raise ValueError("radio or beacon")
+        seconds = _number(data, "seconds", 1, 300, 10)
+        self._app.measure(str(data["id"]), beacon, _number(data, "channel", 1, 177, 1), radio, seconds)
 
     def _beacon(self, data: dict[str, object]) -> dict[str, object]:
         self._app.beacon(
-            _number(data, "slot_ms", 0, 3_600_000, 0), _number(data, "period_ms", 100, 3_600_000, 60_000),
-            _number(data, "count", 0, 1000, 0), _number(data, "channel", 1, 14, 1),
-        )  # fmt: skip
+            _number(data, "slot_ms", 0, 3_600_000, 0),
+            _number(data, "period_ms", 200, 3_600_000, 60_000),
+            _number(data, "count", 0, 1000, 1),
+            _number(data, "channel", 1, 14, 1),
+        )
         return {}
-
-    def _update_step(self, data: dict[str, object]) -> dict[str, object]:
-        return self._update.step(data)
 
 
 def elements(description: bytes) -> list[dict[str, object]]:

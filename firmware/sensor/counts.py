@@ -13,6 +13,7 @@ DROPS = (
     "messages_unsent",
     "line_damaged",  # serial frames
     "ble_adverts",  # scan reports with no room in the irq's buffer
+    "commands_refused",
     "settings_refused",
     "update_refused",
     "update_rolled_back",

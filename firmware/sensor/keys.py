@@ -27,7 +27,7 @@ class Key:
 
 
 class Keys:
-    """At most two."""
+    """At most two, and one that ends."""
 
     def __init__(self) -> None:
         self._keys: list[Key] = []
@@ -37,11 +37,16 @@ class Keys:
         """Tell whether there is one, in force or not."""
         return bool(self._keys)
 
-    def take(self, spans: object) -> None:
-        """Replace them by what `cmd/key` holds; ValueError, and nothing changed, for what is no list of 1 or 2 keys."""
+    def take(self, spans: object, utc_s: int) -> None:
+        """Replace them by what `cmd/key` holds; ValueError, and nothing changed, for what is no list of 1 or 2 keys.
+
+        One that ends where they begin stays until `utc_s`, this probe's own time, has passed its end.
+        """
         if not isinstance(spans, list) or not 1 <= len(spans) <= 2:
             raise ValueError("keys: 1 or 2")
-        self._keys = sorted([_read(span) for span in spans], key=lambda key: key.from_s)
+        keys = sorted([_read(span) for span in spans], key=lambda key: key.from_s)
+        ending = [key for key in self._keys if utc_s < key.until_s <= keys[0].from_s]
+        self._keys = ending[-1:] + keys
 
     def at(self, utc_s: int) -> Key | None:
         """Give the key in force; forget those that are over."""
@@ -65,7 +70,7 @@ class Keys:
 
     def messages(self) -> list[dict[str, object]]:
         """Give them for a hub that lost its own."""
-        return [key.message() for key in self._keys]
+        return [key.message() for key in self._keys[-2:]]
 
     def forget(self) -> None:
         """Wipe."""

@@ -160,6 +160,13 @@ class Store:
         raw.update(changes)
         return raw
 
+    def aside(self) -> str:
+        """Give the config hash of the set that was laid aside last."""
+        try:
+            return str(_read(self._next + ".bad").get("config_hash", ""))
+        except (OSError, ValueError):
+            return ""
+
     def works(self) -> None:
         """The hub answered: the set on trial is the good one now."""
         if self.on_trial:

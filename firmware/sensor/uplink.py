@@ -12,6 +12,7 @@ from .wire import boot_of
 MOST_WAITING = 6
 TICK_MS = 500
 LINES, LINE = 12, 80  # kept for read-log
+KEYS_BYTES = 1033  # so long that the hub's copies of keys are overwritten when freed (hostkit.io.memory)
 
 
 class Uplink:
@@ -43,6 +44,11 @@ class Uplink:
         """There is something to send."""
         self._wake.set()
 
+    def tell(self) -> None:
+        """Say again who we are."""
+        self._info_due = True
+        self.wake()
+
     def up(self, link) -> None:
         """`link` connected: everything unacknowledged goes again, and who we are."""
         self.link = link
@@ -66,13 +72,18 @@ class Uplink:
         """Tell whether nothing is left to send or to be acknowledged, and the key is there."""
         return self.capture.seq > 0 and not len(self._spool) and not self._waiting and not self._info_due
 
-    def say(self, stream: str, kind: str, data: dict[str, object], qos: int, *, retain: bool = False) -> None:
-        """Queue a message; if too many wait it is dropped and counted."""
+    def answer(self, number: str, answer: dict[str, object]) -> None:
+        """Answer the command `number`."""
+        answer["id"] = number
+        self.say("rsp/" + number, "rsp", answer, 1)
+
+    def say(self, stream: str, kind: str, data, qos: int, *, retain: bool = False, least: int = 0) -> None:
+        """Queue a message of at least `least` bytes; if too many wait it is dropped and counted."""
         if len(self._waiting) >= MOST_WAITING:
             self._counts.drop("messages_unsent")
             return
         message = self._voice.compose(kind, data, self._hub_time.utc_us(self._now_us()))
-        self._waiting.append((stream, message, qos, retain))
+        self._waiting.append((stream, message + b" " * (least - len(message)), qos, retain))
         self.wake()
 
     def heard(self, stream: str, payload) -> None:
@@ -184,18 +195,17 @@ class Uplink:
         self._counts.did("commands")
         self.answered()
         if verb == "key":
-            self._keys.take(data.get("keys"))
+            self._keys.take(data.get("keys"), self._hub_time.utc_us(self._now_us()) // 1_000_000)
             self.capture.turn()
             self._info_due = True
             self.wake()
         elif verb == "ask-key":
             # Travels as a key does: at QoS 0, never queued, never retained.
-            self.say("rsp/" + number, "rsp", {"id": number, "keys": self._keys.messages()}, 0)
+            self.say("rsp/" + number, "rsp", {"id": number, "keys": self._keys.messages()}, 0, least=KEYS_BYTES)
         else:
-            answer = self.commands.do(verb, data)
+            answer = self.commands.do(verb, data, self._hub_time.utc_us(self._now_us()) // 1_000_000)
             if answer is not None:
-                answer["id"] = number
-                self.say("rsp/" + number, "rsp", answer, 1)
+                self.answer(number, answer)
 
 
 def _is_online(payload) -> bool:

@@ -84,7 +84,7 @@ class Shop:
         """Give what the board must be told."""
         return {
             "probe": PROBE, "tenant": SITE.tenant, "site": SITE.site, "uplink": "lan", "host": "127.0.0.1",
-            "port": self.broker.port, "batch_s": 1, "dwell_ms": 100,
+            "port": self.broker.port, "board": "wt32-eth01", "batch_s": 1, "dwell_ms": 100,
             "ca": (self.folder / "authority.crt").read_text(), "cert": (self.folder / f"{PROBE}.crt").read_text(),
             "key": (self.folder / f"{PROBE}.key").read_text(), **values,
         }  # fmt: skip

@@ -115,7 +115,7 @@ def check_one_odd_message_steps_nothing_and_a_new_clock_does():
 def check_keys_rule_in_their_time():
     keys = Keys()
     assert keys.at(150) is None and not keys.any
-    keys.take([_NEXT, _KEY])
+    keys.take([_NEXT, _KEY], 0)
     assert keys.at(99) is None
     assert keys.at(100).key_id == 7 and keys.at(199).key_id == 7
     assert keys.at(200).key_id == 8
@@ -125,26 +125,38 @@ def check_keys_rule_in_their_time():
 
 def check_keys_come_back_as_they_were_given():
     keys = Keys()
-    keys.take([_KEY, _NEXT])
+    keys.take([_KEY, _NEXT], 0)
     assert keys.messages() == [_KEY, _NEXT]
     assert keys.of(7).raw == bytes(range(16))
     assert keys.of(7).seal_key() != keys.of(7).raw and len(keys.of(7).seal_key()) == 16
 
 
+def check_a_key_that_ends_stays_until_our_own_clock_has_passed_its_end():
+    keys = Keys()
+    keys.take([_KEY, _NEXT], 0)
+    later = dict(_NEXT, key_id=9)
+    later["from"], later["until"] = 300, 400
+    keys.take([_NEXT, later], 190)  # the hub's clock is ahead of ours
+    assert keys.at(199).key_id == 7 and keys.messages() == [_NEXT, later]
+    assert keys.at(200).key_id == 8 and keys.of(7) is None
+    keys.take([_KEY], 150)  # made anew: nothing of before stays
+    assert keys.messages() == [_KEY] and keys.of(8) is None
+
+
 def check_what_is_no_key_changes_nothing():
     keys = Keys()
-    keys.take([_KEY])
+    keys.take([_KEY], 0)
     bad = [{}, [], [1], [_KEY, _NEXT, _KEY], None, [dict(_KEY, key="00")], [dict(_KEY, key="zz" * 16)]]
     bad += [[dict(_KEY, key_id=0)], [dict(_KEY, key_id=True)], [dict(_KEY, until=100)], [dict(_KEY, registered=5)]]
     bad += [[dict(_KEY, registered=["x"])], [_NEXT, {}]]
     for spans in bad:
-        _raises(ValueError, keys.take, spans)
+        _raises(ValueError, keys.take, spans, 0)
         assert keys.messages() == [_KEY], spans
 
 
 def check_registry_is_ascending():
     keys = Keys()
-    keys.take([dict(_KEY, registered=["00000000000000ff", "0000000000000100", "8000000000000000"])])
+    keys.take([dict(_KEY, registered=["00000000000000ff", "0000000000000100", "8000000000000000"])], 0)
     assert keys.of(7).registry == struct.pack("<3Q", 0xFF, 0x100, 1 << 63)
 
 

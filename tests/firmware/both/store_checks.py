@@ -36,7 +36,7 @@ def _clear(folder):
 
 def _keys(**changes):
     keys = Keys()
-    keys.take([dict(_KEY, **changes)])
+    keys.take([dict(_KEY, **changes)], 0)
     return keys
 
 

@@ -7,10 +7,14 @@ import sys
 import control
 
 control.connect()
+import esp32
+import sensor
+
+sensor.BUILD = esp32.boot_loader()
 from sensor import app as sensor_app
 
 app = sensor_app.build()
-control.names.update(app=app, gc=gc, sys=sys)
+control.names.update(app=app, gc=gc, sys=sys, sensor=sensor)
 gc.collect()
 asyncio.create_task(control.serve())
 control.say(booted=True)

@@ -1,0 +1,113 @@
+"""Boards that are not set up yet, and tags. A board without settings listens on its serial line; its LED says so."""
+
+import asyncio
+import json
+import time
+
+import machine
+
+from . import VERSION
+from .beacon import advert
+from .ble import Ble
+from .counts import Counts
+from .improv import Improv
+from .led import STEP_MS, lit
+from .net import Wifi
+from .pins import led_of
+from .serial import BAUD, SerialLink
+from .settings import SettingsError
+
+TAG_MS = 1000
+PART = "settings.part"  # what Improv brought: network and password, until the rest comes
+
+
+class Factory:
+    """Waits for `set-config` (see the serial line's frames) and for Improv; then restarts."""
+
+    def __init__(self, store) -> None:
+        self._store = store
+        self._improv: Improv | None = None
+        self._port = None
+        self.counts = Counts()
+        self.why = store.why
+        self.link = None
+
+    async def run(self) -> None:
+        """Run for ever."""
+        self._port = machine.UART(0, BAUD)
+        info = ("footfall", VERSION, "ESP32", "footfall probe")
+        self._improv = Improv(self._port.write, self._join, info, list)
+        self.link = SerialLink(self._port, self, self.counts, self._improv.feed)
+        asyncio.create_task(self._shine())
+        await self.link.run()
+
+    # -- what a serial link needs of its uplink --
+
+    def up(self, link) -> None:
+        """Nobody is told: who listens asks."""
+
+    def heard(self, stream: str, message) -> None:
+        """Take `cmd/set-config`."""
+        data = message.get("data") if isinstance(message, dict) else None
+        if stream == "cmd/set-config" and isinstance(data, dict) and isinstance(data.get("settings"), dict):
+            asyncio.create_task(self._configure(str(data.get("id", ""))[:32], data["settings"]))
+        else:
+            self.counts.drop("messages_refused")
+
+    async def _configure(self, number: str, settings: dict[str, object]) -> None:
+        answer: dict[str, object] = {"id": number}
+        try:
+            self._store.propose(self._store.merged(dict(self._part(), **settings)))
+        except SettingsError as error:
+            self.counts.drop("settings_refused")
+            answer["error"] = {"what": str(error), "next_step": "correct it and send it again"}
+        async with self.link.lock:
+            await self.link.publish("rsp/" + number, json.dumps(answer).encode(), 1)
+        if "error" not in answer:
+            await asyncio.sleep_ms(200)
+            machine.reset()
+
+    def _join(self, ssid: str, password: str) -> None:
+        asyncio.create_task(self._try(ssid, password))
+
+    async def _try(self, ssid: str, password: str) -> None:
+        wifi = Wifi(ssid, password)
+        try:
+            await wifi.up()
+        except OSError:
+            self._improv.failed()
+            return
+        with open(PART, "w") as file:
+            json.dump({"ssid": ssid, "password": password, "uplink": "wifi-park"}, file)
+        self._improv.joined("")
+
+    def _part(self) -> dict[str, object]:
+        try:
+            with open(PART) as file:
+                return json.load(file)
+        except (OSError, ValueError):
+            return {}
+
+    async def _shine(self) -> None:
+        pin, on = led_of("esp32-devkitc")
+        led = machine.Pin(pin, machine.Pin.OUT)
+        while True:
+            led.value(on if lit("factory", time.ticks_ms()) else 1 - on)
+            await asyncio.sleep_ms(STEP_MS)
+
+
+class Tag:
+    """A battery board that beacons: something a technician carries that does not randomise. Hears nothing."""
+
+    def __init__(self, settings) -> None:
+        self._name = settings.get("probe")
+        self.beats = 0
+
+    async def run(self) -> None:
+        """Run for ever."""
+        Ble(None).advertise(advert(self._name), TAG_MS * 1000)
+        watchdog = machine.WDT(timeout=60_000)
+        while True:
+            watchdog.feed()
+            self.beats += 1
+            await asyncio.sleep_ms(TAG_MS)
