@@ -95,7 +95,7 @@ class Capture:
         """Go over to another key between two frames; the batch of the old one is closed there."""
         before = self._key
         if key is None:
-            if not self._held:
+            if before is not None and not self._held:
                 self._pause()
             self._key = None
             self._radio.stop()

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,13 +33,16 @@ def interpreter() -> str:
 
 
 class Board:
-    """`flash` is its file system. It runs from `start` to `cut`, `stop` or a reset of its own."""
+    """`flash` is its file system; `stock`: without the C module. Runs until `cut`, `stop` or its own reset."""
 
-    def __init__(self, flash: Path, *, pty: str | None = None) -> None:
+    def __init__(self, flash: Path, *, pty: str | None = None, stock: bool = False) -> None:
         self.flash = flash
         flash.mkdir(exist_ok=True)
         self._pty = pty
+        self._ear = "" if stock else f":{FAKES}/ear"
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._questions = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._reply, daemon=True).start()
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket.socket | None = None
         self._held = b""
@@ -54,8 +58,8 @@ class Board:
         (self.flash / "reset_cause").write_text(str(cause))
         if cause == POWER_ON:
             (self.flash / "rtc.bin").unlink(missing_ok=True)
-        port = self._listener.getsockname()[1]
-        env = {"MICROPYPATH": f".frozen:{FAKES}:{FIRMWARE}", "CONTROL": str(port), "PATH": "/usr/bin:/bin"}
+        port, questions = (str(one.getsockname()[1]) for one in (self._listener, self._questions))
+        env = {"MICROPYPATH": f".frozen:{FAKES}{self._ear}:{FIRMWARE}", "CONTROL": port, "QUESTIONS": questions}
         env |= {"PTY": self._pty} if self._pty else {}
         with self.output.open("ab") as log:
             self._process = subprocess.Popen(
@@ -85,6 +89,7 @@ class Board:
         """End it for good."""
         self.cut()
         self._listener.close()
+        self._questions.close()
 
     def eval(self, code: str) -> Any:
         """Evaluate an expression in the running firmware; `app` is the App."""
@@ -116,12 +121,18 @@ class Board:
 
     def _ask(self, **message: object) -> Any:
         self._say(**message)
+        return self._read()["answer"]
+
+    def _reply(self) -> None:
+        """Answer what the board asks, a connection a question."""
         while True:
-            came = self._read()
-            if "answer" in came:
-                return came["answer"]
-            assert self.answer is not None, came
-            self._say(answer=self.answer(came))
+            try:
+                line = self._questions.accept()[0]
+            except OSError:
+                return  # closed
+            with line, line.makefile("rwb") as file:
+                assert self.answer is not None
+                file.write(json.dumps(self.answer(json.loads(file.readline()))).encode() + b"\n")
 
     def _read(self) -> dict[str, Any]:
         assert self._line is not None

@@ -1,7 +1,41 @@
 """The firmware's package on the path, and what CPython lacks for its pure modules."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+from tests.firmware.board import Board
+from tests.firmware.shop import Hand, Shop
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE / "shims"), str(HERE.parents[1] / "firmware")]
+
+
+@pytest.fixture(scope="module")
+def broker_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    shop = Shop(tmp_path_factory.mktemp("shop"))
+    yield shop
+    shop.stop()
+
+
+@pytest.fixture
+def shop(broker_shop: Shop) -> Shop:
+    broker_shop.heard.clear()
+    return broker_shop
+
+
+@pytest.fixture
+def board(tmp_path: Path, shop: Shop) -> Iterator[Board]:
+    board = Board(tmp_path / "flash")
+    board.settings(**shop.settings())
+    yield board
+    board.stop()
+
+
+@pytest.fixture
+def hand(shop: Shop) -> Iterator[Hand]:
+    hand = Hand(shop)
+    yield hand
+    hand.stop()

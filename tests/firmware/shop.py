@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from hostkit.contract.codec import ACK, HEALTH, INFO, RSP, Kind, compose, decode, encode
+from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, Kind, compose, decode, encode
 from hostkit.contract.commands import Response
-from hostkit.contract.messages import Ack, Health, Info, KeySpan
+from hostkit.contract.messages import Ack, GiveKeys, Health, Info, KeySpan
 from hostkit.contract.topics import Address
 from hostkit.core.wire import Batch, decode_batch
 from hostkit.hub.keeper import database
@@ -23,6 +23,7 @@ from hostkit.io.mqtt import Arrived, Client, Inbox, Up, parse_url, take
 from hostkit.io.outbox import Outbox
 from hostkit.model import Probe, Provenance
 from hostkit.sim.plan import default_site
+from tests.firmware.board import Frame
 from tests.io.brokers import Mosquitto
 
 T = TypeVar("T")
@@ -220,6 +221,28 @@ class Hand:
                 self.healths.append(decode(HEALTH, item.payload, item.topic).data)
             elif stream.startswith("rsp/"):
                 self.answers.append(decode(RSP, item.payload, item.topic).data)
+
+
+def frame(number: int) -> Frame:
+    """A frame of its own: every field differs."""
+    return (
+        f"02aabb{number:06x}",
+        77_000 + number,
+        number * 3,
+        number % 4096,
+        -40 - number % 50,
+        -95,
+        6,
+        1 + 4 * (number % 2),
+    )
+
+
+def give(hand: Hand, *, for_s: float = 3600, next_for_s: float = 0) -> None:
+    """Give the key once the probe asks for it."""
+    wait(lambda: hand.infos and hand.infos[-1].key_id is None)
+    now_s = time.time()
+    hand.keys = hand.keys or spans(now_s - 60, now_s + for_s, next_for_s and now_s + next_for_s)
+    hand.say("cmd/key", CMD, GiveKeys(id="k1", keys=hand.keys))
 
 
 def spans(from_s: float, until_s: float, next_until_s: float = 0) -> tuple[KeySpan, ...]:

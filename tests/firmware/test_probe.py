@@ -2,72 +2,20 @@
 
 import signal
 import time
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hostkit.contract.codec import CMD
-from hostkit.contract.messages import AskKeys, GiveKeys
+from hostkit.contract.messages import AskKeys
 from hostkit.core.dot11 import device_keys
 from hostkit.core.wire import Batch
 from hostkit.model import Provenance, Radio
-from tests.firmware.board import Board, Frame
-from tests.firmware.shop import PLACE, PROBE, Hand, Shop, spans, wait
+from tests.firmware.board import Board
+from tests.firmware.shop import PLACE, PROBE, Hand, Shop, frame, give, wait
 
 pytestmark = pytest.mark.needs("mosquitto")
-
-
-@pytest.fixture(scope="module")
-def broker_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    shop = Shop(tmp_path_factory.mktemp("shop"))
-    yield shop
-    shop.stop()
-
-
-@pytest.fixture
-def shop(broker_shop: Shop) -> Shop:
-    broker_shop.heard.clear()
-    return broker_shop
-
-
-@pytest.fixture
-def board(tmp_path: Path, shop: Shop) -> Iterator[Board]:
-    board = Board(tmp_path / "flash")
-    board.settings(**shop.settings())
-    yield board
-    board.stop()
-
-
-@pytest.fixture
-def hand(shop: Shop) -> Iterator[Hand]:
-    hand = Hand(shop)
-    yield hand
-    hand.stop()
-
-
-def frame(number: int) -> Frame:
-    """A frame of its own: every field differs."""
-    return (
-        f"02aabb{number:06x}",
-        77_000 + number,
-        number * 3,
-        number % 4096,
-        -40 - number % 50,
-        -95,
-        6,
-        1 + 4 * (number % 2),
-    )
-
-
-def give(hand: Hand, *, for_s: float = 3600, next_for_s: float = 0) -> None:
-    """Give the key once the probe asks for it."""
-    wait(lambda: hand.infos and hand.infos[-1].key_id is None)
-    now_s = time.time()
-    hand.keys = hand.keys or spans(now_s - 60, now_s + for_s, next_for_s and now_s + next_for_s)
-    hand.say("cmd/key", CMD, GiveKeys(id="k1", keys=hand.keys))
 
 
 def records(batches: dict[tuple[int, int], Batch]) -> list[np.void]:

@@ -28,11 +28,12 @@ def say(**message):
 
 
 def ask(**message):
-    """Tell the test and wait for its answer (the test answers with {"answer": ...})."""
-    say(**message)
-    _socket.setblocking(True)
-    answer = json.loads(_socket.readline())["answer"]
-    _socket.setblocking(False)
+    """Ask the test, on a connection of its own, and wait."""
+    line = socket.socket()
+    line.connect(socket.getaddrinfo("127.0.0.1", int(os.getenv("QUESTIONS")))[0][-1])
+    line.write(json.dumps(message).encode() + b"\n")
+    answer = json.loads(line.readline())
+    line.close()
     return answer
 
 

@@ -50,7 +50,7 @@ def _save(table):
 
 
 def boot_loader():
-    """What the second stage does: a new image is on trial once, then the old one comes back. Gives the running build."""
+    """What the second stage does: a new image is on trial once, then the old comes back. Gives the running build."""
     table = _table()
     if table["state"] == "new":
         table["state"] = "pending"
