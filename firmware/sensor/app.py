@@ -152,7 +152,7 @@ class App:
     async def _ear(self) -> None:
         while True:
             stay_ms = self.capture.turn()
-            self.health.beat(0)
+            self.health.beat()
             await asyncio.sleep_ms(stay_ms)
 
     async def _watch(self) -> None:
@@ -171,8 +171,7 @@ class App:
     async def _feed(self) -> None:
         watchdog = machine.WDT(timeout=WATCHDOG_MS)
         while True:
-            if self.uplink.beat_ms:
-                self.health.beat(1)
+            self.health.beat(self.uplink.beat_ms)
             if self.health.well():
                 watchdog.feed()
                 self._judge_update()
@@ -215,7 +214,7 @@ class App:
         )
         link = MqttLink(settings, self.uplink, net, self.counts)
         if mode == "wifi-burst":
-            await link.burst(self.capture, settings.get("burst_s") * 1000)
+            await link.burst(self.capture)
         await link.stay(self._joined)
 
     def _channels(self) -> tuple[int, ...]:

@@ -62,6 +62,7 @@ class Factory:
             self.counts.drop("settings_refused")
             answer["error"] = {"what": str(error), "next_step": "correct it and send it again"}
         async with self.link.lock:
+            self._port.write(b"\0")  # ends what Improv said
             await self.link.publish("rsp/" + number, json.dumps(answer).encode(), 1)
         if "error" not in answer:
             await asyncio.sleep_ms(200)

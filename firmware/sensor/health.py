@@ -10,7 +10,7 @@ _BLOCKS = (65_536, 49_152, 32_768, 24_576, 16_384, 12_288, 8192, 4096, 2048, 102
 
 
 class Health:
-    """`beats` gives ms since the last sign of the ear and of the uplink."""
+    """Counters, drops and memory as the contract has them, and whether all is well."""
 
     def __init__(self, spool, capture, radio, counts, hub_time, resets: str, temperature) -> None:
         self._spool = spool
@@ -20,16 +20,19 @@ class Health:
         self._hub_time = hub_time
         self._resets = resets  # name of what started this boot
         self._temperature = temperature  # gives kelvin, or None
-        self._seen_ms = [0, 0]
+        self._ear_ms = self._uplink_ms = time.ticks_ms()
 
-    def beat(self, which: int) -> None:
-        """0: the ear turned; 1: the uplink's loop went round."""
-        self._seen_ms[which] = time.ticks_ms()
+    def beat(self, uplink_ms: int | None = None) -> None:
+        """The ear turned, or the uplink's loop went round at `uplink_ms`."""
+        if uplink_ms is None:
+            self._ear_ms = time.ticks_ms()
+        elif uplink_ms:
+            self._uplink_ms = uplink_ms
 
     def well(self) -> bool:
         """Tell whether the watchdog may be fed."""
         now_ms = time.ticks_ms()
-        if time.ticks_diff(now_ms, self._seen_ms[0]) > EAR_MS or time.ticks_diff(now_ms, self._seen_ms[1]) > UPLINK_MS:
+        if time.ticks_diff(now_ms, self._ear_ms) > EAR_MS or time.ticks_diff(now_ms, self._uplink_ms) > UPLINK_MS:
             return False
         if gc.mem_free() < LEAST_FREE_BYTES:
             gc.collect()

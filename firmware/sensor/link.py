@@ -45,11 +45,11 @@ class MqttLink:
             except OSError as error:
                 await self._ended(error)
 
-    async def burst(self, capture, every_ms: int) -> None:
-        """Listen for `every_ms`, then give the radio to the network, flush, take it back."""
+    async def burst(self, capture) -> None:
+        """Listen for `burst_s`, then give the radio to the network, flush, take it back."""
         while True:
             if capture.key_id is not None:
-                await self._rest(every_ms)
+                await self._rest(self._settings.get("burst_s") * 1000)
             else:
                 await self._rest(self._back_off.next_ms())
             capture.hold()

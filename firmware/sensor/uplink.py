@@ -69,8 +69,9 @@ class Uplink:
 
     @property
     def settled(self) -> bool:
-        """Tell whether nothing is left to send or to be acknowledged, and the key is there."""
-        return self.capture.seq > 0 and not len(self._spool) and not self._waiting and not self._info_due
+        """Tell whether the key is there and nothing is left to send or to be acknowledged."""
+        told = self._said_key is not None and self._said_key == self.capture.key_id and not self._info_due
+        return told and not len(self._spool) and not self._waiting
 
     def answer(self, number: str, answer: dict[str, object]) -> None:
         """Answer the command `number`."""

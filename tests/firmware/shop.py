@@ -268,3 +268,8 @@ def wait(look: Callable[[], V | None], timeout_s: float = 10) -> V:
 def identity(node: str) -> str:
     """Give the name in a node's certificate."""
     return f"{SITE.tenant}/{SITE.site}/{node}"
+
+
+def now() -> datetime:
+    """Give the time with its zone."""
+    return datetime.now(UTC)
