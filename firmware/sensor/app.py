@@ -7,6 +7,7 @@ import time
 
 import esp32
 import machine
+import network
 
 from . import RELEASE_KEY, VERSION, ota
 from .ble import Ble
@@ -96,6 +97,12 @@ class App:
             "config_hash": self.settings.get("config_hash"),
             "config_refused": self.commands.config_refused,
         }
+
+    def replan(self, changes: dict[str, object]) -> None:
+        """Listen by other channels from now on, but where the access point says which."""
+        self.settings.change(changes)
+        if self.settings.get("uplink") != "wifi-park" or not self.net_up:
+            self.capture.replan(Hop(self._channels(), self.settings.get("dwell_ms"), self._ble_ms()))
 
     def tell(self) -> None:
         """Say again who we are."""
@@ -264,9 +271,11 @@ def chip() -> str:
 def ear():
     """Give the ear: the C module's, or on a stock image one for BLE alone."""
     try:
-        return __import__("dot11cap").Ear()
+        capture = __import__("dot11cap")
     except ImportError:
         return StockEar()
+    network.WLAN(network.STA_IF).active(True)  # the driver must run before the ear is tuned
+    return capture.Ear()
 
 
 def build():

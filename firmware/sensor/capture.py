@@ -51,7 +51,11 @@ class Capture:
         if now_us - self._batch.base_us >= self.batch_us:
             self._close(now_us)
         radio, channel, stay_ms = self.hop.turn(now_us)
-        self._radio.channel(0 if radio == BLE else channel)
+        try:
+            self._radio.channel(0 if radio == BLE else channel)
+        except OSError:  # a channel this chip has not
+            self._counts.drop("radio_refused")
+            self.hop.pause(now_us)
         if radio == BLE:
             self._scan(stay_ms)
         return stay_ms
@@ -79,13 +83,14 @@ class Capture:
         if self._held and self._key is not None:
             self._batch.open(self._radio.now_us(), len(self.hop))
         self._held = False
+        self.turn()
 
     def replan(self, hop: Hop) -> None:
         """Listen by another plan from now on."""
         if self._key is not None and not self._held:
-            self._pause()
-            self._batch.open(self._radio.now_us(), len(hop))
+            self._batch.open(self._pause(), len(hop))
         self.hop = hop
+        self.turn()
 
     def stop(self) -> None:
         """Hear no more, keep nothing of the key; what was heard is in the spool."""
@@ -108,13 +113,14 @@ class Capture:
         if before is None and not self._held:
             self._batch.open(ruling_us, len(self.hop))
 
-    def _pause(self) -> None:
-        """Shut the ear and close the batch."""
+    def _pause(self) -> int:
+        """Shut the ear and close the batch; give when."""
         self._radio.channel(0)
         self.drain()
         now_us = self._radio.now_us()
         self.hop.pause(now_us)
         self._close(now_us)
+        return now_us
 
     def _close(self, at_us: int) -> None:
         """Pack the batch that ends at `at_us`, spool it, open the next."""

@@ -59,19 +59,17 @@ class Commands:
         try:
             if data.get("version", CONFIG_VERSION) != CONFIG_VERSION:
                 raise ValueError("version: newer than this firmware")
-            if digest == self._store.aside():
-                raise ValueError("the hub did not answer under it")
             for name in probe:
                 if name not in PROBE_KEYS:
                     raise ValueError("a key this firmware does not know")
-            self._propose(
-                {"config_hash": digest, "channels": list(probe["channels"]), "dwell_ms": probe["dwell_ms"]}, "config"
-            )
+            changes = {"config_hash": digest, "channels": list(probe["channels"]), "dwell_ms": probe["dwell_ms"]}
+            self._store.adopt(self._store.merged(changes))
+            self._app.replan(changes)
         except (ValueError, KeyError, TypeError) as error:
             self._counts.drop("settings_refused")
             self._uplink.note(f"config refused: {error}")
             self.config_refused = {"config_hash": digest, "what": str(error)[:200]}
-            self._app.tell()
+        self._app.tell()
 
     def _refuse(self, what: str, next_step: str) -> dict[str, object]:
         self._counts.drop("commands_refused")

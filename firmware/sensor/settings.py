@@ -77,6 +77,10 @@ class Settings:
         self._values = values
         self._path = path
 
+    def change(self, changes: dict[str, object]) -> None:
+        """Take values that `Store.adopt` has checked."""
+        self._values.update(changes)
+
     def get(self, name: str):
         """Give a value, its default if the set has none."""
         value = self._values.get(name)
@@ -144,14 +148,12 @@ class Store:
 
     def propose(self, raw: dict[str, object]) -> None:
         """Check and keep a new set for the next boot; SettingsError, and nothing changed, if it is bad."""
-        check(raw)
-        text = json.dumps(raw)
-        if len(text) > MOST_BYTES:
-            raise SettingsError(f"settings: more than {MOST_BYTES} bytes")
-        with open(self._next + "~", "w") as file:
-            file.write(text)
-        os.rename(self._next + "~", self._next)
+        self._write(raw, self._next)
         self._state.put("tries", 0)
+
+    def adopt(self, raw: dict[str, object]) -> None:
+        """Check and keep a change of the set in use that cannot cut us off from the hub; SettingsError as above."""
+        self._write(raw, self._next if self.on_trial else self._good)
 
     def merged(self, changes: dict[str, object]) -> dict[str, object]:
         """Give the set in use with `changes` over it."""
@@ -160,19 +162,21 @@ class Store:
         raw.update(changes)
         return raw
 
-    def aside(self) -> str:
-        """Give the config hash of the set that was laid aside last."""
-        try:
-            return str(_read(self._next + ".bad").get("config_hash", ""))
-        except (OSError, ValueError):
-            return ""
-
     def works(self) -> None:
         """The hub answered: the set on trial is the good one now."""
         if self.on_trial:
             os.rename(self._next, self._good)
             self.on_trial = False
             self._state.put("tries", 0)
+
+    def _write(self, raw: dict[str, object], path: str) -> None:
+        check(raw)
+        text = json.dumps(raw)
+        if len(text) > MOST_BYTES:
+            raise SettingsError(f"settings: more than {MOST_BYTES} bytes")
+        with open(path + "~", "w") as file:
+            file.write(text)
+        os.rename(path + "~", path)
 
     def _try(self, path: str) -> Settings | None:
         try:

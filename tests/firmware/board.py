@@ -17,6 +17,7 @@ FAKES = Path(__file__).parent / "fakes"
 FIRMWARE = ROOT / "firmware"
 POWER_ON, WATCHDOG, SOFT = 1, 3, 5
 RESET_EXIT = 3
+PATIENCE_S = 30.0  # of a test on a busy machine
 HEAP = "384k"  # code is compiled into it here; on a board it is in flash
 
 Frame = tuple[
@@ -66,9 +67,9 @@ class Board:
                 [interpreter(), "-X", f"heapsize={HEAP}", str(FAKES / "run.py")], cwd=self.flash, env=env,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        self._listener.settimeout(10)
+        self._listener.settimeout(PATIENCE_S)
         self._line, self._held = self._listener.accept()[0], b""
-        self._line.settimeout(10)
+        self._line.settimeout(PATIENCE_S)
         assert self._read() == {"booted": True}
         return self
 
@@ -79,10 +80,11 @@ class Board:
             self._process.wait(10)
         self._close()
 
-    def wait_reset(self, timeout_s: float = 10) -> None:
+    def wait_reset(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait until it reset itself."""
         assert self._process is not None
-        assert self._process.wait(timeout_s) == RESET_EXIT, self.output.read_text()[-3000:]
+        code = self._process.wait(timeout_s)
+        assert code == RESET_EXIT, f"ended with {code}: {self.output.read_text()[-3000:]}"
         self._close()
 
     def stop(self) -> None:
@@ -107,7 +109,7 @@ class Board:
         """Plug and unplug: `lan`, `ap`."""
         self._say(verb="network", state=state)
 
-    def until(self, code: str, timeout_s: float = 10) -> Any:
+    def until(self, code: str, timeout_s: float = PATIENCE_S) -> Any:
         """Wait until an expression is true there; give its value."""
         deadline = time.monotonic() + timeout_s
         while not (value := self.eval(code)):

@@ -10,7 +10,7 @@ from tests.firmware.board import Board
 from tests.firmware.shop import Hand, Shop
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE / "shims"), str(HERE.parents[1] / "firmware")]
+sys.path[:0] = [str(HERE / "shims"), str(HERE), str(HERE.parents[1] / "firmware")]
 
 
 @pytest.fixture(scope="module")

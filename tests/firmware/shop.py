@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from hostkit.config import dump_site
 from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, Kind, compose, decode, encode
 from hostkit.contract.commands import Response
 from hostkit.contract.messages import Ack, GiveKeys, Health, Info, KeySpan
@@ -23,7 +24,7 @@ from hostkit.io.mqtt import Arrived, Client, Inbox, Up, parse_url, take
 from hostkit.io.outbox import Outbox
 from hostkit.model import Probe, Provenance
 from hostkit.sim.plan import default_site
-from tests.firmware.board import Frame
+from tests.firmware.board import PATIENCE_S, Frame
 from tests.io.brokers import Mosquitto
 
 T = TypeVar("T")
@@ -93,8 +94,15 @@ class Shop:
     def start_hub(self) -> None:
         """Start the real hub on the wall clock."""
         self._hub_over = threading.Event()
+        path = self.folder / "site.toml"
+        path.write_text(dump_site(SITE))
         settings = HubSettings(
-            site=SITE, broker=parse_url(self.url("hub")), uplink=None, data=self.folder / "hub", batch_clock=False
+            path=path,
+            site=SITE,
+            broker=parse_url(self.url("hub")),
+            uplink=None,
+            data=self.folder / "hub",
+            batch_clock=False,
         )
         self._hub = threading.Thread(target=self._serve, args=(settings,), daemon=True)
         self._hub.start()
@@ -195,7 +203,7 @@ class Hand:
         self.raw(f"cmd/{verb}", json.dumps(message).encode())
         return number
 
-    def answer(self, number: str, timeout_s: float = 10) -> Response:
+    def answer(self, number: str, timeout_s: float = PATIENCE_S) -> Response:
         """Wait for the answer to a command."""
         return wait(lambda: next((one for one in self.answers if one.id == number), None), timeout_s)
 
@@ -256,7 +264,7 @@ def _span(base: int, from_s: float, until_s: float) -> KeySpan:
     return KeySpan(key_id=number, key=f"{number:032x}", from_s=int(from_s), until_s=int(until_s))
 
 
-def wait(look: Callable[[], V | None], timeout_s: float = 10) -> V:
+def wait(look: Callable[[], V | None], timeout_s: float = PATIENCE_S) -> V:
     """Wait until `look` gives something true."""
     deadline = time.monotonic() + timeout_s
     while not (found := look()):

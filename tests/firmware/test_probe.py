@@ -98,7 +98,7 @@ def test_a_killed_broker_loses_nothing(shop: Shop, board: Board, hand: Hand) -> 
         if number == 200:
             shop.broker.start()
         time.sleep(0.01)
-    wait(lambda: holds(shop, range(300), key), 20)
+    wait(lambda: holds(shop, range(300), key))
     contiguous(shop.batches(), 1)
     board.until("not len(app.spool)")
     assert board.eval("app.counts.drops['link_refused']") >= 1
@@ -112,9 +112,9 @@ def test_what_does_not_fit_ram_waits_on_flash(shop: Shop, board: Board, hand: Ha
     shop.broker.stop(signal.SIGKILL)
     for number in range(720):
         board.air(frame(number))
-    board.until("len(app.spool) >= 20 and app.spool.log.entries >= 10", 15)
+    board.until("len(app.spool) >= 20 and app.spool.log.entries >= 10")
     shop.broker.start()
-    wait(lambda: holds(shop, range(720), key), 30)
+    wait(lambda: holds(shop, range(720), key))
     contiguous(shop.batches(), 1)
     board.until("not app.spool.log.entries")
     assert not list((board.flash / "spool").iterdir())
@@ -131,7 +131,7 @@ def test_overflow_drops_the_oldest_and_says_so(shop: Shop, board: Board, hand: H
         board.until("not app.radio.any()")
     dropped = board.until("app.spool.dropped_batches")
     shop.broker.start()
-    board.until("not len(app.spool)", 30)
+    board.until("not len(app.spool)")
     dropped, lost = board.eval("[app.spool.dropped_batches, app.spool.dropped_records]")
     batches = wait(lambda: shop.batches() if (1, board.eval("app.capture.seq") - 1) in shop.batches() else None)
     last = list(batches.values())[-1]
@@ -155,7 +155,7 @@ def test_a_power_cut_loses_only_ram_and_names_it(shop: Shop, board: Board, hand:
     shop.broker.start()
     board.start(cause=5)  # the chip restarts with its RTC memory
     give(hand)
-    wait(lambda: (2, 2) in shop.batches(), 20)
+    wait(lambda: (2, 2) in shop.batches())
     batches = shop.batches()
     assert len([1 for boot, _ in batches if boot == 1]) >= on_flash
     said = next(info for info in hand.infos if info.last)
@@ -179,7 +179,7 @@ def test_a_restart_on_command_loses_nothing(shop: Shop, board: Board, hand: Hand
     give(hand)
     board.until("app.capture.key_id")
     board.air(*[frame(number) for number in range(60, 80)])
-    wait(lambda: holds(shop, range(80), key), 20)
+    wait(lambda: holds(shop, range(80), key))
     batches = shop.batches()
     contiguous(batches, 1)
     contiguous(batches, 2)
@@ -239,7 +239,7 @@ def test_a_clock_step_moves_no_record(shop: Shop, board: Board, hand: Hand) -> N
     board.air(frame(1))
     wait(lambda: len(shop.batches()) >= 2)
     hand.ahead_s = 1800
-    board.until("app.counts.passed['clock_steps'] == 1", 15)
+    board.until("app.counts.passed['clock_steps'] == 1")
     count = len(shop.batches())
     wait(lambda: len(shop.batches()) >= count + 2)
     batches = shop.batches()

@@ -4,7 +4,6 @@ import io
 import os
 import select
 import sys
-import termios
 import time
 
 import control
@@ -68,7 +67,6 @@ class UART(io.IOBase):
 
     def __init__(self, number, baudrate=115200, **options):
         self._file = open(os.getenv("PTY"), "r+b")
-        termios.setraw(self._file.fileno())
         self._poll = select.poll()
         self._poll.register(self._file, select.POLLIN)
 

@@ -28,12 +28,15 @@ class _Ear(io.IOBase):
         self.descriptions = {}
         control.handlers["air"] = self._air
 
-    def start(self, key, ring=512, wake=16, registry=b""):
+    def start(self, key, wake=16, registry=b""):
         if len(key) != 16 or len(registry) % 8:
             raise ValueError("key or registry")
         if self.key is not None:
             self.boundary = len(self.ring)
-        self.key, self.size, self.wake = bytes(key), ring, wake
+        else:
+            self.dropped += len(self.ring)
+            self.ring, self.boundary = [], None
+        self.key, self.wake = bytes(key), wake
         self.registry = tuple(struct.unpack("<%dQ" % (len(registry) // 8), registry))
         return self.now_us()
 
