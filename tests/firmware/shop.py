@@ -158,6 +158,7 @@ class Hand:
         self._shop = shop
         self._acks = acks
         self.ahead_s = 0.0  # of the wall clock
+        self._again = False  # connected anew: what is retained is of the board of this test
         self.keys: tuple[KeySpan, ...] = ()  # given already: the same again after a restart
         self._seq = 0
         self.answers: list[Response] = []
@@ -216,6 +217,7 @@ class Hand:
     def _listen(self) -> None:
         while not self._over.is_set():
             item = take(self._inbox, 0.1)
+            self._again |= isinstance(item, Up)
             if not isinstance(item, Arrived):
                 continue
             self.client.ack(item)
@@ -223,7 +225,7 @@ class Hand:
             if stream == "obs" and self._acks:
                 batch = decode_batch(item.payload)
                 self.say("ack", ACK, Ack(boot=str(batch.boot), upto=batch.seq))
-            elif stream == "info" and not item.retained:
+            elif stream == "info" and (self._again or not item.retained):
                 self.infos.append(decode(INFO, item.payload, item.topic).data)
             elif stream == "health":
                 self.healths.append(decode(HEALTH, item.payload, item.topic).data)

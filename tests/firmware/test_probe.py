@@ -239,10 +239,10 @@ def test_a_clock_step_moves_no_record(shop: Shop, board: Board, hand: Hand) -> N
     board.air(frame(1))
     wait(lambda: len(shop.batches()) >= 2)
     hand.ahead_s = 1800
-    board.until("app.counts.passed['clock_steps'] == 1")
-    count = len(shop.batches())
-    wait(lambda: len(shop.batches()) >= count + 2)
-    batches = shop.batches()
-    contiguous(batches, 1)
-    offsets = [batch.base_time_us - batch.base_us for batch in batches.values()]
-    assert offsets[-1] - offsets[0] == pytest.approx(1800e6, abs=1e6)
+    board.until("app.counts.passed['clock_steps'] >= 1")
+    wait(lambda: offsets(shop)[-1] - offsets(shop)[0] > 1700e6)
+    contiguous(shop.batches(), 1)
+
+
+def offsets(shop: Shop) -> list[int]:
+    return [batch.base_time_us - batch.base_us for batch in shop.batches().values()]
