@@ -18,6 +18,9 @@ cdef extern from "relink.h" nogil:
     int relink(relink_work*, const relink_rules*, int, int, const relink_scan*, const float*, int32_t*)
     void relink_free(relink_work*)
 
+cdef extern from "unite.h" nogil:
+    void unite(const relink_rules*, int, int, const relink_scan*, const float*, int, int32_t*, int32_t*)
+
 
 cdef relink_rules rules_of(
     double horizon_s, double link_scale_db, double background_scale_db, double stay_s, double birth_weight,

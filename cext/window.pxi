@@ -368,8 +368,11 @@ cdef class Window:
             n += 1
             i = s.next
         self.rules.tied_share = 0.0 if self.is_ble(c) else 1.0
-        if relink(&self.work, &self.rules, n, self.probes, self.input, self.rssi, &self.before[0]) < 0:
+        cdef int chains = relink(&self.work, &self.rules, n, self.probes, self.input, self.rssi, &self.before[0])
+        if chains < 0:
             raise MemoryError
+        if not self.is_ble(c):
+            unite(&self.rules, n, self.probes, self.input, self.rssi, chains, &self.before[0], &self.chain[0])
         self.name_chains(n)
         return self.relabel(n)
 

@@ -524,6 +524,27 @@ def test_registered_and_ble_addresses_have_classes_and_tracks_of_their_own() -> 
     assert not set(of[ble]["element_class"].tolist()) & set(of[1]["element_class"].tolist())
 
 
+def two_timers(places: list[list[int]]) -> NDArray[np.void]:
+    """Scans of one class every 160 s as from the first place, every 120 s as from the second, each a new address."""
+    rng = np.random.default_rng(5)
+    rows = []
+    for timer, (period_s, begin_s) in enumerate(((160, 5), (120, 47))):
+        for number, time_s in enumerate(range(begin_s, 1800, period_s)):
+            key = 1000 * timer + number + 1
+            for probe, level_dbm in enumerate(places[timer]):
+                rssi = int(level_dbm + rng.normal(0, 3))
+                rows.append(sighting(time_s + rng.uniform(0, 0.02), key, probe=probe, rssi=rssi))
+    return in_order(rows_of(*rows))
+
+
+def test_one_place_makes_two_timers_one_phone() -> None:
+    here, there = [-50, -70, -75, -62], [-77, -58, -52, -71]
+    for places, phones in (([here, here], 1), ([here, there], 2)):
+        it = tracker()
+        run(it, two_timers(places))
+        assert it.tracks == phones
+
+
 def advertisers(phones: int, *, every_s: float, hours: float, probes: int = 4) -> tuple[NDArray[np.void], NDArray]:
     """Phones of one shape that advertise all the time, each from a new address every 15 minutes; and whose rows are."""
     rng = np.random.default_rng(phones)
