@@ -69,7 +69,8 @@ cdef enum:
     NONE = -1
     UNKNOWN = -3  # NEVER_HEARD
     BESIDE = 32  # scans looked at for one that a burst may be part of
-    PATIENCE = 4  # times `relink_s` until a class with few new scans is linked again
+    SHARE = 4  # a class is linked again when one in so many of its scans is new, or after
+    PATIENCE = 6  # times `relink_s`
     ASIDE = 256  # scans out of the window that are kept until there are so many, and a third as many as in it
     RECENT = 256  # scans that a new one is compared with at once
     JOIN_US = 1_000_000  # between the bursts of one scan

@@ -200,6 +200,10 @@ cdef class Window:
                     &self.rules, &self.scans.mean[i * self.probes], &self.scans.mean[j * self.probes], self.probes,
                     self.work.stay[at],
                 )
+                if self.rules.sequence_p > 0:
+                    weight *= relink_counts_on(
+                        &self.rules, self.scans.item[i].last_sequence, self.scans.item[j].first_sequence
+                    )
                 if weight > most:
                     best, most = i, weight
             looked += 1
@@ -327,7 +331,7 @@ cdef class Window:
         self.due, k.queued = k.after, 0
         if self.due < 0:
             self.last_due = NONE
-        if k.fresh and (k.fresh * 8 >= k.scans or k.waited == PATIENCE):
+        if k.fresh and (k.fresh * SHARE >= k.scans or k.waited == PATIENCE):
             self.link(c)
             k.fresh = k.waited = 0
         elif k.fresh:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-CANDIDATES, KEPT, PASSES, ROUNDS, SWEEPS, REACH, MEAN = 64, 16, 6, 5, 3, 2, 3
+CANDIDATES, KEPT, PASSES, ROUNDS, SWEEPS, REACH, MEAN = 64, 16, 6, 3, 2, 2, 3
 DOUBT, RHYTHMS = 3, 64
 TIED = 1e9
 Floats = NDArray[np.float64]
