@@ -388,7 +388,7 @@ static void relink_rhythm(relink_work *w, const relink_rules *r, int n, const re
 
 /* The chains of greatest likelihood by an auction of predecessors, within `step` of the best a link; gives how many. */
 static int relink_assign(relink_work *w, int n, double birth_per_s, const relink_scan *scan, int32_t *previous) {
-    const float step = 0.01f;
+    const float step = 0.02f;
     long bids = 0;
     int waiting = 0, chains = 0;
     for (int j = 0; j < n; j++) w->owner[j] = RELINK_NONE, w->price[j] = 0, previous[j] = scan[j].tied;

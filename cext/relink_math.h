@@ -9,20 +9,19 @@ typedef union {
     int32_t bits;
 } relink_bits;
 
-/* Natural logarithm of a normal x > 0, within 4e-6 and 2e-6 of its size: log1p's series about the nearer power of two,
- * as Cephes has it (Moshier, single/logf.c), shortened. */
+/* Natural logarithm of a normal x > 0, within 5e-6 of its size or of 1: Cephes, single/logf.c. */
 static inline float relink_log(float x) {
     relink_bits b = {x};
     int32_t power = (b.bits - 0x3f3504f3) >> 23; /* mantissa from sqrt(1/2) to sqrt(2) */
     b.bits -= power * (1 << 23);
     float m = b.real - 1, z = m * m;
-    float series = ((((0.11676998740f * m - 0.12420140846f) * m + 0.14249322787f) * m - 0.16668057665f) * m
-                    + 0.20000714765f) * m - 0.24999993993f;
+    float series = ((((((7.0376836292e-2f * m - 1.1514610310e-1f) * m + 1.1676998740e-1f) * m - 1.2420140846e-1f) * m
+                      + 1.4249322787e-1f) * m - 1.6668057665e-1f) * m + 2.0000714765e-1f) * m - 2.4999993993e-1f;
     series = (series * m + 0.33333331174f) * m * z;
     return series - 0.5f * z + m + (float)power * 0.69314718056f;
 }
 
-/* e to the x within 3e-7 of it, x from -87 to 88 (clipped to that): Cephes, single/expf.c. */
+/* e to the x within 5e-6 of it, x from -87 to 88 (clipped to that): Cephes, single/expf.c. */
 static inline float relink_exp(float x) {
     x = x > 87.0f ? 87.0f : x < -87.0f ? -87.0f : x;
     float scaled = x * 1.44269504089f + 127.5f; /* positive, so that truncation rounds down */
