@@ -24,7 +24,7 @@ TRACK_BIAS_LOG = -0.02
 # that nobody heard those phones are unknown that make few.
 LEFT_VARIANCE, SPLIT_VARIANCE, UNHEARD_VARIANCE = 0.003, 0.32, 0.032
 # Phones that hardly scan, as those that are connected, are never too many: the upper end is higher, the lower nearer.
-UNHEARD_LOG, LOWER = 0.05, 0.91
+UNHEARD_LOG, LOWER = 0.04, 0.91
 # Recorded phones send several element sets and count more than once, by a quarter of few phones, which the simulated
 # ones do not: the lower end is lower still (tests/accuracy/test_associate.py, test_count_windows.py hold both).
 FRAGMENT_LOG = 0.075
