@@ -1,7 +1,7 @@
 """The hub's desk for commands: whom it may do what for, once and in time. Does nothing itself; `do` is given.
 
 Each command gets `accepted` and then `done` or `refused`, or `refused` at once, on `rsp/<id>`. What has no readable id
-cannot be answered and is only counted. Nothing here raises for what came from outside.
+cannot be answered and is only counted. Nothing here raises for what came from outside; a refusing outbox ends the hub.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from hostkit.contract.commands import Asked, Command, Fault, Order, Response, Se
 from hostkit.contract.messages import Id, Source
 from hostkit.contract.rights import RIGHTS, Caller, verb_of
 from hostkit.contract.topics import Address
-from hostkit.errors import HostkitError, PeerError
+from hostkit.errors import HostkitError, PeerError, StorageError
 from hostkit.io.mqtt import Arrived
 from hostkit.io.outbox import Outbox
 
@@ -66,7 +66,7 @@ class Desk:
     """
 
     def __init__(self, outbox: Outbox, roles: Roles, do: Do) -> None:
-        self._roles, self._do = roles, do
+        self._outbox, self._roles, self._do = outbox, roles, do
         self._ids = _Ids(outbox)
         self._open: dict[str, tuple[str, float]] = {}  # id → its link, and when it is given up (monotonic)
         self._rate = _Bucket(PER_S, BURST)
@@ -90,6 +90,8 @@ class Desk:
         try:
             response = self._do(command)
         except HostkitError as error:
+            if isinstance(error, StorageError) and error.where == self._outbox.where:
+                raise  # the hub must not go on
             response = refusal_of(command.id, error)
         if response is not None:
             self.finish(response)

@@ -11,8 +11,9 @@ import msgspec
 from hostkit.config import dump_site, parse_site
 from hostkit.contract.check import unknown_key
 from hostkit.contract.codec import CONFIG, decode
-from hostkit.contract.messages import CONFIG_VERSION, ConfigHash, ConfigRefused
+from hostkit.contract.messages import CONFIG_VERSION, ConfigHash, ConfigRefused, Desired
 from hostkit.errors import ConfigError, HostkitError, PeerError, UsageError
+from hostkit.hub.roles import Roles
 from hostkit.hub.settings import adopt, change, config_hash, kept_until_restart, roll_back, taken_over
 from hostkit.io.mqtt import Arrived
 from hostkit.io.outbox import Outbox
@@ -42,7 +43,10 @@ _head = msgspec.json.Decoder(_Head)
 
 
 class Configuration:
-    """`site` is what the hub runs on; `take` is called with each new one. `wall_s` tells when a version was made."""
+    """`site` is what the hub runs on; `take` is called with each new one.
+
+    `roles` tell who may desire one, `wall_s` when a version was made.
+    """
 
     def __init__(
         self,
@@ -52,10 +56,11 @@ class Configuration:
         *,
         take: Callable[[Site], None],
         say: Callable[[str], None],
+        roles: Roles,
         wall_s: Callable[[], float],
     ) -> None:
         self.path, self.site = path, site
-        self._outbox, self._take, self._say, self._wall_s = outbox, take, say, wall_s
+        self._outbox, self._take, self._say, self._roles, self._wall_s = outbox, take, say, roles, wall_s
         self._stamp = _stamp(path)
         self._look_s = 0.0
         try:
@@ -122,7 +127,7 @@ class Configuration:
         if wanted == self._handled.config_hash:
             return False
         try:
-            site = _desired_site(message, self.site)
+            site = self._desired_site(message)
             self.change(lambda _: site, f"desired configuration {wanted[:16]}")
             self._handled = _Handled(wanted, config_hash(self.site))
         except HostkitError as error:
@@ -133,9 +138,14 @@ class Configuration:
         self._outbox.set_word(_WORD, msgspec.json.encode(self._handled).decode())
         return True
 
+    def _desired_site(self, message: Arrived) -> Site:
+        whole = decode(CONFIG, message.payload, message.topic)
+        if self._roles(message, whole.source.rpartition("/")[2]) is None:
+            raise PeerError("its sender has no such right", where="source", next_step="send it from the collector")
+        return _checked(whole.data, message, self.site)
 
-def _desired_site(message: Arrived, running: Site) -> Site:
-    desired = decode(CONFIG, message.payload, message.topic).data
+
+def _checked(desired: Desired, message: Arrived, running: Site) -> Site:
     where = message.topic
     if desired.version > CONFIG_VERSION:
         what = f"version {desired.version} is newer than this release's {CONFIG_VERSION}"

@@ -30,6 +30,7 @@ from hostkit.hub.links import SITE_LINK
 from hostkit.hub.pace import Now, monotonic_s, wall_s
 from hostkit.hub.roles import Roles
 from hostkit.hub.speaker import Speaker
+from hostkit.hub.uplink import Uplink
 from hostkit.hub.verbs import Means, Verbs
 from hostkit.hub.voice import Voice
 from hostkit.io.mqtt import Arrived, Client
@@ -50,6 +51,7 @@ class Parts:
     keeper: Keeper
     keys: KeyFlow
     speaker: Speaker
+    uplink: Uplink
     now: Now
     local: Client
     upward: Client
@@ -64,8 +66,9 @@ class Office:
     def __init__(self, site: Site, parts: Parts) -> None:
         self._parts = parts
         self.fleet = Fleet(site)
+        roles = Roles(site, parts.data)
         self.configuration = Configuration(
-            parts.path, site, parts.outbox, take=self._take_over, say=parts.say, wall_s=wall_s
+            parts.path, site, parts.outbox, take=self._take_over, say=parts.say, roles=roles, wall_s=wall_s
         )
         means = Means(
             outbox=parts.outbox,
@@ -76,13 +79,13 @@ class Office:
             online=parts.online,
             now_s=self._at_s,
             devices=parts.keeper.devices,
+            replay=parts.uplink.send_again,
             recompute=lambda day: parts.speaker.recompute(day, self._at_s()),
             rotate=self._rotate,
         )
         self._verbs = Verbs(means)
-        self._roles = Roles(site, parts.data)
         self._descriptions = Descriptions(parts.outbox)
-        self._desk = Desk(parts.outbox, self._roles, self._verbs.do)
+        self._desk = Desk(parts.outbox, roles, self._verbs.do)
         self._name_configuration()
 
     @property

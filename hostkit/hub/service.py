@@ -150,6 +150,7 @@ class Hub:
             keeper=self._keeper,
             keys=self._keys,
             speaker=self._speaker,
+            uplink=self._uplink,
             now=self._now,
             local=self._local,
             upward=self._upward,

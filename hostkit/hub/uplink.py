@@ -74,6 +74,11 @@ class Uplink:
             for seq in [seq for seq in self._unconfirmed if seq <= self._outbox.gone]:
                 del self._unconfirmed[seq]
 
+    def send_again(self, from_s: int, to_s: int) -> int:
+        """Send the closed hours and days that begin in [from_s, to_s) again; give how many. The caller commits."""
+        self._hours = []  # what is on its way now would be taken for it
+        return self._outbox.send_again(from_s, to_s)
+
     def pump(self, now_s: float) -> None:
         """Send what the window allows; the caller has committed."""
         if not self._client.connected:

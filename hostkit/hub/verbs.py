@@ -46,7 +46,8 @@ class Means:
     """What the service lends its verbs.
 
     `send` gives a command to a probe, False while it cannot take it; `devices` gives those that entered and passed
-    within a span (Unix seconds); `recompute` computes closed hours and days of a local day again and gives how many.
+    within a span (Unix seconds); `replay` sends closed hours and days of a span again, `recompute` computes those of a
+    local day again, both give how many.
     """
 
     outbox: Outbox
@@ -57,6 +58,7 @@ class Means:
     online: Callable[[str], bool]
     now_s: Callable[[], float]
     devices: Callable[[float, float], tuple[float, float]]
+    replay: Callable[[int, int], int]
     recompute: Callable[[str], int]
     rotate: Callable[[], None]
 
@@ -82,7 +84,7 @@ class Verbs:
         """Do it; raises HostkitError where it cannot be done."""
         match command:
             case Replay():
-                return Response(id=command.id, replayed=self._means.outbox.send_again(command.from_s, command.to_s))
+                return Response(id=command.id, replayed=self._means.replay(command.from_s, command.to_s))
             case Recompute():
                 return Response(id=command.id, recomputed=self._means.recompute(command.day))
             case Flush():

@@ -113,6 +113,11 @@ class Outbox:
         self.lost_visits = int(self._meta("lost_visits"))
         self.depth, self.last, self.bytes = self._depth()
 
+    @property
+    def where(self) -> str:
+        """Give what its errors name."""
+        return str(self._path)
+
     def commit(self) -> None:
         """Make everything since the last commit durable, all or nothing."""
         with self._storing("cannot be written"):

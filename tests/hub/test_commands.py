@@ -15,7 +15,7 @@ from hostkit.contract.codec import CMD, compose, encode
 from hostkit.contract.commands import Asked, Flush, Replay, Response, RotateKey, SetProbe, SetZones, Status
 from hostkit.contract.rights import RIGHTS, Caller, verb_of
 from hostkit.contract.topics import Address, parse_topic
-from hostkit.errors import UsageError
+from hostkit.errors import StorageError, UsageError
 from hostkit.hub.commands import BURST, LONGEST_S, MAX_COMMAND_BYTES, MAX_IDS, SKEW_S, Desk, Refused
 from hostkit.io.mqtt import Arrived
 from hostkit.io.outbox import Outbox
@@ -97,6 +97,21 @@ def test_what_cannot_be_done_is_refused_with_where_and_why(desk: Desked) -> None
     desk.take(packed(replay(from_s=9)))
     assert desk.said() == [("r1", Status.ACCEPTED, ""), ("r1", Status.REFUSED, "replay: from is after to")]
     assert desk.desk.refused[Refused.UNABLE] == 1
+
+
+def test_a_file_that_cannot_be_written_is_refused_and_an_outbox_ends_the_hub(desk: Desked) -> None:
+    def failing(where: str) -> None:
+        def do(command: Asked) -> Response:
+            raise StorageError("cannot be written", where=where, next_step="free some space")
+
+        desk.desk = Desk(desk.outbox, lambda _, node: ROLES.get(node), do)
+
+    failing("site.toml")
+    desk.take(packed(replay()))
+    assert desk.said()[1][1:] == (Status.REFUSED, "site.toml: cannot be written")
+    failing(desk.outbox.where)
+    with pytest.raises(StorageError):
+        desk.take(packed(replay("r2")))
 
 
 @pytest.mark.parametrize("caller", Caller)

@@ -101,11 +101,11 @@ class Shop:
     def publish(self, stream: str, payload: bytes) -> None:
         self.watcher.client.publish(topic(SITE_.tenant, SITE_.site, "hub", stream), payload, retain=True)
 
-    def desired(self, config_hash: str, site: Site, **change: object) -> None:
+    def desired(self, config_hash: str, site: Site, node: str = "collector", **change: object) -> None:
         message = compose(
             CONFIG,
             Desired(config_hash=config_hash, site=site),
-            publisher=Address(tenant=SITE_.tenant, site=SITE_.site, node="collector"),
+            publisher=Address(tenant=SITE_.tenant, site=SITE_.site, node=node),
             at=datetime.now(UTC),
             boot="c",
             seq=1,
@@ -221,6 +221,8 @@ def test_what_is_desired_from_above_is_taken_whole_or_refused_with_the_reason(sh
     assert shop.refused("aa04") == "site.privacy: is changed in the shop only"
     shop.desired("aa05", replace(site, site="another"))
     assert "is of another site" in shop.refused("aa05")
+    shop.desired("aa07", replace(site, name="a probe's"), node="probe-1")
+    assert shop.refused("aa07") == "source: its sender has no such right"
     shop.desired("aa06", site, zites=1)
     assert shop.refused("aa06") == "zites: unknown key"
     shop.publish("config", b"")

@@ -12,6 +12,7 @@ from hostkit.contract.rights import RIGHTS, Caller
 from hostkit.errors import HostkitError
 from hostkit.hub.configuration import Configuration
 from hostkit.hub.fleet import Fleet
+from hostkit.hub.roles import Roles
 from hostkit.hub.settings import versions
 from hostkit.hub.verbs import Means, Verbs
 from hostkit.io.outbox import Outbox
@@ -32,7 +33,9 @@ class Bench:
         self.taken: list[Site] = []
         outbox = Outbox(folder / "hub.db")
         self.fleet = Fleet(SHOP)
-        configuration = Configuration(self.path, SHOP, outbox, take=self.take, say=lambda _: None, wall_s=lambda: AT_S)
+        configuration = Configuration(
+            self.path, SHOP, outbox, take=self.take, say=lambda _: None, roles=Roles(SHOP, folder), wall_s=lambda: AT_S
+        )
         self.configuration = configuration
         self.verbs = Verbs(
             Means(
@@ -44,6 +47,7 @@ class Bench:
                 online=lambda probe: False,
                 now_s=lambda: AT_S,
                 devices=lambda start_s, end_s: (30.0, 20.0),
+                replay=lambda from_s, to_s: 0,
                 recompute=lambda day: 0,
                 rotate=lambda: None,
             )
