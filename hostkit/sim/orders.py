@@ -67,6 +67,7 @@ class Orders:
     def configure(self, desired: Desired) -> None:
         """Take the desired configuration whole, or keep the last one and say why."""
         if desired.config_hash == self.config_hash:
+            self.config_refused = None
             return
         reason = self._unfit(desired)
         if reason is None:

@@ -108,5 +108,7 @@ def test_a_bad_configuration_is_refused_and_the_last_one_stays(orders: Orders, d
     assert orders.config_refused
     assert orders.config_refused.config_hash == "cc"
     assert what in orders.config_refused.what
+    orders.configure(good)  # back to what is in force: nothing else is wanted any more
+    assert (orders.config_hash, orders.config_refused) == ("aa", None)
     orders.configure(Desired(config_hash="dd", probe=good.probe))
     assert (orders.config_hash, orders.config_refused) == ("dd", None)
