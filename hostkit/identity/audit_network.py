@@ -214,7 +214,8 @@ def many_connections(target: Target) -> Iterator[Finding]:
         if sum(map(_alive, taken)) == MANY:
             yield Finding(
                 severity=Severity.MEDIUM, check="many-connections", what=f"takes {MANY} connections of one stranger",
-                where=target.place, next_step="set max_connections 256; mosquitto 2.0.11 forgets it when reloaded: restart or update it",
+                where=target.place,
+                next_step="set max_connections 256; mosquitto 2.0.11 forgets it when reloaded: restart or update it",
             )  # fmt: skip
     except OSError:
         if len(taken) < 10:
