@@ -10,28 +10,20 @@ import machine
 import network
 
 from . import RELEASE_KEY, VERSION, ota
-from .ble import Ble
 from .capture import Capture
 from .commands import Commands
 from .counts import Counts
-from .factory import Factory, Tag
 from .flashlog import FlashLog
 from .health import HEALTH_MS, Health
 from .hop import Hop
 from .keys import Keys
 from .led import STEP_MS, lit, state_of
-from .link import MqttLink
 from .messages import Voice
 from .mqtt import readable
-from .net import Lan, Wifi
 from .ota import Update
-from .pins import lan_of, led_of
-from .serial import BAUD, SerialLink
 from .settings import Store
 from .spool import Spool
 from .state import State
-from .stock import StockEar
-from .tasks import beacon, measure
 from .timesync import HubTime
 from .uplink import Uplink
 from .wire import VERSION as WIRE_VERSION
@@ -51,7 +43,8 @@ class App:
         self.settings = settings
         self.radio = radio
         self.net_up = False
-        self._ble: Ble | None = None
+        self._stock = not radio.ELEMENT_TABLE
+        self._ble = None
         self._identify_ms: int | None = None
         self._well_ms: int | None = None  # since when this boot is well and the hub answers
         self.state = state
@@ -118,11 +111,11 @@ class App:
 
     def measure(self, number: str, name: str, channel: int, radio: str, seconds: int) -> None:
         """Begin to measure a beacon."""
-        asyncio.create_task(measure(self, number, name, channel, radio, seconds))
+        asyncio.create_task(part("tasks").measure(self, number, name, channel, radio, seconds))
 
     def beacon(self, slot_ms: int, period_ms: int, count: int, channel: int) -> None:
         """Begin to send beacons."""
-        asyncio.create_task(beacon(self, slot_ms, period_ms, count, channel))
+        asyncio.create_task(part("tasks").beacon(self, slot_ms, period_ms, count, channel))
 
     def utc_us(self) -> int:
         """Give the time by the hub."""
@@ -131,7 +124,7 @@ class App:
     def ble(self):
         """Give the BLE side, switched on when it is first needed."""
         if self._ble is None:
-            self._ble = Ble(self.radio)
+            self._ble = part("ble").Ble(self.radio)
         return self._ble
 
     def led(self) -> str:
@@ -194,7 +187,7 @@ class App:
 
     async def _shine(self) -> None:
         """Show the state."""
-        pin, on = led_of(self.settings.get("board"))
+        pin, on = part("pins").led_of(self.settings.get("board"))
         if pin is None:
             return
         led = machine.Pin(pin, machine.Pin.OUT)
@@ -213,23 +206,23 @@ class App:
         settings, mode = self.settings, self.settings.get("uplink")
         if mode == "serial":
             self.net_up = True
-            await SerialLink(machine.UART(0, BAUD), self.uplink, self.counts).run()
-        net = (
-            Lan(lan_of(settings.get("board")))
-            if mode == "lan"
-            else Wifi(settings.get("ssid"), settings.get("password"))
-        )
-        link = MqttLink(settings, self.uplink, net, self.counts)
+            serial = part("serial")
+            await serial.SerialLink(machine.UART(0, serial.BAUD), self.uplink, self.counts).run()
+        if mode == "lan":
+            net = part("net").Lan(part("pins").lan_of(settings.get("board")))
+        else:
+            net = part("net").Wifi(settings.get("ssid"), settings.get("password"))
+        link = part("link").MqttLink(settings, self.uplink, net, self.counts)
         if mode == "wifi-burst":
             await link.burst(self.capture)
         await link.stay(self._joined)
 
     def _channels(self) -> tuple[int, ...]:
         """Give the Wi-Fi channels: none on a stock image."""
-        return () if isinstance(self.radio, StockEar) else tuple(self.settings.get("channels"))
+        return () if self._stock else tuple(self.settings.get("channels"))
 
     def _ble_ms(self) -> int:
-        return self.settings.get("ble_ms") or (1000 if isinstance(self.radio, StockEar) else 0)
+        return self.settings.get("ble_ms") or (1000 if self._stock else 0)
 
     def _joined(self, net) -> None:
         """The network is there. Where it is the radio's own, leaving its channel would end the association."""
@@ -245,6 +238,11 @@ class App:
         self.store.works()
         if self._well_ms is None:
             self._well_ms = time.ticks_ms()
+
+
+def part(name: str):
+    """Load a module that not every probe needs: what is not loaded takes no RAM."""
+    return __import__("sensor." + name, None, None, (name,))
 
 
 def reset_name() -> str:
@@ -273,7 +271,7 @@ def ear():
     try:
         capture = __import__("dot11cap")
     except ImportError:
-        return StockEar()
+        return part("stock").StockEar()
     network.WLAN(network.STA_IF).active(True)  # the driver must run before the ear is tuned
     return capture.Ear()
 
@@ -284,9 +282,9 @@ def build():
     store = Store(state)
     settings = store.load()
     if settings is None:
-        return Factory(store)
+        return part("factory").Factory(store)
     if settings.get("role") == "tag":
-        return Tag(settings)
+        return part("factory").Tag(settings)
     return App(ear(), state, store, settings)
 
 
