@@ -1,4 +1,4 @@
-/* Which of few chains of one element class are one phone that keeps two timers: those that are always in one place.
+/* Which of two chains of one element class are one phone that keeps two timers: those that are always in one place.
  * Among many twins two are in one place by chance too often, so that chains of relink.h are left as they are there. */
 #ifndef FOOTFALL_UNITE_H
 #define FOOTFALL_UNITE_H
@@ -6,11 +6,11 @@
 #include "relink.h"
 
 enum {
-    UNITE_FEW = 3,   /* chains */
+    UNITE_FEW = 2,   /* chains */
     UNITE_LEAST = 3  /* times that one follows the other */
 };
 static const double UNITE_LAG_S = 120; /* who follows later may have walked on */
-static const double UNITE_PRIOR = 1, UNITE_OVERLAP = 3; /* log odds for one phone; against, for each scan within another */
+static const double UNITE_PRIOR = 0, UNITE_OVERLAP = 3; /* log odds for one phone; against, for each scan within another */
 
 /* Log odds that chains `a` and `b` are one phone, less than 0 where too little is known. */
 static double unite_odds(const relink_rules *r, int n, int probes, const relink_scan *scan, const float *rssi,
