@@ -198,6 +198,17 @@ cdef class Tracker:
         return self.window.tracks.in_use()
 
     @property
+    def octets(self):
+        """Memory held: the sum of all allocations, without Python's own objects."""
+        cdef size_t of_burst = sizeof(Open) + self.probes * (2 * sizeof(float) + sizeof(uint16_t))
+        cdef size_t of_output = sizeof(Burst) + self.probes * (sizeof(float) + sizeof(uint16_t))
+        return (
+            self.window.octets() + self.known.size * sizeof(Address) + self.bursts.size * of_burst
+            + self.classes.size * sizeof(Class) + self.classes.table_size * sizeof(int32_t)
+            + self.out_size * of_output
+        )
+
+    @property
     def unclassed(self):
         """Frames whose fingerprint was beyond `max_fingerprints`."""
         return self.classes.unclassed

@@ -60,7 +60,7 @@ typedef struct {
     float *soft;   /* how far it is taken for a link, then its gain over a birth */
     int32_t *begin, *owner, *stack; /* begin: n + 1 */
     float *in, *out, *price;
-    float *level, *heard, *lag_s, *log_ratio, *score; /* of one scan with all before it; the first two (probes, n) */
+    float *level, *heard, *log_ratio, *score; /* of one scan with all before it; the first two (probes, n) */
     float *mass; /* by bin */
     int32_t *lag_before, *lag_after, *partner, *first, *last, *sorted; /* of relink_rhythm, by scan */
     float *density, *per_s, *stay; /* by bin: the broad prior, 1 over the width of its neighbourhood */
@@ -89,7 +89,7 @@ static inline int relink_grow(void **old, size_t count, size_t size) {
 static void relink_free(relink_work *w) {
     free(w->from), free(w->bin), free(w->ratio), free(w->weight), free(w->soft);
     free(w->begin), free(w->owner), free(w->stack), free(w->in), free(w->out), free(w->price);
-    free(w->level), free(w->heard), free(w->lag_s), free(w->log_ratio), free(w->score);
+    free(w->level), free(w->heard), free(w->log_ratio), free(w->score);
     free(w->mass), free(w->density), free(w->per_s), free(w->stay);
     free(w->back), free(w->ahead), free(w->back_n), free(w->ahead_n);
     free(w->lag_before), free(w->lag_after), free(w->partner), free(w->first), free(w->last), free(w->sorted);
@@ -118,7 +118,6 @@ static int relink_grow_nodes(relink_work *w, int n, int probes) {
         || !relink_grow((void **)&w->price, nodes, sizeof *w->price)
         || !relink_grow((void **)&w->level, levels, sizeof *w->level)
         || !relink_grow((void **)&w->heard, levels, sizeof *w->heard)
-        || !relink_grow((void **)&w->lag_s, nodes, sizeof *w->lag_s)
         || !relink_grow((void **)&w->log_ratio, nodes, sizeof *w->log_ratio)
         || !relink_grow((void **)&w->score, 2 * nodes, sizeof *w->score)
         || !relink_grow((void **)&w->back, levels, sizeof *w->back)
@@ -153,6 +152,15 @@ static int relink_reserve(relink_work *w, const relink_rules *r, int n, int prob
     w->bins = bins;
     w->binned_s = r->horizon_s;
     return 1;
+}
+
+/* Octets that `w` holds. */
+static size_t relink_bytes(const relink_work *w, int probes) {
+    size_t of_edge = sizeof *w->from + sizeof *w->bin + sizeof *w->ratio + sizeof *w->weight + sizeof *w->soft;
+    size_t of_node = 10 * sizeof(int32_t) + 8 * sizeof(float) + 4 * (size_t)probes * sizeof(float);
+    size_t of_bin = sizeof *w->mass + sizeof *w->density + sizeof *w->per_s + sizeof *w->stay;
+    return (size_t)w->most_edges * of_edge + (w->nodes ? (size_t)w->nodes + 1 : 0) * of_node
+           + (w->bins ? (size_t)w->bins + 1 : 0) * of_bin;
 }
 
 /* The k-th largest of n values, which are put in another order. */

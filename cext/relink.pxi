@@ -15,6 +15,7 @@ cdef extern from "relink.h" nogil:
     int relink_reserve(relink_work*, const relink_rules*, int, int)
     int relink_bin(double)
     float relink_ratio(const relink_rules*, const float*, const float*, int, float)
+    size_t relink_bytes(const relink_work*, int)
     float relink_counts_on(const relink_rules*, int, int)
     int relink(relink_work*, const relink_rules*, int, int, const relink_scan*, const float*, int32_t*)
     void relink_free(relink_work*)

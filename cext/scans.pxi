@@ -41,7 +41,7 @@ cdef class Scans:
     cdef int32_t add(self) except -1:
         cdef int32_t i, p, size
         if self.free_item < 0:
-            size = self.size * 2 if self.size else 64
+            size = self.size + self.size // 4 if self.size else 64
             self.item = <Scan*>grown(self.item, size, sizeof(Scan))
             self.mean = <float*>grown(self.mean, size * self.probes, sizeof(float))
             self.weight = <uint8_t*>grown(self.weight, size * self.probes, 1)

@@ -45,7 +45,7 @@ cdef class Tracks:
             return NONE
         else:
             if self.count == self.size:
-                size = self.size * 2 if self.size else 256
+                size = self.size + self.size // 4 if self.size else 256
                 self.item = <Track*>grown(self.item, size, sizeof(Track))
                 self.size = size
             i = self.count

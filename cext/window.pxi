@@ -45,6 +45,14 @@ cdef class Window:
         free(self.rssi)
         free(self.revision)
 
+    cdef size_t octets(self) noexcept:
+        cdef size_t of_scan = sizeof(Scan) + self.probes * (sizeof(float) + 1)
+        cdef size_t of_linked = 4 * sizeof(int32_t) + sizeof(relink_scan) + self.probes * sizeof(float)
+        return (
+            self.scans.size * of_scan + self.tracks.size * sizeof(Track) + self.max_scans * of_linked
+            + self.revisions_size * sizeof(Revision) + relink_bytes(&self.work, self.probes)
+        )
+
     cdef revisions(self):
         if self.revised == 0:
             return np.empty(0, REVISION)
