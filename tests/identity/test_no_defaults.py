@@ -35,7 +35,9 @@ def ours() -> Iterator[tuple[Path, str]]:
 
 
 def is_private(host: str) -> bool:
-    host = host.rstrip(".:-")
+    host = host.strip(".:-")
+    if not host:
+        return True  # three dots
     try:
         address = ipaddress.ip_address(host.split(":")[0] if host.count(":") == 1 else host)
     except ValueError:
