@@ -156,7 +156,7 @@ class Hand:
 
     def __init__(self, shop: Shop, *, acks: bool = True) -> None:
         self._shop = shop
-        self._acks = acks
+        self.acks = acks
         self.ahead_s = 0.0  # of the wall clock
         self._again = False  # connected anew: what is retained is of the board of this test
         self.keys: tuple[KeySpan, ...] = ()  # given already: the same again after a restart
@@ -222,7 +222,7 @@ class Hand:
                 continue
             self.client.ack(item)
             stream = item.topic.split("/", 5)[5]
-            if stream == "obs" and self._acks:
+            if stream == "obs" and self.acks:
                 batch = decode_batch(item.payload)
                 self.say("ack", ACK, Ack(boot=str(batch.boot), upto=batch.seq))
             elif stream == "info" and (self._again or not item.retained):

@@ -36,6 +36,7 @@ def adverts() -> list[bytes]:
     """Give AD of every kind, whole, cut and spoilt, from a fixed seed."""
     chance = random.Random(11)
     whole = [phone_ad(), ibeacon(), eddystone(b"\0" + bytes(18)), structure(0x16, b"\xaa\xfe\x10abc"), b"", b"\0\0"]
+    whole += [structure(kind, chance.randbytes(20)) for kind in (0x16, 0x20, 0x21, 0xFF)] * 5
     whole += [structure(kind, chance.randbytes(chance.randrange(29))) for kind in [*range(1, 64), 0xFF]]
     spoilt = []
     for _ in range(150):

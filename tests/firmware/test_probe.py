@@ -7,10 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hostkit.contract.codec import CMD
-from hostkit.contract.messages import AskKeys
+from hostkit.contract.codec import ACK, CMD
+from hostkit.contract.messages import Ack, AskKeys
 from hostkit.core.dot11 import device_keys
-from hostkit.core.wire import Batch
+from hostkit.core.wire import Batch, decode_batch
 from hostkit.model import Provenance, Radio
 from tests.firmware.board import Board
 from tests.firmware.shop import PLACE, PROBE, Hand, Shop, frame, give, wait
@@ -158,6 +158,14 @@ def test_a_power_cut_loses_only_ram_and_names_it(shop: Shop, board: Board, hand:
     wait(lambda: (2, 2) in shop.batches())
     batches = shop.batches()
     assert len([1 for boot, _ in batches if boot == 1]) >= on_flash
+    # The hub takes a boot for over once it has heard of its end: after the last of it, before the first of the next.
+    order = [
+        decode_batch(message.payload).boot if message.topic.endswith("/obs") else 0
+        for message in list(shop.heard)
+        if message.topic.endswith("/obs") or (message.topic.endswith("/info") and b'"last"' in message.payload)
+    ]
+    assert order.index(0) > max(at for at, boot in enumerate(order) if boot == 1)
+    assert order.index(0) < order.index(2)
     said = next(info for info in hand.infos if info.last)
     assert said.last is not None
     assert (said.last.boot, said.last.upto >= made) == ("1", True)
@@ -175,9 +183,14 @@ def test_a_restart_on_command_loses_nothing(shop: Shop, board: Board, hand: Hand
     number = hand.command("restart")
     hand.answer(number)
     board.wait_reset()
+    hand.acks = False
     board.start(cause=5)
     give(hand)
-    board.until("app.capture.key_id")
+    board.until("app.counts.passed['batches'] >= 2")
+    upto = max(seq for boot, seq in shop.batches() if boot == 1)
+    assert not [seq for boot, seq in shop.batches() if boot == 2]  # before the end of the boot before is sure
+    hand.acks = True
+    hand.say("ack", ACK, Ack(boot="1", upto=upto))
     board.air(*[frame(number) for number in range(60, 80)])
     wait(lambda: holds(shop, range(80), key))
     batches = shop.batches()
