@@ -40,6 +40,7 @@ for _command in (
 
     \b
       footfall hub run --site site.toml
+      footfall hub run --site site.toml --serial '/dev/ttyUSB*'
       footfall hub run --site site.toml --broker mqtt://127.0.0.1:1883 \\
         --uplink "mqtts://head.example:8883?ca=ca.pem&cert=shop.pem&key=shop.key"
 
@@ -72,13 +73,19 @@ for _command in (
     help="Folder of the outbox; one hub each.",
 )
 @click.option(
+    "--serial",
+    multiple=True,
+    metavar="PORT",
+    help="Serial port of a probe, or a glob in quotes ('/dev/ttyUSB*'), plugged in at any time. Repeatable.",
+)
+@click.option(
     "--clock",
     type=click.Choice(("wall", "batch")),
     default="wall",
     show_default=True,
     help="Time of day, or that of the batches: for demos and replays, however fast.",
 )
-def run(*, site_path: Path, broker: str, uplink: str | None, data: Path, clock: str) -> None:
+def run(*, site_path: Path, broker: str, uplink: str | None, data: Path, serial: tuple[str, ...], clock: str) -> None:
     """Take the probes' batches, publish visits and figures, until SIGTERM or SIGINT.
 
     Prints one line for every event to standard error. Keys and device pseudonyms never reach the disk.
@@ -90,6 +97,7 @@ def run(*, site_path: Path, broker: str, uplink: str | None, data: Path, clock: 
         uplink=parse_url(uplink) if uplink else None,
         data=data,
         batch_clock=clock == "batch",
+        serial=serial,
     )
     stop = threading.Event()
 

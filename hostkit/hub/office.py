@@ -29,6 +29,7 @@ from hostkit.hub.keys import KeyFlow
 from hostkit.hub.links import SITE_LINK
 from hostkit.hub.pace import Now, monotonic_s, wall_s
 from hostkit.hub.roles import Roles
+from hostkit.hub.serial import Near
 from hostkit.hub.speaker import Speaker
 from hostkit.hub.uplink import Uplink
 from hostkit.hub.verbs import Means, Verbs
@@ -53,7 +54,7 @@ class Parts:
     speaker: Speaker
     uplink: Uplink
     now: Now
-    local: Client
+    near: Near
     upward: Client
     flush: Callable[[], None]
     online: Callable[[str], bool]
@@ -153,16 +154,16 @@ class Office:
         at_s, voice, parts = self._at_s(), self._parts.voice, self._parts
         answers, self._desk.answers = self._desk.answers, []
         for name, response in answers:
-            link = parts.local if name == SITE_LINK else parts.upward
+            link = parts.near if name == SITE_LINK else parts.upward
             link.publish(voice.topic(f"rsp/{response.id}"), voice.payload(RSP, response, at_s))
-        if voice.provenance is None or not parts.local.connected:
+        if voice.provenance is None or not parts.near.connected:
             return
         for probe in self.fleet.names:
             if parts.online(probe) and (ask := self._descriptions.due(probe, monotonic_s(), wall_s(), token_hex(8))):
                 self._tell_probe(probe, ask)
         for probe, desired in self.fleet.due():
             payload = voice.payload(CONFIG, desired, at_s)
-            if parts.local.publish(voice.topic("config", probe), payload, retain=True) is not None:
+            if parts.near.publish(voice.topic("config", probe), payload, retain=True):
                 self.fleet.told(probe)
 
     def _tell_probe(self, probe: str, command: Command) -> bool:
@@ -170,7 +171,7 @@ class Office:
         if not parts.online(probe):
             return False
         payload = parts.voice.payload(CMD, command, self._at_s())
-        return parts.local.publish(parts.voice.topic(f"cmd/{verb_of(command)}", probe), payload) is not None
+        return parts.near.publish(parts.voice.topic(f"cmd/{verb_of(command)}", probe), payload)
 
     def _take_over(self, site: Site) -> None:
         self._parts.keeper.reconfigure(site)

@@ -25,9 +25,10 @@ from hostkit.hub.figures import KEPT_S
 from hostkit.hub.intake import Held, Intake
 from hostkit.hub.keeper import Keeper, database
 from hostkit.hub.keys import KeyFlow, written
-from hostkit.hub.links import SITE_LINK, site_client, uplink_client
+from hostkit.hub.links import SITE_LINK, UPLINK, site_client, uplink_client
 from hostkit.hub.office import Office, Parts
 from hostkit.hub.pace import Now, Timers, monotonic_s
+from hostkit.hub.serial import Near, SerialProbes
 from hostkit.hub.speaker import Speaker
 from hostkit.hub.uplink import Uplink
 from hostkit.hub.voice import NODE, Voice
@@ -52,7 +53,8 @@ MAX_OTHERS = 8
 class HubSettings:
     """What a hub runs on. `path` is the site.toml that `site` was read from.
 
-    Without `uplink` the site broker is the uplink broker too. `batch_clock`: see `Now`.
+    Without `uplink` the site broker is the uplink broker too. `batch_clock`: see `Now`. `serial`: ports and globs of
+    ports that probes may be on.
     """
 
     site: Site
@@ -61,6 +63,7 @@ class HubSettings:
     uplink: BrokerUrl | None
     data: Path
     batch_clock: bool
+    serial: tuple[str, ...] = ()
 
     @property
     def credentials(self) -> tuple[Path, ...]:
@@ -123,6 +126,8 @@ class Hub:
         self._local = site_client(self._voice, settings.broker, self._inbox, shared=uplink is None)
         self._upward = self._local if uplink is None else uplink_client(self._voice, uplink, self._inbox)
         self._links = tuple(dict.fromkeys((self._local, self._upward)))
+        self._serial = SerialProbes(settings.serial, site, self._inbox, say)
+        self._near = Near(self._local, self._serial)
         self._uplink = Uplink(outbox, self._upward, self._voice)
         self._probes = {probe.id: _Probe(online=False) for probe in site.probes}
         self._confirm: list[Arrived] = []
@@ -152,7 +157,7 @@ class Hub:
             speaker=self._speaker,
             uplink=self._uplink,
             now=self._now,
-            local=self._local,
+            near=self._near,
             upward=self._upward,
             flush=self._flush,
             online=lambda probe: self._probes[probe].online,
@@ -164,9 +169,11 @@ class Hub:
         """Connect."""
         for link in self._links:
             link.start()
+        self._serial.start()
 
     def stop(self) -> None:
         """Say offline and disconnect; what was not committed is as if it never came."""
+        self._serial.stop()
         for link in self._links:
             link.stop(0.8)
         self._keys.wipe()
@@ -210,7 +217,7 @@ class Hub:
 
     def _connected(self, link: str) -> None:
         self._speaker.afresh()
-        if link == SITE_LINK:
+        if link != UPLINK:
             self._office.fleet.afresh()
             self._keys.connected(monotonic_s())
         if link == self._upward.name:
@@ -310,7 +317,7 @@ class Hub:
             self._say(f"{where}: another hub uses this identity; stop one of them, or give it a site of its own")
 
     def _relay(self, message: Arrived) -> None:
-        if self._upward is self._local:
+        if self._upward is self._local and message.link == SITE_LINK:
             return
         state_like = not message.topic.endswith("/health")
         if self._upward.publish(message.topic, message.payload, qos=int(state_like), retain=state_like) is None:
@@ -365,7 +372,7 @@ class Hub:
         for probe, command in self._keys.commands(now_s, lambda: secrets.token_hex(8)):
             keys = self._keys.keys
             payload = written(self._voice.payload(CMD, command, at_s or 0.0), keys)
-            self._local.publish(self._voice.topic(f"cmd/{'key' if keys else 'ask-key'}", probe), payload, qos=0)
+            self._near.publish(self._voice.topic(f"cmd/{'key' if keys else 'ask-key'}", probe), payload, qos=0)
             payload[:] = bytes(len(payload))
 
     def _work(self, now_s: float, now_us: int) -> None:
@@ -435,7 +442,13 @@ class Hub:
         self._uplink.pump(now_s)
         running = self._keys.running
         key_id = running.key_id if running else None
-        self._speaker.speak(now_s, at_s, key_id, self._drops | self._office.refused, self._office.counters)
+        self._speaker.speak(
+            now_s,
+            at_s,
+            key_id,
+            self._drops | self._office.refused | self._serial.drops,
+            self._office.counters | self._serial.counters,
+        )
 
     def _ack_probes(self, now_s: float, at_s: float) -> None:
         again = self._timers.due("ack", now_s, now_s, every_s=REACK_S, rest_s=REACK_S)
@@ -445,7 +458,7 @@ class Hub:
             state = self._probes.get(probe)
             if state and (again or state.acked is None):
                 payload = self._voice.payload(ACK, newest[probe], at_s)
-                self._local.publish(self._voice.topic("ack", probe), payload, qos=0)
+                self._near.publish(self._voice.topic("ack", probe), payload, qos=0)
         for probe, ack in newest.items():
             if probe in self._probes:
                 self._probes[probe].acked = ack

@@ -79,7 +79,7 @@ log_type notice
 
 _SAID = ("state", "info", "health", "obs", "rsp/+")  # by a probe
 _TOLD = ("ack", "cmd/+", "config")  # to a node
-_RELAYED = ("state", "info", "health")  # of probes, by their hub
+_RELAYED = ("state", "info", "health")  # of probes, by their hub: up, and of those on its serial lines
 _RESULTS = ("state", "info", "health", "site", "live", "kpi/hour", "kpi/day", "event")
 
 
@@ -141,7 +141,7 @@ def _rights(site: Site, node: str, role: Role) -> Iterator[str]:
         case Role.HUB:
             yield f"topic readwrite {place}/{HUB}/#"
             yield from (f"topic read {place}/+/{stream}" for stream in _SAID)
-            yield from (f"topic write {place}/+/{stream}" for stream in _TOLD)
+            yield from (f"topic write {place}/+/{stream}" for stream in (*_TOLD, *_RELAYED))
             yield f"topic write {discovery_topic(site)}"
             yield f"topic read {STATUS_TOPIC}"
         case Role.COLLECTOR:
