@@ -151,8 +151,9 @@ class SerialProbes:
             is_rival = owner is not line and (line.path, probe) not in self._rivals
             if is_rival:
                 self._rivals.add((line.path, probe))
-        if is_new:
+        if is_new:  # a line says nothing of its own state
             self._put(Up(link=f"{line.path} ({probe})", session=False))
+            self._put(self._arrived(line, probe, "state", b"online"))
         if is_rival:
             self._say(f"{line.path}: says it is {probe}, which is on {owner.path}; next: give one of them another id")
         return owner is line

@@ -132,7 +132,7 @@ class Bench:
     def health(self) -> Health | None:
         """Give the hub's last health."""
         payload = self.last("hub/health")
-        return decode(HEALTH, payload, "health").data if payload else None
+        return decode(HEALTH, payload, f"{PLACE}/hub/health").data if payload else None
 
     def stop(self) -> None:
         """End everything."""
@@ -244,9 +244,10 @@ def test_a_second_line_cannot_speak_for_a_probe(
     assert not [m for m in bench.heard if "/stranger/" in m.topic]
 
 
-def test_garbage_and_what_is_no_port(bench: Bench) -> None:
+def test_garbage_and_what_is_no_port(bench: Bench, plugged: Callable[[str, str], tuple[Board, Cable]]) -> None:
+    plugged("tty1", "door")
     (bench.ports / "tty-file").write_text("no port")
-    until(lambda: any("tty-file" in line and "next" in line for line in bench.said), bench)
+    until(lambda: any("tty-file" in line and "plug the probe in again" in line for line in bench.said), bench)
     master, slave = os.openpty()
     tty.setraw(slave)
     (bench.ports / "tty-noise").symlink_to(os.ttyname(slave))

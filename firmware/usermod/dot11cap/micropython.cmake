@@ -11,4 +11,7 @@ target_sources(usermod_dot11cap INTERFACE
     ${DOT11CAP_CEXT}/ble.c
 )
 target_include_directories(usermod_dot11cap INTERFACE ${CMAKE_CURRENT_LIST_DIR} ${DOT11CAP_CEXT})
+# The image is built for size; a frame is what the module is built for.
+set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/ear.c ${DOT11CAP_CEXT}/dot11.c ${DOT11CAP_CEXT}/ble.c
+    PROPERTIES COMPILE_OPTIONS -O2)
 target_link_libraries(usermod INTERFACE usermod_dot11cap)

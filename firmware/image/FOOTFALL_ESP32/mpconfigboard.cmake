@@ -1,0 +1,6 @@
+set(SDKCONFIG_DEFAULTS
+    boards/sdkconfig.base
+    boards/sdkconfig.ble
+    ${CMAKE_CURRENT_LIST_DIR}/../footfall.sdkconfig
+)
+set(MICROPY_FROZEN_MANIFEST ${CMAKE_CURRENT_LIST_DIR}/../manifest.py)

@@ -1,0 +1,3 @@
+#define MICROPY_HW_BOARD_NAME "Footfall probe C6"
+#define MICROPY_HW_MCU_NAME "ESP32C6"
+#define MICROPY_PY_MACHINE_I2S (0)
