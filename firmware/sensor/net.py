@@ -3,6 +3,7 @@
 import asyncio
 
 import network
+from machine import Pin
 
 from .mqtt import MqttError
 
@@ -13,8 +14,10 @@ UP_MS = 20_000
 class Lan:
     """Ethernet through the board's PHY; the Wi-Fi radio stays free."""
 
-    def __init__(self, pins: dict[str, object]) -> None:
-        self._lan = network.LAN(**pins)
+    def __init__(self, board: dict[str, object]) -> None:
+        named = {"phy_type": getattr(network, board["phy_type"]), "ref_clk_mode": getattr(Pin, board["ref_clk_mode"])}
+        pins = {name: Pin(board[name]) for name in ("mdc", "mdio", "power", "ref_clk")}
+        self._lan = network.LAN(phy_addr=board["phy_addr"], **named, **pins)
         self._lan.active(True)
 
     async def up(self) -> None:

@@ -4,13 +4,25 @@
 BOARDS = {
     "esp32-c6-devkitc-1": (4, 1, None),
     "esp32-devkitc": (2, 1, None),
-    "olimex-esp32-poe": (
-        4, 1, {"mdc": 23, "mdio": 18, "power": 12, "ref_clk": 17, "phy_type": "PHY_LAN8720", "phy_addr": 0, "ref_clk_mode": "OUT"},
-    ),
+    "olimex-esp32-poe": (4, 1, {
+        "mdc": 23,
+        "mdio": 18,
+        "power": 12,
+        "ref_clk": 17,
+        "phy_type": "PHY_LAN8720",
+        "phy_addr": 0,
+        "ref_clk_mode": "OUT",
+    }),
     "esp32-s3-devkitc-1": (4, 1, None),
-    "wt32-eth01": (
-        4, 1, {"mdc": 23, "mdio": 18, "power": 16, "ref_clk": 0, "phy_type": "PHY_LAN8720", "phy_addr": 1, "ref_clk_mode": "IN"},
-    ),
+    "wt32-eth01": (4, 1, {
+        "mdc": 23,
+        "mdio": 18,
+        "power": 16,
+        "ref_clk": 0,
+        "phy_type": "PHY_LAN8720",
+        "phy_addr": 1,
+        "ref_clk_mode": "IN",
+    }),
     "xiao-esp32c3": (10, 1, None),
 }  # fmt: skip
 
