@@ -18,6 +18,7 @@ from tests.builders import KEY
 
 FLOOR = Path(__file__).with_name("floor.c")
 END_US = 1 << 60
+LOOK_US = 30_000_000
 
 
 def parse(capture: bytes) -> int:
@@ -102,9 +103,23 @@ def track(rows: NDArray[np.void]) -> int:
     return it.tracks
 
 
-def burst_features(rows: NDArray[np.void]) -> Array:
-    """Give what clustering sees of the tracker's own bursts: element class, far apart, and level at each probe."""
+def track_as_heard(rows: NDArray[np.void]) -> int:
+    """Give the number of tracks of who hands over what was heard every half minute, and wants its labels then."""
+    it = Tracker(PROBES)
+    look = rows["time_us"] // LOOK_US
+    for part in np.split(rows, np.flatnonzero(np.diff(look)) + 1):
+        it.feed(part)
+        it.advance((part["time_us"][-1] // LOOK_US + 1) * LOOK_US)
+    return it.tracks
+
+
+def burst_features(rows: NDArray[np.void]) -> tuple[Array, Array]:
+    """Give what clustering sees of the tracker's own bursts, by their end (M,) in s.
+
+    Features (M, 1 + probes): element class, far apart, and level at each probe.
+    """
     it = Tracker(PROBES)
     first, last = it.feed(rows), it.advance(END_US)
     bursts, rssi_dbm = (np.concatenate([first[index], last[index]]) for index in (0, 1))
-    return np.column_stack([bursts["element_class"] * 1000.0, np.nan_to_num(rssi_dbm, nan=-100.0)])
+    features = np.column_stack([bursts["element_class"] * 1000.0, np.nan_to_num(rssi_dbm, nan=-100.0)])
+    return features, bursts["last_us"] / 1e6

@@ -139,6 +139,9 @@ def rows(*, quick: bool, say: Callable[[str], None], only: str | None = None) ->
             (_dwell, SEGMENTERS),
             (_dwell_as_heard, SEGMENTERS[-1:]),
             (_associate, CLUSTERERS),
+            (_associate_50, (CURRENT[50],)),
+            (_associate_200, (CURRENT[200],)),
+            (_associate_600, (CURRENT[600],)),
         ):
             if only and not make.__name__.startswith(f"_{only}"):
                 continue
@@ -174,6 +177,17 @@ SEGMENTERS = (
     Peer(name="fastmob", script="dwell_peers.py", place="fastmob", items=1_000_000, aim=8),
 )
 CLUSTERERS = (Peer(name="scikit-learn HDBSCAN", script="associate_peers.py", items=72_000, quick_items=2_400, aim=40),)
+MINUTES, QUICK_MINUTES = 30, 20  # of the crowds whose labels are kept current, a burst of each phone in each
+CURRENT = {
+    phones: Peer(
+        name="HDBSCAN each 30 s",
+        script="associate_peers.py",
+        items=phones * MINUTES,
+        quick_items=phones * QUICK_MINUTES,
+        aim=40,
+    )
+    for phones in (50, 200, 600)
+}
 
 
 # ---- parse ----
@@ -337,8 +351,37 @@ def _associate(quick: bool) -> Contest:
     sightings = w.crowd(20 if quick else 200, 10 if quick else 30, 20)
 
     def save(path: Path, items: int) -> None:
-        np.savez(path, features=kernels.burst_features(sightings[:items]))
+        np.savez(path, features=kernels.burst_features(sightings[:items])[0])
 
     return Contest(
         kernel="associate", unit="sightings", items=len(sightings), ours=lambda: kernels.track(sightings), save=save
+    )
+
+
+def _associate_50(quick: bool) -> Contest:
+    return _kept_current(50, quick)
+
+
+def _associate_200(quick: bool) -> Contest:
+    return _kept_current(200, quick)
+
+
+def _associate_600(quick: bool) -> Contest:
+    return _kept_current(600, quick)
+
+
+def _kept_current(phones: int, quick: bool) -> Contest:
+    """What a hub needs: the labels of the last quarter of an hour at every half minute."""
+    sightings = w.crowd(phones, QUICK_MINUTES if quick else MINUTES, 20)
+    features, last_s = kernels.burst_features(sightings)
+
+    def save(path: Path, items: int) -> None:
+        np.savez(path, features=features[:items], last_s=last_s[:items])
+
+    return Contest(
+        kernel=f"associate {phones} phones",
+        unit="bursts",
+        items=len(features),
+        ours=lambda: kernels.track_as_heard(sightings),
+        save=save,
     )

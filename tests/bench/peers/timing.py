@@ -28,13 +28,15 @@ def measure(work: Callable[[], object]) -> tuple[float, object]:
 def main(
     peers: dict[str, tuple[str, Callable[[Path], Callable[[], object]]]],
     convert: Callable[[str, object], np.ndarray] = lambda name, result: np.asarray(result),
+    one_in: int = 1,
 ) -> None:
     """Run `PEER INPUT OUTPUT`: `peers` maps a name to its package and a function from input to the work itself.
 
-    `convert` makes an array of a peer's result; its time does not count.
+    `convert` makes an array of a peer's result; its time does not count. Work that does but one in so many of its parts
+    has its time scaled by `one_in`.
     """
     name, source, target = sys.argv[1:]
     package, prepare = peers[name]
     spent_s, result = measure(prepare(Path(source)))
     np.save(target, convert(name, result))
-    print(json.dumps({"version": version(package), "cpu_s": spent_s}))
+    print(json.dumps({"version": version(package), "cpu_s": spent_s * one_in}))
