@@ -35,6 +35,8 @@ class Figures:
         self.visits = list(visits)
         self.listening = Listening(site.probes)
         self.completeness: float | None = None
+        self.whole_from_s = float("-inf")  # a restart lost the visits before it
+        self.dropped_before_s = float("-inf")  # see `forget_published`
         self._bins: list[CountBin] = []
         self._dirty: set[int] = set()  # starts of hours with visits since they were last computed
         self._dirty_days: set[Bucket] = set()
@@ -119,6 +121,12 @@ class Figures:
         self.visits = [visit for visit in self.visits if visit.end_s.hi >= time_s]
         self._bins = [bin_ for bin_ in self._bins if bin_.end_s >= time_s]
         self.listening.forget_before(time_s)
+
+    def forget_published(self, stepped_s: float) -> None:
+        """Drop the visits of local days that are published at `stepped_s`: those days never change again."""
+        over_s = stepped_s - self._site.thresholds.visit_timeout_s - 2 * HOUR_S  # live figures look back an hour
+        self.dropped_before_s = max(self.dropped_before_s, self._day_began_s(over_s))
+        self.visits = [visit for visit in self.visits if visit.end_s.hi >= self.dropped_before_s]
 
     def between(self, start_s: float, end_s: float, still_open: Sequence[Visit]) -> tuple[Kpi, ...]:
         """Compute any span of the last days, with the visits that are still open as they stand."""

@@ -6,11 +6,13 @@ What a SIGKILL loses, and what covers it:
   the site key, device keys replaced by tags. A probe gives the site key back, the entries go through a new chain, and
   it stands where the old one stood: the same visits with the same numbers and ids. Those already committed are known
   by their count and passed over. Nothing is lost and nothing doubled; the figures are those of an undisturbed run.
-- If no probe has the key any more, or the configuration changed, or in anonymous_5min, which keeps no journal: open
-  visits are closed with `end_reason: restart` from a checkpoint of their bursts, which carry track numbers only.
+- If no probe has the key any more, or the configuration changed: open visits are closed with `end_reason: restart`
+  from a checkpoint of their bursts, which carry track numbers only.
   Lost then are bursts of the last `CHECKPOINT_US` of event time (of `CHECKPOINT_S` where it runs fast) and visits
   that waited for their time grain to end; who stayed on is counted once more.
 - A kill between a rotation and its last batches loses the key of the day before: as if no probe had it.
+- In anonymous_5min nothing of a visit is written: no journal, no checkpoint, no closed visit. A restart loses the
+  visits of the running day; hours and days of which more was known before it stay as they are.
 """
 
 import hashlib
@@ -31,7 +33,7 @@ from hostkit.core.pipeline import close_open
 from hostkit.core.wire import SIGHTING
 from hostkit.errors import ConfigError, StorageError
 from hostkit.hub.chain import Chain, Change, Cut, Entry, Heard, Step
-from hostkit.hub.figures import Figures
+from hostkit.hub.figures import KEPT_S, Figures
 from hostkit.hub.keys import HeldKey
 from hostkit.hub.seal import Seal
 from hostkit.hub.settings import kept_until_restart
@@ -56,7 +58,7 @@ class Keeper:
         self._outbox = outbox
         self._voice = voice
         self._text = dump_site(site)
-        self._journalled = site.privacy.mode is not PrivacyMode.ANONYMOUS_5MIN
+        self._stores_visits = site.privacy.mode is not PrivacyMode.ANONYMOUS_5MIN
         self.figures = Figures(site, [_visit_decoder.decode(data) for data in outbox.visits()])
         self._register = ClassRegister.load(outbox.word(CLASSES))
         self.chain = Chain(site, self._register)
@@ -67,7 +69,7 @@ class Keeper:
         self.resumed = 0  # journal entries taken again
         self.abandoned = 0  # visits closed with end_reason restart
         self._life: Life | None = None
-        self._whole = self._journalled
+        self._whole = self._stores_visits
         self._bytes = 0
         self._committed = 0  # visits of this life
         self._entries: list[Entry] = []
@@ -75,10 +77,14 @@ class Keeper:
         self._pending_since_s: float | None = None
         self._checkpoint_us = 0
         self._checkpoint_s = float("-inf")
+        if not self._stores_visits:
+            self._clear_disk()
 
     def begin(self, key: HeldKey, life_id: str, at_s: float) -> None:
         """Go on with the life of this key if it can be, else close what is left of it and begin `life_id`."""
         life = self._outbox.life()
+        if not self._stores_visits and not self.figures.visits:
+            self.figures.whole_from_s = at_s
         if life is not None and not self._resume(life, key):
             self._abandon(life, at_s)
             life = None
@@ -118,12 +124,18 @@ class Keeper:
     def reconfigure(self, site: Site) -> None:
         """Go on by another configuration of the same probes, time zone and rotation hour (see settings.py)."""
         self._site, self._text = site, dump_site(site)
-        self._journalled = site.privacy.mode is not PrivacyMode.ANONYMOUS_5MIN
+        self._stores_visits = site.privacy.mode is not PrivacyMode.ANONYMOUS_5MIN
         self.figures.reconfigure(site)
         self._enter(Change(self._text))
-        if not self._journalled and self._whole:
-            self._outbox.give_up_journal()
+        if not self._stores_visits:
+            self._outbox.give_up_visits()
             self._whole = False
+
+    def forget(self, now_s: float) -> None:
+        """Drop what is too old for the figures; in anonymous_5min every visit whose day is published."""
+        self.figures.forget_before(now_s - KEPT_S)
+        if not self._stores_visits and self.chain.stepped_us is not None:
+            self.figures.forget_published(self.chain.stepped_us / 1e6)
 
     def cut(self, end_us: int) -> None:
         """Let the running key's life end at `end_us`."""
@@ -161,6 +173,8 @@ class Keeper:
         if self._register.changed:
             self._outbox.set_word(CLASSES, self._register.dump())
         stepped_us = self.chain.stepped_us or 0
+        if not self._stores_visits:
+            return
         if stepped_us >= self._checkpoint_us + CHECKPOINT_US and now_s >= self._checkpoint_s + CHECKPOINT_S:
             self._checkpoint_us, self._checkpoint_s = stepped_us, now_s
             self._outbox.set_checkpoint(self.chain.open_bursts())
@@ -229,6 +243,13 @@ class Keeper:
         else:
             self.chain.cut(entry)
 
+    def _clear_disk(self) -> None:
+        """Take what another mode left in the file into memory, and out of the file."""
+        life = self._outbox.life()
+        if life is not None:
+            self._abandon(life, 0.0)
+            self._outbox.give_up_visits()
+
     def _abandon(self, life: Life, at_s: float) -> None:
         """Close what was open when the key was lost."""
         try:
@@ -244,7 +265,7 @@ class Keeper:
             self._put(named[first : first + EMIT_ROWS], at_s)
 
     def _new_life(self, key: HeldKey, life_id: str) -> None:
-        life = Life(id=life_id, key_id=key.key_id, site=self._text, whole=self._journalled)
+        life = Life(id=life_id, key_id=key.key_id, site=self._text, whole=self._stores_visits)
         self._outbox.begin_life(life)
         self._adopt(life, Seal(key.secret.raw, life.id))
 
@@ -277,15 +298,16 @@ class Keeper:
             self._pending_since_s = at_s if self._pending_since_s is None else self._pending_since_s
 
     def _put(self, visits: Sequence[Visit], at_s: float) -> None:
-        mode, grain_s = self._site.privacy.mode, self._site.privacy.time_grain_s
-        if mode is not PrivacyMode.ANONYMOUS_5MIN:
-            data = Visits(time_grain_s=grain_s, privacy_mode=mode, rows=rows_of_visits(visits, grain_s))
-            told_s = at_s - at_s % grain_s  # when a message was made must not tell when its visits ended
-            self._outbox.put(
-                int(at_s),
-                lambda seq: encode(VISITS, self._voice.compose(VISITS, data, told_s, boot=self._outbox.boot, seq=seq)),
-            )
         self._committed += len(visits)
+        if not self._stores_visits:
+            return
+        mode, grain_s = self._site.privacy.mode, self._site.privacy.time_grain_s
+        data = Visits(time_grain_s=grain_s, privacy_mode=mode, rows=rows_of_visits(visits, grain_s))
+        told_s = at_s - at_s % grain_s  # when a message was made must not tell when its visits ended
+        self._outbox.put(
+            int(at_s),
+            lambda seq: encode(VISITS, self._voice.compose(VISITS, data, told_s, boot=self._outbox.boot, seq=seq)),
+        )
         rows = [(visit.end_s.hi, _visit_encoder.encode(visit)) for visit in visits]
         self._outbox.add_visits(rows, self._committed)
 

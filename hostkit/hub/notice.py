@@ -25,7 +25,9 @@ _ENGLISH_VISITS = """\
 """
 _ENGLISH_MODES = {
     PrivacyMode.ANONYMOUS_5MIN: """\
-- Only totals leave the shop, no single visit. Hourly totals are kept for {hours} months, daily ones for {days} years.\
+- Only totals are stored and leave the shop, no single visit. Visits are held, without identity, in the working memory
+  of a computer in the shop until the day's totals are made, two days at most, and are never written down.
+  Hourly totals are kept for {hours} months, daily ones for {days} years.\
 """,
     PrivacyMode.PSEUDONYM_24H: _ENGLISH_VISITS,
     PrivacyMode.CONSENT: "- Visits of different days are put together for nobody who has not asked for it.\n"
@@ -48,7 +50,8 @@ _CHINESE_VISITS = """\
 """
 _CHINESE_MODES = {
     PrivacyMode.ANONYMOUS_5MIN: """\
-- 只有汇总数据离开本店，没有单次到访记录。
+- 只保存和传出汇总数据，不保存也不传出单次到访记录。
+  到访记录不含身份，只存在于店内计算机的内存中，当天汇总完成后即删除，最多两天，从不写入存储。
   按小时的汇总保存 {hours} 个月，按天的汇总保存 {days} 年。\
 """,
     PrivacyMode.PSEUDONYM_24H: _CHINESE_VISITS,

@@ -135,7 +135,7 @@ class Hub:
         self._drops = {"messages_refused": 0, "relay": 0, "clock_steps": clock_steps, "other_hubs": 0}
         self._introduced: datetime | None = None  # of ours that was heard first
         self._others: deque[str] = deque(maxlen=MAX_OTHERS)  # runs of other hubs
-        self._dirty = False
+        self._dirty = True  # the keeper may have cleared what another privacy mode kept
         self._speaker = Speaker(
             voice=self._voice,
             outbox=outbox,
@@ -391,7 +391,7 @@ class Hub:
         self._dirty |= self._outbox.last != depth or not self._keeper.stored
         self._dirty |= self._speaker.close_hours((self._keeper.chain.stepped_us or 0) / 1e6, now_us / 1e6)
         if self._timers.due("forget", now_s, now_us / 1e6, every_s=FORGET_S, rest_s=10.0):
-            self._keeper.figures.forget_before(now_us / 1e6 - KEPT_S)
+            self._keeper.forget(now_us / 1e6)
             self._outbox.forget_before(now_us / 1e6 - KEPT_S, now_us / 1e6 - KEEP_HOURS_S)
             self._outbox.expire(now_us // 1_000_000 - self._site.delivery.outbox_days * 86_400)
 

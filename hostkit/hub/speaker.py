@@ -93,8 +93,8 @@ class Speaker:
             span = day_of(date.fromisoformat(day), zone)
         except (ValueError, OverflowError) as error:
             raise UsageError("is no day", where=f"day {day}", next_step="give one like 2026-03-14") from error
-        if span.start_s < at_s - KEPT_S:
-            step = "visits are kept for two days; the collector has those before"
+        if span.start_s < max(at_s - KEPT_S, figures.dropped_before_s):
+            step = "visits are kept for two days, in anonymous_5min until their day is published"
             raise UsageError("its visits are no longer here", where=f"day {day}", next_step=step)
         starts = [at for at in range(span.start_s // HOUR_S * HOUR_S, span.end_s, HOUR_S) if at >= span.start_s]
         figures.completeness = self._completeness()
@@ -102,12 +102,21 @@ class Speaker:
         return sum(done) + self._close(Grain.DAY, span.start_s, span.end_s, at_s, again=True)
 
     def _close(self, grain: Grain, start_s: int, end_s: int, at_s: float, *, again: bool = False) -> bool:
-        """Put a closed span into the outbox if it is new or has changed; `again`: if it is there, as it is now."""
+        """Put a closed span into the outbox if it is new or has changed; `again`: if it is there, as it is now.
+
+        What is there stays where a restart lost visits and it was listened to for longer before.
+        """
         kept = self._outbox.bucket(start_s, grain)
         if again and kept is None:
             return False
-        kpis = self._values(self._keeper.figures.closed(start_s, end_s))
-        if not again and kept and KPI.decoder.decode(kept.payload).data.kpis == kpis:
+        figures = self._keeper.figures
+        if start_s < figures.dropped_before_s:
+            return False
+        kpis = self._values(figures.closed(start_s, end_s))
+        told = KPI.decoder.decode(kept.payload).data.kpis if kept else ()
+        if not again and told == kpis:
+            return False
+        if start_s < figures.whole_from_s and _listened(told) > _listened(kpis):
             return False
         rev = kept.rev + 1 if kept else 1
         data = KpiBucket(grain=grain.value, start_s=start_s, end_s=end_s, rev=rev, kpis=kpis)
@@ -209,6 +218,10 @@ class Speaker:
         provenance = self._voice.provenance or Provenance.LIVE
         values = kpi_values(kpis, privacy_mode=self._voice.site.privacy.mode, provenance=provenance)
         return suppress(values, self._voice.site.privacy.k) if provenance is Provenance.LIVE else values
+
+
+def _listened(kpis: tuple[KpiValue, ...]) -> float:
+    return max((kpi.coverage.listened_share or 0.0 for kpi in kpis), default=0.0)
 
 
 def flood_message(flood: FloodTotals, site: Site, at_s: float) -> Flood | None:

@@ -102,6 +102,7 @@ class Outbox:
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self._path = path
         self._max_bytes = max_bytes
+        self._given_up = False
         with self._storing("cannot be opened"):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level="IMMEDIATE", timeout=1.0)
@@ -122,6 +123,9 @@ class Outbox:
         """Make everything since the last commit durable, all or nothing."""
         with self._storing("cannot be written"):
             self._db.commit()
+            if self._given_up:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self._given_up = False
 
     def close(self) -> None:
         """Give up what was not committed and unlock the file."""
@@ -212,6 +216,14 @@ class Outbox:
         with self._storing("cannot be written"):
             self._db.execute("DELETE FROM journal")
             self._db.execute("UPDATE life SET whole = 0")
+
+    def give_up_visits(self) -> None:
+        """Drop all that is of single visits, but what waits for the collector; the next commit clears the WAL too."""
+        self.give_up_journal()
+        with self._storing("cannot be written"):
+            self._db.execute("DELETE FROM checkpoint")
+            self._db.execute("DELETE FROM visit")
+        self._given_up = True
 
     def journal(self, sealed: bytes) -> None:
         """Append one sealed entry."""
