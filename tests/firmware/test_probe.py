@@ -11,6 +11,7 @@ from hostkit.contract.codec import ACK, CMD
 from hostkit.contract.messages import Ack, AskKeys
 from hostkit.core.dot11 import device_keys
 from hostkit.core.wire import Batch, decode_batch
+from hostkit.io.memory import CACHED_BYTES
 from hostkit.model import Provenance, Radio
 from tests.firmware.board import Board
 from tests.firmware.shop import PLACE, PROBE, Hand, Shop, frame, give, wait
@@ -243,6 +244,7 @@ def test_a_hub_without_key_gets_it_back(shop: Shop, board: Board, hand: Hand) ->
     assert [key.key for key in answer.keys] == [key["key"] for key in board.eval("app.keys.messages()")]
     asked = [message for message in shop.heard if message.topic.endswith("rsp/a1")]
     assert [message.retained for message in asked] == [False]
+    assert all(len(message.payload) > CACHED_BYTES for message in asked)  # the hub's copies are overwritten when freed
 
 
 def test_a_clock_step_moves_no_record(shop: Shop, board: Board, hand: Hand) -> None:
