@@ -26,7 +26,7 @@ from tests.bench.table import Row, rows
 @click.option("--json", "json_path", metavar="FILE", help="Write everything as one JSON object; -: to stdout.")
 @click.option("--plot", "plot_path", metavar="FILE.png", help="Draw ratios and growth.")
 @click.option("--quick", is_flag=True, help="Small inputs, peers of this environment only: proves that it runs.")
-@click.option("--kernel", "only", metavar="NAME", help="Only this kernel's rows: parse, locate, dwell, associate.")
+@click.option("--kernel", "only", metavar="NAME", help="Only these rows: parse, locate, dwell, associate, live.")
 def main(json_path: str | None, plot_path: str | None, quick: bool, only: str | None) -> None:
     """Measure each kernel against its peers and floors on the same input in one run, in CPU time."""
     notes = Console(stderr=True, highlight=False)
@@ -142,7 +142,7 @@ def draw(found: list[Row], grown: list[Growth], path: Path) -> None:
     for curve in grown:
         x, y = (np.array(values, float) / values[0] for values in (curve.sizes, curve.cpu_s))
         curves.plot(x, y, marker="o", label=f"{curve.kernel}, {curve.axis}: {curve.slope:.2f}")
-    reach = max(curve.sizes[-1] / curve.sizes[0] for curve in grown)
+    reach = max((curve.sizes[-1] / curve.sizes[0] for curve in grown), default=1.0)
     curves.plot([1, reach], [1, reach], color="black", linewidth=0.5, label="linear")
     curves.set(xscale="log", yscale="log", xlabel="size over the smallest", ylabel="CPU time over the smallest's")
     curves.set_title("growth, with slopes")

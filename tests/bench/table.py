@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from hostkit.core.multilaterate import multilaterate
 from tests.bench import kernels
 from tests.bench import workloads as w
 from tests.bench.environments import OWN, environment
+from tests.bench.live import measure
 from tests.bench.measure import cpu_s_in_turn, least_cpu_s
 from tests.builders import pcap
 
@@ -24,6 +27,7 @@ ONE_THREAD = dict.fromkeys(
 ) | {"RAYON_NUM_THREADS": "1"}
 DATA = Path(os.environ.get("FOOTFALL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 HASHING, BANDWIDTH = "floor: hash every octet", "floor: memory bandwidth"
+LIVE_S = 15.0
 RECORDED = "probes/brno-lab/pcap/*/*.pcap"
 
 
@@ -152,6 +156,9 @@ def rows(*, quick: bool, say: Callable[[str], None], only: str | None = None) ->
                     yield contest.against(peer, folder, say)
                 elif peer.place == OWN:
                     yield contest.against(replace(peer, items=peer.quick_items), folder, say)
+        if not quick and only in {None, "live"}:
+            say(f"live: {LIVE_S:g} s of 64 probes")
+            yield _live(folder)
 
 
 PARSERS = (
@@ -214,6 +221,19 @@ def _parse(quick: bool) -> Contest:
 
 def _recorded() -> bytes:
     return pcap([]) + b"".join(path.read_bytes()[24:] for path in sorted(DATA.glob(RECORDED)))
+
+
+def _live(folder: Path) -> Row:
+    """Broker to outbox, pipeline included, beside who only takes the same batches from the broker."""
+    row = Row(kernel="live", peer="floor: paho, discards", items=0, unit="sightings")
+    if shutil.which("mosquitto") is None:
+        return replace(row, missing="not installed: mosquitto")
+    cost = measure(LIVE_S, folder)
+    items = cost.played.frames
+    return replace(
+        row, items=items, version=version("paho-mqtt"), ratio=cost.bare_s / cost.hub_s,
+        peer_per_s=items / cost.bare_s, ours_per_s=items / cost.hub_s,
+    )  # fmt: skip
 
 
 def _floors(kernel: str, quick: bool, folder: Path) -> Iterator[Row]:
