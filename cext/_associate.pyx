@@ -12,8 +12,8 @@ Constants were chosen on one half of the labelled phones of tests/accuracy/crowd
 import numpy as np
 
 cimport cython
-from libc.math cimport NAN, log
-from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.math cimport NAN, log, lrint
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
 
@@ -71,7 +71,7 @@ cdef enum:
     BESIDE = 32  # scans looked at for one that a burst may be part of
     SHARE = 4  # a class is linked again when one in so many of its scans is new, or after
     PATIENCE = 6  # times `relink_s`
-    ASIDE = 256  # scans out of the window that are kept until there are so many, and a third as many as in it
+    ASIDE = 64  # scans out of the window that are kept until there are so many, and a 64th of all
     RECENT = 256  # scans that a new one is compared with at once
     JOIN_US = 1_000_000  # between the bursts of one scan
     LONGEST_US = 10_000_000  # scan of several addresses
@@ -79,6 +79,7 @@ cdef enum:
     BLE_SPAN_US = 60_000_000
 
 
+cdef int64_t MOST_US = 0xFFFFFFFF  # that a scan may last: 71 minutes of one address without a pause
 cdef double WITHIN_DB2 = 3.5**2  # of RSSI within one scan
 
 
@@ -153,6 +154,8 @@ cdef class Tracker:
             raise ValueError("probes must be 1 to 64")
         if not 1 <= max_variants <= 255:
             raise ValueError("max_variants must be 1 to 255")
+        if max(max_addresses, max_tracks, max_fingerprints) > MOST_INDEX:
+            raise ValueError("max_addresses, max_tracks and max_fingerprints must be at most 2^28")
         if not (0 < horizon_s <= 3600 and 1 <= relink_s <= horizon_s):
             raise ValueError("horizon_s must be up to 3600, relink_s 1 to horizon_s")
         if not 0 < link_scale_db < background_scale_db:
@@ -166,10 +169,9 @@ cdef class Tracker:
         self.bursts = Bursts(probes)
         self.classes = Classes(max_fingerprints, max_variants)
         self.window = Window(
-            probes, self.classes, self.known, max_tracks, max_scans, scan_gap_s * 1e6, <int64_t>(relink_s * 1e6)
-        )
-        self.window.rules = rules_of(
-            horizon_s, link_scale_db, background_scale_db, stay_s, birth_weight, link_sequence_numbers
+            probes, self.classes, self.known, self.bursts,
+            rules_of(horizon_s, link_scale_db, background_scale_db, stay_s, birth_weight, link_sequence_numbers),
+            max_tracks, max_scans, scan_gap_s * 1e6, <int64_t>(relink_s * 1e6),
         )
 
     def __dealloc__(self):
@@ -199,7 +201,7 @@ cdef class Tracker:
 
     @property
     def octets(self):
-        """Memory held: the sum of all allocations, without Python's own objects."""
+        """Memory held between calls: the sum of all allocations, without Python's own objects."""
         cdef size_t of_burst = sizeof(Open) + self.probes * (2 * sizeof(float) + sizeof(uint16_t))
         cdef size_t of_output = sizeof(Burst) + self.probes * (sizeof(float) + sizeof(uint16_t))
         return (
@@ -245,7 +247,7 @@ cdef class Tracker:
         cdef Address* address
         for i in range(device_keys.shape[0]):
             address = self.known.find(device_keys[i])
-            t[i] = self.window.track_of(address) if address != NULL else UNKNOWN
+            t[i] = self.window.track_of(self.home(address)) if address.at != EMPTY else UNKNOWN
         return tracks
 
     def feed(self, const Sighting[::1] sightings):
@@ -271,8 +273,13 @@ cdef class Tracker:
         self.pass_time()
         return self.take()
 
+    cdef uint32_t home(self, const Address* address) noexcept:
+        """Where it is apart from sending."""
+        return self.bursts.item[address.at >> INDEX].at if address.at & KIND == SENDING else address.at
+
     cdef int hear(self, const Sighting* s) except -1:
         cdef uint32_t element_class
+        cdef int32_t scan
         cdef bint stable = s.flags & REGISTERED != 0 or (self.trust_local_bit and not s.flags & RANDOMISED)
         if s.time_us < self.now_us:
             self.late += 1
@@ -284,16 +291,19 @@ cdef class Tracker:
             self.dropped += 1
             return 0
         element_class = self.classes.of(s.fingerprint | <uint64_t>(s.flags & BLE) << 31)
-        if address.scan >= 0:
-            element_class = self.window.join(element_class, self.window.scans.item[address.scan].element_class)
-        if address.open >= 0 and self.now_us - self.bursts.item[address.open].first_us > self.burst_max_us:
-            self.close(address.open, self.now_us)
-        if address.open < 0:
-            address.open = self.bursts.open(s, self.now_us, element_class)
+        scan = self.window.scan_of(self.home(address))
+        if scan >= 0:
+            element_class = self.window.join(element_class, self.window.scans.item[scan].element_class)
+        cdef int32_t i = address.at >> INDEX
+        if address.at & KIND == SENDING and self.now_us - self.bursts.item[i].first_us > self.burst_max_us:
+            self.close(i, self.now_us)
+        if address.at & KIND != SENDING:
+            i = self.bursts.open(s, self.now_us, address.at, element_class)
+            address.at = <uint32_t>i << INDEX | (address.at & STABLE) | SENDING
         else:
-            element_class = self.window.join(element_class, self.bursts.item[address.open].element_class)
-        self.bursts.item[address.open].element_class = element_class
-        self.bursts.add(address.open, s, self.now_us)
+            element_class = self.window.join(element_class, self.bursts.item[i].element_class)
+        self.bursts.item[i].element_class = element_class
+        self.bursts.add(i, s, self.now_us)
         return 0
 
     cdef int pass_time(self) except -1:
@@ -318,22 +328,23 @@ cdef class Tracker:
     cdef int close(self, int32_t i, int64_t over_us) except -1:
         cdef Open* o = &self.bursts.item[i]
         cdef Address* address = self.known.find(o.key)
-        cdef uint8_t status = 0 if address.track >= 0 else NEW_ADDRESS
+        cdef uint8_t status = NEW_ADDRESS if o.at & KIND == UNPLACED else 0
         cdef int64_t tracks = self.window.tracks.in_use()
         cdef uint32_t scan = self.window.number
         cdef uint16_t* heard = &self.bursts.heard[i * self.probes]
-        address.open = NONE
-        if not self.window.place(o, address, &self.bursts.sum[i * self.probes], heard, over_us):
+        cdef bint placed = self.window.place(o, &self.bursts.sum[i * self.probes], heard, over_us)
+        address.at = o.at
+        if not placed:
             self.dropped += o.frames
             self.bursts.release(i)
             return 0
-        if address.scan >= 0:
-            scan = self.window.scans.item[address.scan].number
+        if o.at & KIND == IN_SCAN:
+            scan = self.window.scans.item[o.at >> INDEX].number
         if self.window.tracks.in_use() > tracks:
             status |= NEW_TRACK
         self.new_output(&self.bursts.loudest[i * self.probes], heard)
         self.out[self.out_n] = Burst(
-            o.first_us, o.last_us, self.window.track_of(address), self.classes.root(o.element_class), scan, o.frames,
+            o.first_us, o.last_us, self.window.track_of(o.at), self.classes.root(o.element_class), scan, o.frames,
             o.flags, status,
         )
         self.out_n += 1
@@ -370,5 +381,9 @@ cdef class Tracker:
             for p in range(self.probes):
                 r[i, p] = self.out_rssi[i * self.probes + p]
                 n[i, p] = self.out_count[i * self.probes + p]
-        self.out_n = 0
+        self.out_n = self.out_size = 0
+        free(self.out)
+        free(self.out_rssi)
+        free(self.out_count)
+        self.out, self.out_rssi, self.out_count = NULL, NULL, NULL
         return bursts, rssi, frames

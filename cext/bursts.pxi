@@ -4,6 +4,7 @@ cdef struct Open:
     int64_t first_us
     int64_t last_us
     uint64_t key
+    uint32_t at  # where its address was, as Address.at
     uint32_t element_class
     int32_t previous
     int32_t next
@@ -34,10 +35,10 @@ cdef class Bursts:
         free(self.sum)
         free(self.heard)
 
-    cdef int32_t open(self, const Sighting* s, int64_t now, uint32_t element_class) except -1:
+    cdef int32_t open(self, const Sighting* s, int64_t now, uint32_t at, uint32_t element_class) except -1:
         cdef int32_t i, size
         if self.free_item < 0:
-            size = self.size * 2 if self.size else 64
+            size = self.size * 2 if self.size else 16
             self.item = <Open*>grown(self.item, size, sizeof(Open))
             self.loudest = <float*>grown(self.loudest, size * self.probes, sizeof(float))
             self.sum = <float*>grown(self.sum, size * self.probes, sizeof(float))
@@ -48,7 +49,7 @@ cdef class Bursts:
             self.size = size
         i = self.free_item
         self.free_item = self.item[i].next
-        self.item[i] = Open(now, now, s.device_key, element_class, NONE, NONE, 0, s.sequence, s.sequence, 0)
+        self.item[i] = Open(now, now, s.device_key, at, element_class, NONE, NONE, 0, s.sequence, s.sequence, 0)
         memset(&self.sum[i * self.probes], 0, self.probes * sizeof(float))
         memset(&self.heard[i * self.probes], 0, self.probes * sizeof(uint16_t))
         self.append(i)

@@ -87,7 +87,7 @@ cdef class Classes:
     cdef int32_t add(self, uint64_t fingerprint) except -1:
         cdef uint32_t size
         if self.count == self.size:
-            size = self.size * 2 if self.size else 256
+            size = self.size + self.size // 4 if self.size else 32
             self.item = <Class*>grown(self.item, size, sizeof(Class))
             self.size = size
         self.item[self.count] = Class(fingerprint, self.count, 0, 0, 0, 0, NONE, NONE, 0, NONE, 0, 0, 1)

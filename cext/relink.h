@@ -86,13 +86,21 @@ static inline int relink_grow(void **old, size_t count, size_t size) {
     return bigger != NULL;
 }
 
-static void relink_free(relink_work *w) {
+/* Frees what is by scan and by edge: the next class to be linked is another one. */
+static void relink_release(relink_work *w) {
+    relink_work kept = {.mass = w->mass, .density = w->density, .per_s = w->per_s, .stay = w->stay,
+                        .bins = w->bins, .binned_s = w->binned_s};
     free(w->from), free(w->bin), free(w->ratio), free(w->weight), free(w->soft);
     free(w->begin), free(w->owner), free(w->stack), free(w->in), free(w->out), free(w->price);
     free(w->level), free(w->heard), free(w->log_ratio), free(w->score);
-    free(w->mass), free(w->density), free(w->per_s), free(w->stay);
     free(w->back), free(w->ahead), free(w->back_n), free(w->ahead_n);
     free(w->lag_before), free(w->lag_after), free(w->partner), free(w->first), free(w->last), free(w->sorted);
+    *w = kept;
+}
+
+static void relink_free(relink_work *w) {
+    relink_release(w);
+    free(w->mass), free(w->density), free(w->per_s), free(w->stay);
     memset(w, 0, sizeof *w);
 }
 
@@ -134,8 +142,7 @@ static int relink_grow_nodes(relink_work *w, int n, int probes) {
     return 1;
 }
 
-static int relink_reserve(relink_work *w, const relink_rules *r, int n, int probes) {
-    if (!relink_grow_nodes(w, n, probes)) return 0;
+static int relink_bins(relink_work *w, const relink_rules *r) {
     if (r->horizon_s == w->binned_s) return 1;
     int bins = relink_bin(r->horizon_s) + 2 * RELINK_REACH + 2;
     size_t size = (size_t)bins + 1;
@@ -485,7 +492,7 @@ static int relink(relink_work *w, const relink_rules *r, int n, int probes, cons
                   int32_t *previous) {
     double birth_per_s = r->first_birth_per_s;
     int chains = 0;
-    if (!relink_reserve(w, r, n, probes) || !relink_edges(w, r, n, probes, scan, rssi)) return RELINK_NONE;
+    if (!relink_bins(w, r) || !relink_grow_nodes(w, n, probes) || !relink_edges(w, r, n, probes, scan, rssi)) return RELINK_NONE;
     for (int again = 0; again < RELINK_PASSES; again++) {
         for (int round = 0; w->edges && round < (again ? 1 : RELINK_ROUNDS); round++) {
             if (round == 2) relink_prune(w, n);

@@ -12,12 +12,13 @@ cdef extern from "relink.h" nogil:
     ctypedef struct relink_work:
         float* density
         float* stay
-    int relink_reserve(relink_work*, const relink_rules*, int, int)
+    int relink_bins(relink_work*, const relink_rules*)
     int relink_bin(double)
     float relink_ratio(const relink_rules*, const float*, const float*, int, float)
     size_t relink_bytes(const relink_work*, int)
     float relink_counts_on(const relink_rules*, int, int)
     int relink(relink_work*, const relink_rules*, int, int, const relink_scan*, const float*, int32_t*)
+    void relink_release(relink_work*)
     void relink_free(relink_work*)
 
 cdef extern from "unite.h" nogil:

@@ -12,9 +12,9 @@ from tests.bench.workloads import PROBES, crowd
 
 ROOT = Path(__file__).parents[2]
 MINUTES = 20  # longer than the window
-# The aim is 1,000: a phone that scans once a minute, each time from another address, has 15 scans in the
-# window and 20 addresses.
-MOST_OCTETS = {100: 5_500, 1000: 3_800, 10_000: 3_500}
+# A phone that scans once a minute, each time from another address, has 15 scans in the window and 20 addresses. Tables
+# grow by a 32nd at most once they are large; of few phones it is the smallest tables that show.
+MOST_OCTETS = {100: 1_040, 1000: 1_020, 10_000: 1_000}
 MEASURE = """
 import re, sys
 from hostkit.core.associate import Tracker
@@ -43,5 +43,5 @@ def test_octets_for_each_phone_are_bounded(phones: int) -> None:
 def test_a_process_grows_by_what_is_stated() -> None:
     done = subprocess.run([sys.executable, "-c", MEASURE, "3000"], cwd=ROOT, check=True, capture_output=True, text=True)
     grown, stated = map(int, done.stdout.split())
-    assert stated > 5_000_000
+    assert stated > 2_000_000
     assert 0.6 * stated < grown < 1.75 * stated  # realloc leaves holes
