@@ -3,6 +3,8 @@
 import time
 from enum import StrEnum
 
+AHEAD_S = 2 * 86_400  # a hub's clock may be a day wrong, and is told so; what is dated later than this is refused
+
 
 class ClockKind(StrEnum):
     """Whose time counts. `batch` follows the messages of a demo or replay, which run faster than the wall."""
@@ -32,3 +34,7 @@ class Clock:
     def now_s(self) -> int:
         """Give whole seconds since the epoch."""
         return self.now_us() // 1_000_000
+
+    def latest_s(self) -> int:
+        """Give the latest time that a message may tell of: the wall's counts for a batch clock too."""
+        return max(self.now_us() // 1_000_000, int(time.time())) + AHEAD_S

@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from hostkit.collector.clock import AHEAD_S
 from hostkit.collector.store import Store
 from hostkit.config import dump_site, parse_site
 from hostkit.contract.codec import (
@@ -80,11 +81,15 @@ class Taken:
 
 
 class Ingest:
-    """Takes messages. `now_s` is the clock for what carries no time of its own."""
+    """Takes messages. `now_s` is the clock for what carries no time of its own, `latest_s` bounds what does.
 
-    def __init__(self, store: Store, now_s: Callable[[], int]) -> None:
+    What is dated later would pass for the newest for ever, and age all the rest.
+    """
+
+    def __init__(self, store: Store, now_s: Callable[[], int], latest_s: Callable[[], int]) -> None:
         self._store = store
         self._now_s = now_s
+        self._latest_s = latest_s
         self._runs: dict[str, list[tuple[str, int]]] = {}  # of each hub: names and first times, as they were met
         self._streams: dict[str, Callable[[str, Address, bytes], int]] = {
             "visits": self._visits,
@@ -116,14 +121,15 @@ class Ingest:
             return Taken(sender=address if self._skip(address, payload) else None, refused=str(error))
 
     def _visits(self, topic: str, address: Address, payload: bytes) -> int:
-        message, place, envelope = _read(VISITS, topic, address, payload)
+        message, place, envelope = self._read(VISITS, topic, address, payload)
+        self._dated(max((sum(row.end_s) // 2 for row in message.data.rows), default=0), topic)
         if self._store.add_message(envelope, address.stream, counted=True):
             touched = self._store.put_visits(place, map(_record, message.data.rows))
             self.mark_dirty(place, touched)
         return envelope.time_us
 
     def _gap(self, topic: str, address: Address, payload: bytes) -> int:
-        message, _, envelope = _read(GAP, topic, address, payload)
+        message, _, envelope = self._read(GAP, topic, address, payload)
         gap = message.data
         if gap.last != envelope.seq:
             raise PeerError("its seq is not its last", where=topic, next_step="look at its sender's version")
@@ -134,9 +140,10 @@ class Ingest:
         return envelope.time_us
 
     def _bucket(self, topic: str, address: Address, payload: bytes) -> int:
-        message, place, envelope = _read(KPI, topic, address, payload)
+        message, place, envelope = self._read(KPI, topic, address, payload)
         if f"kpi/{message.data.grain}" != address.stream:
             raise PeerError(f"holds a {message.data.grain}", where=topic, next_step="look at its sender's version")
+        self._dated(message.data.start_s, topic)
         if (
             self._store.add_message(envelope, address.stream)
             and self._store.put_bucket(place, Origin.HUB, message.data)
@@ -146,14 +153,14 @@ class Ingest:
         return envelope.time_us
 
     def _event(self, topic: str, address: Address, payload: bytes) -> int:
-        message, place, envelope = _read(EVENT, topic, address, payload)
+        message, place, envelope = self._read(EVENT, topic, address, payload)
         if self._store.add_message(envelope, address.stream):
             body = msgspec.json.encode(message.data)
             self._store.put_event(place, message.data.event_id, message.data.phase, envelope.time_s, body)
         return envelope.time_us
 
     def _site(self, topic: str, address: Address, payload: bytes) -> int:
-        message, place, envelope = _read(SITE, topic, address, payload)
+        message, place, envelope = self._read(SITE, topic, address, payload)
         site = message.data.site
         if (site.tenant, site.site) != (place.tenant, place.site):
             raise PeerError("describes another site", where=topic, next_step="look at its sender's site.toml")
@@ -167,7 +174,7 @@ class Ingest:
         return envelope.time_us
 
     def _live(self, topic: str, address: Address, payload: bytes) -> int:
-        message, place, envelope = _read(LIVE, topic, address, payload)
+        message, place, envelope = self._read(LIVE, topic, address, payload)
         self._store.put_snapshot(place, "live", envelope, msgspec.json.encode(message.data))
         return envelope.time_us
 
@@ -176,15 +183,31 @@ class Ingest:
         return 0
 
     def _info(self, topic: str, address: Address, payload: bytes) -> int:
-        message, _, envelope = _read(INFO, topic, address, payload)
+        message, _, envelope = self._read(INFO, topic, address, payload)
         self._node(address, "info", envelope.time_s, msgspec.json.encode(message.data).decode())
         return envelope.time_us
 
     def _health(self, topic: str, address: Address, payload: bytes) -> int:
-        message, _, envelope = _read(HEALTH, topic, address, payload)
+        message, _, envelope = self._read(HEALTH, topic, address, payload)
         self._node(address, "health", envelope.time_s, msgspec.json.encode(message.data).decode())
         self._give_up(envelope, message.data)
         return envelope.time_us
+
+    def _read(self, kind: Kind[T], topic: str, address: Address, payload: bytes) -> tuple[Message[T], Place, Envelope]:
+        message = decode(kind, payload, topic)
+        place = Place(tenant=address.tenant, site=address.site, provenance=message.provenance)
+        time_us = round(message.time.timestamp() * 1e6)
+        self._dated(time_us // 1_000_000, topic)
+        envelope = Envelope(
+            source=message.source, boot=message.boot, seq=message.seq, time_us=time_us, provenance=message.provenance
+        )
+        return message, place, envelope
+
+    def _dated(self, time_s: int, topic: str) -> None:
+        """Refuse what tells of a time that has not come."""
+        if (ahead_s := time_s - self._latest_s()) > 0:
+            what = f"is dated {(ahead_s + AHEAD_S) / 86_400:,.1f} days ahead of the collector's clock"
+            raise PeerError(what, where=topic, next_step="set the clocks of its sender and of the collector")
 
     def _doubled(self, address: Address, payload: bytes) -> str | None:
         """Tell of two hubs that speak in turn under one name: a run that is over never speaks again."""
@@ -240,16 +263,6 @@ class Ingest:
         )
         self._store.add_message(envelope, address.stream, counted=address.stream == "visits", good=False)
         return True
-
-
-def _read(kind: Kind[T], topic: str, address: Address, payload: bytes) -> tuple[Message[T], Place, Envelope]:
-    message = decode(kind, payload, topic)
-    place = Place(tenant=address.tenant, site=address.site, provenance=message.provenance)
-    time_us = round(message.time.timestamp() * 1e6)
-    envelope = Envelope(
-        source=message.source, boot=message.boot, seq=message.seq, time_us=time_us, provenance=message.provenance
-    )
-    return message, place, envelope
 
 
 def _record(row: VisitRow) -> VisitRecord:

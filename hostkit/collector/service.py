@@ -60,7 +60,7 @@ class Collector:
         self.counts = Counts()
         self._store, self._client, self._inbox, self._clock = store, client, inbox, clock
         self._say, self._remark = say, remark
-        self._ingest = Ingest(store, clock.now_s)
+        self._ingest = Ingest(store, clock.now_s, clock.latest_s)
         self._boot = f"c{secrets.token_hex(6)}"
         self._seq = 0
         self._pending: list[Arrived] = []

@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from hostkit.collector.api import PAGE, Api
+from hostkit.collector.clock import AHEAD_S
 from hostkit.collector.ingest import Ingest
 from hostkit.collector.rollups import rebuild
 from hostkit.io.store_sqlite import SqliteStore
@@ -29,7 +30,7 @@ def shop() -> Shop:
 def client(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("api")
     with closing(SqliteStore(folder)) as store:
-        ingest = Ingest(store, lambda: shop.end_s)
+        ingest = Ingest(store, lambda: shop.end_s, lambda: shop.end_s + AHEAD_S)
         for provenance, boot in ((Provenance.SIMULATED, "a"), (Provenance.LIVE, "b")):
             with store.writing():
                 for post in day(shop, HubVoice(shop.site, boot=boot, provenance=provenance)):
@@ -163,7 +164,7 @@ def test_hours_of_a_long_day(tmp_path: Path, shop: Shop) -> None:
     """The day clocks go back has 25 hours, two of them named 02:00."""
     site = replace(shop.site)
     with closing(SqliteStore(tmp_path)) as store, store.writing():
-        Ingest(store, lambda: 0).take(
+        Ingest(store, lambda: 0, lambda: shop.end_s).take(
             HubVoice(site).site(shop.start_s).topic, HubVoice(site).site(shop.start_s).payload
         )
     api = Api(lambda: closing(SqliteStore(tmp_path)), lambda: shop.end_s)

@@ -1,9 +1,11 @@
 """Messages into a store: any order and any repetition give the same; what is bad is quarantined and harms nothing."""
 
 import random
+import time
 from binascii import crc32
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hostkit.collector.clock import AHEAD_S, Clock, ClockKind
 from hostkit.collector.ingest import Ingest
 from hostkit.collector.rollups import rebuild, settle_s
 from hostkit.collector.sales import import_sales, read_sales
@@ -22,7 +25,7 @@ from hostkit.core.rollup import Grain, Origin, Place, day_at, hour_at
 from hostkit.errors import InputError
 from hostkit.io.store_sqlite import SqliteStore
 from hostkit.model import Provenance
-from tests.collector.shop import COVERAGE, HubVoice, Post, Shop, day, simulated
+from tests.collector.shop import COVERAGE, HubVoice, Post, Shop, day, live_kpis, simulated
 
 NOW_S = 1_741_100_000
 
@@ -41,7 +44,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 def put(store: SqliteStore, posts: Sequence[Post], *, every: int = 10_000) -> list[str]:
     """Ingest and compute; gives the refusals."""
-    ingest = Ingest(store, lambda: NOW_S)
+    ingest = Ingest(store, lambda: NOW_S, lambda: NOW_S + AHEAD_S)
     refused = []
     for start in range(0, len(posts), every):
         with store.writing():
@@ -195,6 +198,65 @@ def test_a_poisoned_row_of_an_outbox_does_not_stop_the_others(store: SqliteStore
     assert len(put(store, [first, bad, last])) == 1
     assert store.progress()[0].upto == 3
     assert store.held("/demo/corner-shop/").completeness == pytest.approx(2 / 3)
+
+
+FUTURE_S = 3_800_000_000  # June 2090
+
+
+def said(shop: Shop, boot: str, at_s: float) -> dict[str, Post]:
+    """One message of each kind that carries a time, all of the same moment."""
+    voice = HubVoice(shop.site, boot=boot)
+    hour = hour_at(int(at_s), shop.site.time_zone)
+    return {
+        "visits": voice.visits([shop.visits[0][1]], at_s),
+        "site": voice.site(at_s),
+        "live": voice.live(live_kpis(shop, shop.end_s), at_s),
+        "kpi/hour": voice.hour(hour.start_s, hour.end_s, [], COVERAGE, at_s),
+        "health": voice.health(None, at_s),
+    }
+
+
+@pytest.mark.parametrize("at_s", [NOW_S + AHEAD_S + 1, FUTURE_S, 253_402_300_799])
+def test_what_is_dated_ahead_is_quarantined_and_hides_nothing_that_comes_after(
+    store: SqliteStore, shop: Shop, at_s: int
+) -> None:
+    ahead, now = said(shop, "ahead", min(at_s, FUTURE_S)), said(shop, "now", NOW_S)
+    date = datetime.fromtimestamp(min(at_s, FUTURE_S), UTC).date().isoformat().encode()
+    if at_s > FUTURE_S:
+        ahead = {k: replace(p, payload=resealed(p.payload.replace(date, b"9999-12-31"))) for k, p in ahead.items()}
+    refused = put(store, list(ahead.values()))
+    assert len(refused) == len(ahead)
+    assert all("days ahead of the collector's clock; set the clocks" in line for line in refused)
+    assert store.quarantined() == dict.fromkeys(ahead, 1)
+    assert store.latest_us() < (NOW_S + AHEAD_S) * 1_000_000  # a collector's clock begins there
+    assert {p.boot: p.upto for p in store.progress()} == {"ahead": 1}  # or its outbox would send it for ever
+    assert put(store, list(now.values())) == []
+    place = store.places()[0]
+    assert len(store.visits(place, 0, 1 << 40)) == 1
+    assert msgspec.json.decode(store.snapshot(place, "live") or "")["at_s"] == NOW_S
+
+
+def test_a_clock_two_days_ahead_is_borne(store: SqliteStore, shop: Shop) -> None:
+    assert put(store, list(said(shop, "ahead", NOW_S + AHEAD_S).values())) == []
+
+
+def test_rows_of_years_to_come_are_refused_in_a_message_of_today(store: SqliteStore, shop: Shop) -> None:
+    visit = shop.visits[0][1]
+    later = [replace(span, lo=FUTURE_S, hi=FUTURE_S) for span in (visit.start_s, visit.end_s)]
+    voice = HubVoice(shop.site)
+    bad = voice.visits([visit, replace(visit, visit_id="later", start_s=later[0], end_s=later[1])], NOW_S)
+    hour = voice.hour(FUTURE_S, FUTURE_S + 3600, [], COVERAGE, NOW_S)
+    assert len(put(store, [voice.site(NOW_S), bad, hour, voice.visits([visit], NOW_S)])) == 2
+    assert store.quarantined() == {"visits": 1, "kpi/hour": 1}
+    assert store.progress()[0].upto == 2
+    assert len(store.spans(store.places()[0])) == 1
+
+
+def test_the_bound_is_the_walls_whatever_clock_counts() -> None:
+    now_s = time.time()
+    for kind in ClockKind:
+        assert Clock(kind).latest_s() == pytest.approx(now_s + AHEAD_S, abs=5)
+    assert Clock(ClockKind.BATCH, FUTURE_S * 1_000_000).latest_s() == FUTURE_S + AHEAD_S  # by a store of old
 
 
 def test_a_site_that_cannot_be_is_refused(store: SqliteStore, shop: Shop) -> None:

@@ -10,6 +10,7 @@ import pytest
 from playwright import sync_api as playwright
 
 from hostkit.collector.api import Api
+from hostkit.collector.clock import AHEAD_S
 from hostkit.collector.ingest import Ingest
 from hostkit.collector.rollups import rebuild
 from hostkit.collector.sales import import_sales, read_sales
@@ -35,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Path:
     folder = tmp_path_factory.mktemp("page")
     (folder / "sales.csv").write_text(shop.sales_csv)
     with closing(SqliteStore(folder)) as store:
-        ingest = Ingest(store, lambda: shop.end_s)
+        ingest = Ingest(store, lambda: shop.end_s, lambda: shop.end_s + AHEAD_S)
         for provenance in (Provenance.SIMULATED, Provenance.REPLAY):
             with store.writing():
                 for post in day(

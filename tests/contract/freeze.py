@@ -10,6 +10,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from hostkit.collector.clock import AHEAD_S
 from hostkit.collector.ingest import Ingest
 from hostkit.contract.messages import Ack
 from hostkit.hub.keeper import database
@@ -45,7 +46,7 @@ def hub_sql(folder: Path, rows: list[bytes], at_s: int) -> str:
 def collector_sql(folder: Path, told: list[Post], at_s: int) -> str:
     """A collector's database that took everything."""
     store = SqliteStore(folder)
-    ingest = Ingest(store, lambda: at_s)
+    ingest = Ingest(store, lambda: at_s, lambda: at_s + AHEAD_S)
     with store.writing():
         assert not [post.topic for post in told if ingest.take(post.topic, post.payload).refused]
     store.close()

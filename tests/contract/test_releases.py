@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hostkit.collector.clock import AHEAD_S
 from hostkit.collector.ingest import Ingest
 from hostkit.contract.codec import VISITS, decode
 from hostkit.core.wire import VERSION, decode_batch
@@ -51,7 +52,7 @@ def test_its_batches_are_read(frozen: dict) -> None:
 
 def test_its_messages_are_taken_whole(frozen: dict, tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
-    ingest = Ingest(store, lambda: NOW_S)
+    ingest = Ingest(store, lambda: NOW_S, lambda: NOW_S + AHEAD_S)
     with store.writing():
         taken = [ingest.take(one["topic"], one["payload"].encode()) for one in frozen["messages"]]
         assert [one.refused for one in taken] == [None] * len(taken)
