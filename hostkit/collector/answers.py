@@ -178,7 +178,10 @@ class GapAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityAnswer:
-    """How far the figures of a day can be trusted. `error_share`: half the interval of footfall over its value."""
+    """How far the figures of a day can be trusted. `error_share`: half the interval of footfall over its value.
+
+    `messages_again`: came when they were here already, and changed nothing.
+    """
 
     provenance: str
     day: str
@@ -186,6 +189,7 @@ class QualityAnswer:
     completeness: float | None
     messages_stored: int
     messages_known: int
+    messages_again: int
     error_share: float | None
     quarantined: int
     nodes: tuple[NodeAnswer, ...]

@@ -128,6 +128,7 @@ class Queries:
             completeness=self._shown.arrived(bucket.start_s, bucket.end_s),
             messages_stored=held.stored,
             messages_known=held.known,
+            messages_again=held.again,
             error_share=_error_share(found[0].kpis) if found else None,
             quarantined=sum(self._store.quarantined().values()),
             nodes=tuple(self._nodes()),

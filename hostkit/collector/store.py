@@ -31,7 +31,7 @@ class Store(Protocol):
         ...
 
     def add_message(self, message: Envelope, stream: str, *, counted: bool = False, good: bool = True) -> bool:
-        """Note that a message came; False: it was here. `counted`: its `boot` is an outbox, so that holes count."""
+        """Note that a message came; False: it was here. `counted`: its `boot` is an outbox: holes and repeats count."""
         ...
 
     def give_up(self, message: Envelope, boot: str, upto: int) -> None:

@@ -74,10 +74,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """Messages of a site's outboxes: how many are here, how many exist as far as is known."""
+    """Messages of a site's outboxes: how many are here, how many exist as far as is known, how often one came again."""
 
     stored: int
     known: int
+    again: int = 0
 
     @property
     def completeness(self) -> float | None:

@@ -22,7 +22,7 @@ from hostkit.errors import StorageError
 from hostkit.model import Provenance
 
 FILE = "collector.sqlite"
-MIGRATIONS = ("sqlite-0001.sql", "sqlite-0002.sql")
+MIGRATIONS = ("sqlite-0001.sql", "sqlite-0002.sql", "sqlite-0003.sql")
 BUSY_TIMEOUT_S = 5.0
 QUARANTINE_ROWS = 1000  # the oldest give way; the counter keeps counting
 QUARANTINE_BYTES = 4096  # kept of each payload
@@ -66,12 +66,15 @@ class SqliteStore:
     # ---- messages ----
 
     def add_message(self, message: Envelope, stream: str, *, counted: bool = False, good: bool = True) -> bool:
-        """Note that a message came; False: it was here. `counted`: its `boot` is an outbox, so that holes count."""
+        """Note that a message came; False: it was here. `counted`: its `boot` is an outbox: holes and repeats count."""
         key = (message.source, message.boot)
         added = self._run(
             "INSERT OR IGNORE INTO message VALUES (?,?,?,?,?,?)", (*key, message.seq, stream, message.time_s, good)
         ).rowcount
         if not added:
+            if counted:
+                again = "INSERT INTO again VALUES (?,?,1) ON CONFLICT DO UPDATE SET messages = messages + 1"
+                self._run(again, key)
             return False
         self._run(
             "INSERT INTO outbox VALUES (?,?,0,0,?,?,?,?) ON CONFLICT DO UPDATE SET top = max(top, excluded.top),"
@@ -143,7 +146,10 @@ class SqliteStore:
             "SELECT sum(stored), sum(max(top - base, 0)) FROM outbox WHERE counted AND source>=? AND source<?",
             _scope(source_prefix),
         ).fetchone()
-        return Held(stored=stored or 0, known=known or 0)
+        (again,) = self._run(
+            "SELECT sum(messages) FROM again WHERE source>=? AND source<?", _scope(source_prefix)
+        ).fetchone()
+        return Held(stored=stored or 0, known=known or 0, again=again or 0)
 
     def arrived(self, source_prefix: str, from_s: int, to_s: int) -> int:
         """Count those that are here and were sent in [from_s, to_s)."""

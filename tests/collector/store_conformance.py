@@ -59,6 +59,7 @@ class StoreConformance:
         with store.writing():
             assert store.add_message(envelope(1), "visits", counted=True)
             assert not store.add_message(envelope(1), "visits", counted=True)
+            assert store.held("/acme/s1/").again == 1
             assert store.add_message(envelope(1, boot="b2"), "visits", counted=True)
             assert store.add_message(envelope(1, source="/acme/s2/hub"), "visits", counted=True)
 
@@ -184,7 +185,7 @@ class StoreConformance:
             assert store.put_visits(LIVE, [visit("v", rev=3)]) == [(7200, 7300), (3600, 4500)]
             assert [row.rev for row in store.visits(LIVE, 3600, 7200)] == [3]
             for first, second in ((0.4, 0.9), (0.9, 0.4)):
-                store.put_visits(LIVE, [visit(f"w{first}", p=first), visit(f"w{first}", p=second)])
+                store.put_visits(LIVE, [visit(f"w{first * 10:.0f}", p=first), visit(f"w{first * 10:.0f}", p=second)])
             assert {row.p_entrant for row in store.visits(LIVE, 3600, 7200)} == {0.3, 0.9}
 
     def test_provenances_and_sites_are_apart(self, store: Store) -> None:

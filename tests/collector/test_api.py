@@ -156,6 +156,7 @@ def test_provenance_is_said_and_kept_apart(client: TestClient) -> None:
 def test_quality_tells_what_is_missing(client: TestClient) -> None:
     found = ok(client, f"{ROOT}/simulated/quality")
     assert found["quarantined"] == 1
+    assert found["messages_again"] == 0
     assert ok(client, "/api/v1/quarantine") == {"messages": 1, "by_stream": {"visits": 1}}
     assert 0 < float(str(found["error_share"])) < 2
 

@@ -60,7 +60,7 @@ def content(store: SqliteStore) -> dict[str, object]:
     with store.reading():
         places = store.places()
         return {
-            "outboxes": [(store.progress(), store.held("/"), store.gaps("/demo/corner-shop/hub"))],
+            "outboxes": [(store.progress(), replace(store.held("/"), again=0), store.gaps("/demo/corner-shop/hub"))],
             "visits": {place: store.visits(place, 0, 1 << 40) for place in places}
             | {("spans", place): sorted(store.spans(place)) for place in places},
             "snapshots": {(place, kind): store.snapshot(place, kind) for place in places for kind in ("site", "live")},
@@ -93,6 +93,17 @@ def test_any_order_and_any_repetition_give_the_same(
     assert content(mixed)["visits"]
     straight.close()
     mixed.close()
+
+
+def test_what_comes_again_is_counted_and_kept_once(store: SqliteStore, shop: Shop) -> None:
+    posts = list(day(shop, HubVoice(shop.site)))
+    put(store, posts)
+    before = store.held("/demo/corner-shop/")
+    rows = [post for post in posts if post.topic.endswith("/visits")]
+    put(store, posts)  # what a broker retains comes at every connect: only rows count
+    put(store, rows[:3])
+    assert store.held("/demo/corner-shop/") == replace(before, again=len(rows) + 3)
+    assert store.held("/demo/other-shop/").again == 0
 
 
 def test_figures_are_those_of_the_core(store: SqliteStore, shop: Shop) -> None:

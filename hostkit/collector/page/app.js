@@ -194,6 +194,7 @@ function drawQuality(words) {
     ["completeness", words.completeness, show(quality.completeness, "ratio", state.lang), missing ? words.missing(missing) : ""],
     ["listened", words.listened, show(covered?.listened_share ?? null, "ratio", state.lang), ""],
     ["error", words.error, quality.error_share === null ? words.none : `± ${show(quality.error_share, "ratio", state.lang)}`, ""],
+    ["again", words.again, String(quality.messages_again), ""],
     ["quarantined", words.quarantined, String(quality.quarantined), ""],
   ];
   $("quality").replaceChildren(...items.map(([id, name, text, note]) => make("div", { class: "card" }, make("dt", {}, name), make("dd", { class: "value", "data-quality": id }, text), make("dd", { class: "note" }, note))));
