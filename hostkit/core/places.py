@@ -111,7 +111,8 @@ def _floor(site: Site, floor_id: str) -> _Floor | None:
     floor = next(floor for floor in site.floors if floor.id == floor_id)
     x_m, y_m = grid_axes(floor, CELL_M)
     inside = cell_shares(x_m, y_m, CELL_M, floor.interior_m)
-    weight = inside / inside.sum() * INSIDE_SHARE + (1 - inside) / (1 - inside).sum() * (1 - INSIDE_SHARE)
+    parts = ((inside, INSIDE_SHARE), (1 - inside, 1 - INSIDE_SHARE))
+    weight = np.sum([part / part.sum() * share for part, share in parts if part.any()], axis=0)  # all may be inside
     locator = Locator(
         [site.probes[i].position_m or () for i in anchors],
         floor,

@@ -1,5 +1,7 @@
 """What a scan says about place: nothing invented, rings with few probes, probabilities always."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -79,6 +81,17 @@ def test_a_probe_elsewhere_takes_no_part_in_a_floors_positions() -> None:
     )
     places = place(attic, (-60.0, -60.0, -60.0, -60.0, NAN), (-80.0, -80.0, -80.0, -80.0, -40.0))
     assert np.isfinite(places.x_m).tolist() == [True, False]
+
+
+def test_a_floor_may_be_all_shop() -> None:
+    site = shop()
+    (floor,) = site.floors
+    (x0, y0, x1, y1) = floor.bounds_m
+    whole = replace(site, floors=(replace(floor, interior_m=((x0, y0), (x1, y0), (x1, y1), (x0, y1))),))
+    places = place(whole, (-60.0, -60.0, -60.0, -60.0))
+    assert places.p_inside[0] == pytest.approx(1, abs=1e-5)
+    assert np.isfinite(places.x_m).all()
+    assert np.isfinite(PlaceModel(whole).inside_prior).all()
 
 
 def test_priors_are_probabilities() -> None:
