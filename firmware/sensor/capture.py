@@ -40,35 +40,36 @@ class Capture:
 
     def turn(self) -> int:
         """Do what is due between two slots; give how many ms to stay."""
-        now_us = self._radio.now_us()
-        key = self._keys.at(self._hub_time.utc_us(now_us) // 1_000_000) if self._hub_time.known else None
+        radio = self._radio
+        now_us = radio.now_us()
+        utc_us = self._hub_time.utc_us(now_us)
+        key = self._keys.at(utc_us // 1_000_000) if utc_us else None
         if key is not self._key:
             self._rekey(key)
-        if self._key is None or self._held:
+        if key is None or self._held:
             return self._idle(now_us)
         self.drain()
-        now_us = self._radio.now_us()
+        now_us = radio.now_us()
         if now_us - self._batch.base_us >= self.batch_us:
             self._close(now_us)
-        radio, channel, stay_ms = self.hop.turn(now_us)
+        kind, channel, stay_ms = self.hop.turn(now_us)
         try:
-            self._radio.channel(0 if radio == BLE else channel)
+            radio.channel(0 if kind == BLE else channel)
         except OSError:  # a channel this chip has not
             self._counts.drop("radio_refused")
             self.hop.pause(now_us)
-        if radio == BLE:
+        if kind == BLE:
             self._scan(stay_ms)
         return stay_ms
 
     def drain(self) -> None:
         """Take what the ring holds, as far as one key goes."""
-        batch = self._batch
+        batch, radio = self._batch, self._radio
         while self._key is not None and not self._held:
-            count = self._radio.recvinto(batch.room(), batch.at, batch.base_us)
+            count = radio.recvinto(batch.room(), batch.at, batch.base_us)
             if not count:
                 return
-            batch.took(count)
-            if batch.full:
+            if batch.took(count):
                 self._close(batch.last_us())  # what is left in the ring is later: the next batch begins there
 
     def hold(self) -> None:
@@ -81,14 +82,14 @@ class Capture:
     def release(self) -> None:
         """Take it back."""
         if self._held and self._key is not None:
-            self._batch.open(self._radio.now_us(), len(self.hop))
+            self._batch.open(self._radio.now_us(), self.hop.size)
         self._held = False
         self.turn()
 
     def replan(self, hop: Hop) -> None:
         """Listen by another plan from now on."""
         if self._key is not None and not self._held:
-            self._batch.open(self._pause(), len(hop))
+            self._batch.open(self._pause(), hop.size)
         self.hop = hop
         self.turn()
 
@@ -111,7 +112,7 @@ class Capture:
             self._close(ruling_us)
         self._key = key
         if before is None and not self._held:
-            self._batch.open(ruling_us, len(self.hop))
+            self._batch.open(ruling_us, self.hop.size)
 
     def _pause(self) -> int:
         """Shut the ear and close the batch; give when."""
@@ -124,19 +125,21 @@ class Capture:
 
     def _close(self, at_us: int) -> None:
         """Pack the batch that ends at `at_us`, spool it, open the next."""
-        batch, stats, spool = self._batch, self._radio.stats(), self._spool
-        self.hop.take(at_us, self._listened)
-        self.seq += 1
-        self.kept += batch.records
-        base_us = batch.base_us
-        size = batch.close(
-            at_us, self._listened, self._key.key_id, self._state.boot, self.seq, self._radio.ELEMENT_TABLE,
-            self._hub_time.utc_us(base_us), stats[0], self.kept, stats[2] + spool.dropped_records,
+        batch, radio, spool, state, hop, listened = (
+            self._batch, self._radio, self._spool, self._state, self.hop, self._listened
         )  # fmt: skip
-        spool.push(self._state.boot, self.seq, batch.records, memoryview(batch.data)[:size])
-        self._state.batch(self.seq, at_us)
+        stats, records, boot = radio.stats(), batch.records, state.boot
+        hop.take(at_us, listened)
+        self.seq = seq = self.seq + 1
+        self.kept = kept = self.kept + records
+        size = batch.close(
+            at_us, listened, self._key.key_id, boot, seq, radio.ELEMENT_TABLE,
+            self._hub_time.utc_us(batch.base_us), stats[0], kept, stats[2] + spool.dropped_records,
+        )  # fmt: skip
+        spool.push(boot, seq, records, batch.view[:size])
+        state.batch(seq, at_us)
         self._counts.did("batches")
-        batch.open(at_us, len(self.hop))
+        batch.open(at_us, hop.size)
         self._made()
 
     def _idle(self, now_us: int) -> int:

@@ -1,6 +1,6 @@
 """Which channel when, and how long each was open. Pure: probe time is an argument."""
 
-import struct
+from struct import pack_into
 
 from .wire import BLE, LISTENED_BYTES, MOST_LISTENED, WIFI
 
@@ -27,20 +27,21 @@ class Hop:
         if not 0 < len(slots) <= MOST_LISTENED:
             raise ValueError("1 to 16 channels")
         self._slots = slots
+        self.size = len(slots)
         self._open_us = [0] * len(slots)
         self._at = -1
         self._since_us = -1  # when the present slot began to count; -1: nothing is open
 
     def __len__(self) -> int:
-        """Give how many entries the listened list has."""
-        return len(self._slots)
+        """Give how many entries the listened list has, as `size` does."""
+        return self.size
 
     def turn(self, now_us: int) -> tuple[int, int, int]:
         """Go on to the next slot: radio, channel, milliseconds."""
-        self.pause(now_us)
-        self._at = (self._at + 1) % len(self._slots)
+        self._count(now_us)
+        self._at = at = (self._at + 1) % self.size
         self._since_us = now_us
-        return self._slots[self._at]
+        return self._slots[at]
 
     def pause(self, now_us: int) -> None:
         """Nothing is open from now on, until the next turn."""
@@ -50,12 +51,16 @@ class Hop:
     def take(self, now_us: int, out: bytearray) -> None:
         """Write what was open until now as listened entries and begin anew; what is below 1 ms is carried on."""
         self._count(now_us)
-        for index, (radio, channel, _) in enumerate(self._slots):
-            open_us = self._open_us[index]
-            struct.pack_into("<BBI", out, index * LISTENED_BYTES, radio, channel, open_us // 1000)
-            self._open_us[index] = open_us % 1000
+        opened = self._open_us
+        index = 0
+        for radio, channel, _ in self._slots:
+            open_us = opened[index]
+            pack_into("<BBI", out, index * LISTENED_BYTES, radio, channel, open_us // 1000)
+            opened[index] = open_us % 1000
+            index += 1
 
     def _count(self, now_us: int) -> None:
-        if 0 <= self._since_us < now_us:
-            self._open_us[self._at] += now_us - self._since_us
+        since_us = self._since_us
+        if 0 <= since_us < now_us:
+            self._open_us[self._at] += now_us - since_us
             self._since_us = now_us

@@ -23,6 +23,7 @@ class MqttLink:
         place = f"footfall/v1/{settings.get('tenant')}/{settings.get('site')}/"
         self._prefix = f"{place}{settings.get('probe')}/"
         self._cut = len(self._prefix)
+        self._topic = self._prefix.encode()
         self._hub = f"{place}hub/state"
         identity = f"{settings.get('tenant')}/{settings.get('site')}/{settings.get('probe')}"
         topics = ((self._prefix + "ack", 0), (self._prefix + "cmd/+", 1), (self._prefix + "config", 1), (self._hub, 0))
@@ -31,9 +32,9 @@ class MqttLink:
         self._back_off = BackOff()
         self.beat_ms = 0
 
-    async def publish(self, stream: str, payload, qos: int, *, retain: bool = False) -> bool:
-        """See Mqtt.publish."""
-        return await self._mqtt.publish(self._prefix + stream, payload, qos, retain=retain)
+    def publish(self, stream: str, payload, qos: int, retain: bool = False):
+        """Await it: see Mqtt.publish."""
+        return self._mqtt.publish(self._topic + stream.encode(), payload, qos, retain)
 
     async def stay(self, ready) -> None:
         """Connect, and again whenever the connection ends. `ready` is called when the network is there."""

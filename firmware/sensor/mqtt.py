@@ -7,9 +7,9 @@ fit them is passed over and counted.
 import asyncio
 import random
 import socket
-import struct
 import time
 from binascii import a2b_base64
+from struct import pack_into
 
 import tls
 
@@ -80,20 +80,20 @@ class Mqtt:
                     await self._write_packet(_PINGREQ, 0)
         raise self._fault
 
-    async def publish(self, topic: str, payload, qos: int, *, retain: bool = False) -> bool:
+    async def publish(self, name: bytes, payload, qos: int, retain: bool) -> bool:
         """Write one message; False if it does not fit. OSError if there is no connection. The caller holds `lock`."""
         if not self.connected:
             raise MqttError("not connected", "link_refused")
-        name = topic.encode()
-        size = 2 + len(name) + (2 if qos else 0) + len(payload)
-        if size > TX_BYTES - 5:
+        length = len(payload)
+        at = 7 + len(name) + (2 if qos else 0)
+        if at + length > TX_BYTES:
             return False
-        at = self._put_text(5, name)
+        self._put_text(5, name)
         if qos:
-            at = self._put_id(at)
+            self._put_id(at - 2)
             self.unconfirmed += 1
-        self._tx[at : at + len(payload)] = payload
-        await self._write_packet(_PUBLISH | (qos << 1) | (1 if retain else 0), size)
+        self._tx[at : at + length] = payload
+        await self._write_packet(_PUBLISH | (qos << 1) | (1 if retain else 0), at + length - 5)
         return True
 
     async def disconnect(self) -> None:
@@ -161,26 +161,28 @@ class Mqtt:
         return at + len(data)
 
     def _put_text(self, at: int, text: bytes) -> int:
-        struct.pack_into(">H", self._tx, at, len(text))
-        return self._put(at + 2, text)
+        size = len(text)
+        pack_into(">H", self._tx, at, size)
+        at += 2
+        self._tx[at : at + size] = text
+        return at + size
 
     def _put_id(self, at: int) -> int:
-        self._packet_id = self._packet_id % 65_535 + 1
-        struct.pack_into(">H", self._tx, at, self._packet_id)
+        self._packet_id = number = self._packet_id % 65_535 + 1
+        pack_into(">H", self._tx, at, number)
         return at + 2
 
     async def _write_packet(self, head: int, size: int) -> None:
         """Write what is in the buffer from 5 on, its fixed header put right before it."""
-        begin = 3 if size < 128 else 2
-        self._tx[begin] = head
+        tx, begin = self._tx, 3
         if size < 128:
-            self._tx[4] = size
+            tx[4] = size
         else:
-            self._tx[3], self._tx[4] = size & 127 | 128, size >> 7
-        await self._write(self._tx_view[begin : 5 + size])
-
-    async def _write(self, view: memoryview) -> None:
-        while len(view):
+            begin = 2
+            tx[3], tx[4] = size & 127 | 128, size >> 7
+        tx[begin] = head
+        view = self._tx_view[begin : 5 + size]
+        while True:
             try:
                 count = self._socket.write(view)
             except (OSError, ValueError) as error:

@@ -16,11 +16,12 @@ class Spool:
     def __init__(self, log: FlashLog, keys: Keys, slots: int = WINDOW) -> None:
         self.log = log
         self._keys = keys
+        self._slots = slots
         self._ram = [bytearray(MOST_BATCH_BYTES) for _ in range(slots)]
         self._heads = [(0, 0, 0, 0)] * slots  # boot, seq, records, length
         self._first = 0
         self._in_ram = 0
-        self._sent = 0  # of the queue, from its front
+        self.outstanding = 0  # on their way: so many of the queue, from its front
         self.dropped_batches = 0
         self.dropped_records = 0
         self.unreadable = 0  # of them: sealed under a key that is over
@@ -32,37 +33,37 @@ class Spool:
 
     def push(self, boot: int, seq: int, records: int, batch: memoryview) -> None:
         """Keep a copy of a packed batch."""
-        if self._in_ram == len(self._ram):
+        if self._in_ram == self._slots:
             self._spill()
-        slot = (self._first + self._in_ram) % len(self._ram)
-        self._ram[slot][: len(batch)] = batch
-        self._heads[slot] = (boot, seq, records, len(batch))
+        slot, size = (self._first + self._in_ram) % self._slots, len(batch)
+        self._ram[slot][:size] = batch
+        self._heads[slot] = (boot, seq, records, size)
         self._in_ram += 1
+
+    def due(self) -> bool:
+        """Tell whether `next` has something to give."""
+        return self.outstanding < WINDOW and self.outstanding < self.log.entries + self._in_ram
 
     def next(self) -> memoryview | None:
         """Give what may be sent and was not since `send_again`; then call `sent`. Good until the next call."""
-        if self._sent >= WINDOW or self._sent >= len(self):
+        if not self.due():
             return None
-        if self._sent >= self.log.entries:
-            slot = (self._first + self._sent - self.log.entries) % len(self._ram)
+        behind = self.outstanding - self.log.entries
+        if behind >= 0:
+            slot = (self._first + behind) % self._slots
             return memoryview(self._ram[slot])[: self._heads[slot][3]]
         return self._from_log()
 
     def sent(self) -> None:
         """What `next` gave is on its way."""
-        if self._sent < self.log.entries:
+        if self.outstanding < self.log.entries:
             self.log.advance()
-        self._sent += 1
+        self.outstanding += 1
 
     def send_again(self) -> None:
         """Everything is sent again: the connection is a new one, or the hub is."""
-        self._sent = 0
+        self.outstanding = 0
         self.log.rewind()
-
-    @property
-    def outstanding(self) -> int:
-        """Give how many are on their way."""
-        return self._sent
 
     def older(self, boot: int) -> bool:
         """Tell whether the front is of another boot."""
@@ -92,7 +93,7 @@ class Spool:
         except (OSError, IndexError):
             self.flash_errors += 1
             return None
-        if batch is None and self._sent == 0:  # the front is lost, if there are keys at all
+        if batch is None and self.outstanding == 0:  # the front is lost, if there are keys at all
             head = self.log.front()
             if self._keys.any:
                 self.unreadable += 1
@@ -109,15 +110,15 @@ class Spool:
         if self.log.entries:
             self.log.pop()
         else:
-            self._first = (self._first + 1) % len(self._ram)
+            self._first = (self._first + 1) % self._slots
             self._in_ram -= 1
-        self._sent = max(self._sent - 1, 0)
+        self.outstanding = max(self.outstanding - 1, 0)
 
     def _spill(self) -> None:
         """Move the oldest of RAM to flash; lose it where that cannot be."""
         head = self._heads[self._first]
         key = self._keys.running()
-        was_sent = self._sent > self.log.entries
+        was_sent = self.outstanding > self.log.entries
         before = self.log.records
         try:
             if key is None:
@@ -126,14 +127,14 @@ class Spool:
             gone = self.log.append(head_on_flash, memoryview(self._ram[self._first])[: head[3]], key.seal_key())
             if gone:
                 self._lose(gone, before + head[2] - self.log.records)
-                self._sent = max(self._sent - gone, 0)
+                self.outstanding = max(self.outstanding - gone, 0)
             if was_sent:
                 self.log.skip_all()
         except OSError:
             self.flash_errors += 1
             self._lose(1, head[2])
-            self._sent -= was_sent
-        self._first = (self._first + 1) % len(self._ram)
+            self.outstanding -= was_sent
+        self._first = (self._first + 1) % self._slots
         self._in_ram -= 1
 
     def _lose(self, batches: int, records: int) -> None:

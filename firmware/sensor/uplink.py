@@ -115,8 +115,11 @@ class Uplink:
 
     async def _send(self) -> bool:
         """Send one thing; False if nothing is due."""
+        if not (self._info_due or self._waiting or self._spool.due()):
+            return False
         link = self.link
-        async with link.lock:
+        await link.lock.acquire()  # `async with` costs as much again as the packet
+        try:
             if self._info_due:
                 self._info_due = False
                 self._say_info()
@@ -126,19 +129,22 @@ class Uplink:
                     self._counts.drop("messages_unsent")
                 return True
             return await self._send_batch(link)
+        finally:
+            link.lock.release()
 
     async def _send_batch(self, link) -> bool:
-        batch = self._spool.next()
+        spool = self._spool
+        batch = spool.next()
         if batch is None:
             return False
         if not self._said_last and boot_of(batch) == self._state.boot:
-            if self._spool.older(self._state.boot):
+            if spool.older(self._state.boot):
                 return False  # the hub takes a boot for over once it has heard of its end
             self._said_last = self._info_due = True
             return True
-        if not self._spool.outstanding:
+        if not spool.outstanding:
             self._progress_ms = time.ticks_ms()
-        self._spool.sent()
+        spool.sent()
         self._counts.did("sent")
         await link.publish("obs", batch, 1)
         return True

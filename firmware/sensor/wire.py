@@ -1,7 +1,7 @@
 """Batches and serial frames as the hub reads them (hostkit/contract/wire.md), in the caller's buffers. Pure."""
 
-import struct
 from binascii import crc32
+from struct import pack, pack_into, unpack_from
 
 from .cobs import cobs_close, cobs_decode, cobs_more
 
@@ -25,7 +25,7 @@ class Batch:
     def __init__(self, probe: str) -> None:
         self.data = bytearray(MOST_BATCH_BYTES)
         self._probe = probe.encode()
-        self._view = memoryview(self.data)
+        self.view = self._room = memoryview(self.data)
         self._listened = 0
         self.base_us = 0
         self.at = HEADER_BYTES
@@ -35,17 +35,19 @@ class Batch:
         """Begin at probe time `base_us`, with room for `listened` entries."""
         self._listened = listened
         self.base_us = base_us
-        self.at = HEADER_BYTES + listened * LISTENED_BYTES
+        self.at = at = HEADER_BYTES + listened * LISTENED_BYTES
+        self._room = self.view[: at + MOST_RECORDS * RECORD_BYTES]
         self.records = 0
 
     def room(self) -> memoryview:
         """Give what records may still be written to, from the first byte of `data` on."""
-        return self._view[: self.at + (MOST_RECORDS - self.records) * RECORD_BYTES]
+        return self._room
 
-    def took(self, records: int) -> None:
-        """So many records were written at `at`."""
-        self.records += records
+    def took(self, records: int) -> bool:
+        """So many records were written at `at`; tell whether no more fits."""
         self.at += records * RECORD_BYTES
+        self.records = records = self.records + records
+        return records == MOST_RECORDS
 
     @property
     def full(self) -> bool:
@@ -54,7 +56,7 @@ class Batch:
 
     def last_us(self) -> int:
         """Give the probe time of the last record."""
-        return self.base_us + struct.unpack_from("<I", self.data, self.at - RECORD_BYTES)[0]
+        return self.base_us + unpack_from("<I", self.data, self.at - RECORD_BYTES)[0]
 
     def close(
         self,
@@ -70,20 +72,21 @@ class Batch:
         dropped: int,
     ) -> int:
         """Pack all but the records; give the whole batch's length. `listened`: entries as they travel."""
-        struct.pack_into(
-            _HEADER, self.data, 0,
-            b"FFLB", VERSION, LIVE, self._listened, 0, self.records, self._probe, key_id, boot, seq, table,
+        data, view, entries, at = self.data, self.view, self._listened, self.at
+        pack_into(
+            _HEADER, data, 0,
+            b"FFLB", VERSION, LIVE, entries, 0, self.records, self._probe, key_id, boot, seq, table,
             base_time_us, self.base_us, sent_us, seen & U32, kept & U32, dropped & U32,
         )  # fmt: skip
-        size = self._listened * LISTENED_BYTES
-        self.data[HEADER_BYTES : HEADER_BYTES + size] = memoryview(listened)[:size]
-        struct.pack_into("<I", self.data, self.at, crc32(self._view[: self.at]))
-        return self.at + 4
+        size = entries * LISTENED_BYTES
+        data[HEADER_BYTES : HEADER_BYTES + size] = memoryview(listened)[:size]
+        pack_into("<I", data, at, crc32(view[:at]))
+        return at + 4
 
 
 def boot_of(batch: memoryview) -> int:
     """Give the boot of a packed batch."""
-    return int(struct.unpack_from("<I", batch, 46)[0])
+    return int(unpack_from("<I", batch, 46)[0])
 
 
 def frame_room(payload: int) -> int:
@@ -96,7 +99,7 @@ def frame_into(out: bytearray, kind: int, payload: memoryview) -> int:
     head = bytes((kind,))
     state = cobs_more(out, 1, head, 1)
     state = cobs_more(out, state, payload, len(payload))
-    state = cobs_more(out, state, struct.pack("<I", crc32(payload, crc32(head))), 4)
+    state = cobs_more(out, state, pack("<I", crc32(payload, crc32(head))), 4)
     return cobs_close(out, state)
 
 
@@ -109,4 +112,4 @@ def frame_from(data: bytearray, size: int) -> int:
     if size < 5:
         return -1
     body = memoryview(data)[: size - 4]
-    return size - 5 if struct.unpack_from("<I", data, size - 4)[0] == crc32(body) else -1
+    return size - 5 if unpack_from("<I", data, size - 4)[0] == crc32(body) else -1

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import sys
 
-from sensor import capture, counts, flashlog, hop, keys, messages, mqtt, spool, state, timesync, uplink, wire
+from sensor import capture, counts, flashlog, hop, keys, link, messages, spool, state, timesync, uplink, wire
 
 COUNT = int(sys.argv[1])
 
@@ -52,18 +52,6 @@ class Socket:
         return len(view)
 
 
-class Link:
-    resend_ms = 60_000
-
-    def __init__(self):
-        self._mqtt = mqtt.Mqtt("t/s/p", "x", (), None)
-        self._mqtt.connected, self._mqtt._socket = True, Socket()
-        self.lock = self._mqtt.lock
-
-    async def publish(self, stream, payload, qos, retain=False):
-        return await self._mqtt.publish("footfall/v1/demo/shop/p/" + stream, payload, qos, retain=retain)
-
-
 async def main():
     ear, have, time = Ear(), keys.Keys(), timesync.HubTime()
     have.take([{"key_id": 7, "key": "00" * 16, "from": 0, "until": 4_000_000_000}], 0)
@@ -73,7 +61,9 @@ async def main():
     up = uplink.Uplink(messages.Voice("t", "s", "p", boot.boot), spooled, have, time, boot, counted, ear.now_us)
     plan = hop.Hop((1, 6, 11), 1000, 0)
     ears = capture.Capture(ear, None, wire.Batch("p"), plan, spooled, have, time, boot, counted, up.wake)
-    up.capture, up.link, up._said_last, up._info_due = ears, Link(), True, False
+    way = link.MqttLink({"tenant": "demo", "site": "shop", "probe": "p"}, up, None, counted)
+    way._mqtt.connected, way._mqtt._socket = True, Socket()
+    up.capture, up.link, up._said_last, up._info_due = ears, way, True, False
     ears.batch_us = 1_000_000
     ears.turn()
     held = []
