@@ -9,7 +9,7 @@ import esp32
 import machine
 import network
 
-from . import RELEASE_KEY, VERSION, ota
+from . import RELEASE_KEY, VERSION
 from .capture import Capture
 from .commands import Commands
 from .counts import Counts
@@ -20,7 +20,6 @@ from .keys import Keys
 from .led import STEP_MS, lit, state_of
 from .messages import Voice
 from .mqtt import readable
-from .ota import Update
 from .settings import Store
 from .spool import Spool
 from .state import State
@@ -43,6 +42,7 @@ class App:
         self.settings = settings
         self.radio = radio
         self.net_up = False
+        self._update = None
         self._stock = not radio.ELEMENT_TABLE
         self._ble = None
         self._identify_ms: int | None = None
@@ -65,10 +65,9 @@ class App:
         self.capture.batch_us = settings.get("batch_s") * 1_000_000
         self.health = Health(self.spool, self.capture, radio, counts, self.hub_time, reset_name(), kelvin)
         uplink.capture = self.capture
-        self.update = Update(
-            esp32.Partition, radio.verify, RELEASE_KEY, chip(), state, counts, uplink.note, self.restart
-        )
-        uplink.commands = self.commands = Commands(self, radio, store, uplink, counts, self.update)
+        if state.get("update"):
+            self._update = self.update
+        uplink.commands = self.commands = Commands(self, radio, store, uplink, counts)
         uplink.info = self.info
         uplink.answered = self._works
         if store.why:
@@ -96,6 +95,16 @@ class App:
         self.settings.change(changes)
         if self.settings.get("uplink") != "wifi-park" or not self.net_up:
             self.capture.replan(Hop(self._channels(), self.settings.get("dwell_ms"), self._ble_ms()))
+
+    @property
+    def update(self):
+        """Give what takes updates, loaded when one comes or this image is one on trial."""
+        if self._update is None:
+            self._update = part("ota").Update(
+                esp32.Partition, self.radio.verify, RELEASE_KEY, chip(), self.state, self.counts,
+                self.uplink.note, self.restart,
+            )  # fmt: skip
+        return self._update
 
     def tell(self) -> None:
         """Say again who we are."""
@@ -130,9 +139,10 @@ class App:
     def led(self) -> str:
         """Give what the LED shows."""
         identify = self._identify_ms is not None and time.ticks_diff(self._identify_ms, time.ticks_ms()) > 0
+        updating = self._update is not None and self._update.running
         heard = self.radio.stats()[0] > 0
         hub = self.uplink.link is not None
-        return state_of(identify, self.update.running, self.net_up, hub, self.capture.key_id is not None, heard)
+        return state_of(identify, updating, self.net_up, hub, self.capture.key_id is not None, heard)
 
     def restart(self, why: str) -> None:
         """Restart in a moment: answers get out, what was heard gets onto flash."""
@@ -179,9 +189,11 @@ class App:
 
     def _judge_update(self) -> None:
         """Keep a new image that is well and has its hub; give it up, and so go back, if that does not come about."""
-        if self.update.pending:
+        update = self._update
+        if update is not None and update.pending:
+            ota = part("ota")
             if self._well_ms is not None and time.ticks_diff(time.ticks_ms(), self._well_ms) >= ota.CONFIRM_S * 1000:
-                self.update.confirm()
+                update.confirm()
             elif self.radio.now_us() // 1_000_000 - self._began_s > ota.GIVE_UP_S:
                 self.restart("update: no hub")
 

@@ -18,7 +18,7 @@ def fault(what: str, next_step: str) -> dict[str, object]:
 class Commands:
     """`do` gives the answer's fields, or None if it comes later. `app` does what is done to the probe as a whole."""
 
-    def __init__(self, app, radio, store, uplink, counts, update) -> None:
+    def __init__(self, app, radio, store, uplink, counts) -> None:
         self._app = app
         self._radio = radio
         self._store = store
@@ -33,7 +33,7 @@ class Commands:
             "read-log": self._read_log,
             "measure": self._measure,
             "beacon": self._beacon,
-            "update": update.step,
+            "update": self._update,
         }
 
     def do(self, verb: str, data: dict[str, object], utc_s: int) -> dict[str, object] | None:
@@ -108,6 +108,9 @@ class Commands:
 
     def _read_log(self, data: dict[str, object]) -> dict[str, object]:
         return {"lines": self._uplink.log[-_number(data, "lines", 1, 200, 50) :]}
+
+    def _update(self, data: dict[str, object]) -> dict[str, object]:
+        return self._app.update.step(data)
 
     def _measure(self, data: dict[str, object]) -> None:
         radio, beacon = data.get("radio", "wifi"), data["beacon"]

@@ -8,16 +8,17 @@ import struct
 from binascii import crc32
 
 from cryptolib import aes
+from micropython import const
 
 from .wire import MOST_BATCH_BYTES
 
-SEGMENT_BYTES = 16_384
+SEGMENT_BYTES = const(16_384)
 MOST_SEGMENTS = 24  # 384 KiB
-_HEAD = "<2sHIIIHH16s"  # magic, length, boot, seq, id of the sealing key, records, 0, IV; then CRC-32 of all
-_HEAD_BYTES = 38
-_SEALED_AT = _HEAD_BYTES + 4
-_MAGIC = b"FS"
-_CBC = 2
+_HEAD = const("<2sHIIIHH16s")  # magic, length, boot, seq, id of the sealing key, records, 0, IV; then CRC-32 of all
+_HEAD_BYTES = const(38)
+_SEALED_AT = const(_HEAD_BYTES + 4)
+_MAGIC = const(b"FS")
+_CBC = const(2)
 _BUFFER_BYTES = _SEALED_AT + (MOST_BATCH_BYTES + 15) // 16 * 16
 
 

@@ -12,15 +12,23 @@ from binascii import a2b_base64
 from struct import pack_into
 
 import tls
+from micropython import const
 
-KEEP_ALIVE_S = 30
-PING_MS = 20_000  # of silence towards the broker
-DEAD_MS = 45_000  # of silence from it (3.1.2.10: one and a half keep-alives)
-CONNECT_MS = 15_000
+KEEP_ALIVE_S = const(30)
+PING_MS = const(20_000)  # of silence towards the broker
+DEAD_MS = const(45_000)  # of silence from it (3.1.2.10: one and a half keep-alives)
+CONNECT_MS = const(15_000)
 FIRST_WAIT_MS, LONGEST_WAIT_MS = 1000, 60_000
-RX_BYTES, TX_BYTES = 2560, 2304
-_CONNECT, _CONNACK, _PUBLISH, _PUBACK, _SUBSCRIBE, _SUBACK, _PINGREQ = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90, 0xC0
-_IN_PROGRESS = (115, 119, 36)  # EINPROGRESS of Linux, lwIP, macOS
+RX_BYTES = const(2560)
+TX_BYTES = const(2304)
+_CONNECT = const(0x10)
+_CONNACK = const(0x20)
+_PUBLISH = const(0x30)
+_PUBACK = const(0x40)
+_SUBSCRIBE = const(0x82)
+_SUBACK = const(0x90)
+_PINGREQ = const(0xC0)
+_IN_PROGRESS = const((115, 119, 36))  # EINPROGRESS of Linux, lwIP, macOS
 
 
 class MqttError(OSError):

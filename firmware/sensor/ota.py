@@ -9,10 +9,12 @@ import json
 from binascii import a2b_base64, hexlify, unhexlify
 from hashlib import sha256
 
+from micropython import const
+
 import sensor
 
-BLOCK_BYTES = 4096
-MOST_MANIFEST = 1024
+BLOCK_BYTES = const(4096)
+MOST_MANIFEST = const(1024)
 CONFIRM_S = 120
 GIVE_UP_S = 900
 _BLOCK_SIZE, _BLOCK_COUNT = 5, 4  # ioctl operations of a block device

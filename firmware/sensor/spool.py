@@ -3,11 +3,13 @@
 Flash is written only while RAM is full, that is while the hub is away, and before a restart.
 """
 
+from micropython import const
+
 from .flashlog import FlashLog
 from .keys import Keys
 from .wire import MOST_BATCH_BYTES
 
-WINDOW = 8  # batches sent and not yet acknowledged; the hub waits for as many before it counts a gap
+WINDOW = const(8)  # batches sent and not yet acknowledged; the hub waits for as many before it counts a gap
 
 
 class Spool:

@@ -6,13 +6,15 @@ Answers wait in a short queue; the spool is the only thing that keeps. Knows top
 import asyncio
 import time
 
+from micropython import const
+
 from .messages import MessageError
 from .wire import boot_of
 
-MOST_WAITING = 6
-TICK_MS = 500
+MOST_WAITING = const(6)
+TICK_MS = const(500)
 LINES, LINE = 12, 80  # kept for read-log
-KEYS_BYTES = 1033  # so long that the hub's copies of keys are overwritten when freed (hostkit.io.memory)
+KEYS_BYTES = const(1033)  # so long that the hub's copies of keys are overwritten when freed (hostkit.io.memory)
 
 
 class Uplink:

@@ -3,20 +3,22 @@
 from binascii import crc32
 from struct import pack, pack_into, unpack_from
 
+from micropython import const
+
 from .cobs import cobs_close, cobs_decode, cobs_more
 
-VERSION = 1
-RECORD_BYTES = 26
-MOST_RECORDS = 36  # fills about 1 KiB
-MOST_LISTENED = 16
+VERSION = const(1)
+RECORD_BYTES = const(26)
+MOST_RECORDS = const(36)  # fills about 1 KiB
+MOST_LISTENED = const(16)
 WIFI, BLE = 0, 1
-LIVE = 0
+LIVE = const(0)
 BATCH, MESSAGE = 1, 2  # kinds of serial frames
-_HEADER = "<4sBBBBH32sIIIIqQQIII"
-HEADER_BYTES = 94
-LISTENED_BYTES = 6
+_HEADER = const("<4sBBBBH32sIIIIqQQIII")
+HEADER_BYTES = const(94)
+LISTENED_BYTES = const(6)
 MOST_BATCH_BYTES = HEADER_BYTES + MOST_LISTENED * LISTENED_BYTES + MOST_RECORDS * RECORD_BYTES + 4
-U32 = 0xFFFFFFFF
+U32 = const(0xFFFFFFFF)
 
 
 class Batch:
