@@ -6,17 +6,14 @@ TRIALS boots is laid aside and the last that worked comes back.
 
 import json
 import os
+import sys
 
-from .hop import REGIONS
-from .wire import MOST_LISTENED
+import sensor
 
 VERSION = 1
 MOST_BYTES = 8192
 TRIALS = 3
 GOOD, NEXT = "settings.json", "settings.next"
-ROLES = ("probe", "tag")
-UPLINKS = ("lan", "serial", "wifi-park", "wifi-burst")
-_ID = "abcdefghijklmnopqrstuvwxyz0123456789-"
 _SECRETS = ("ca", "cert", "key")  # PEM, read again when a connection is made
 
 
@@ -24,49 +21,21 @@ class SettingsError(ValueError):
     """`key: what is wrong`."""
 
 
-def _id(value) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 32 and all(char in _ID for char in value)
-
-
-def _between(least: int, most: int):
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-
-def _text(least: int, most: int):
-    return lambda value: isinstance(value, str) and least <= len(value) <= most
-
-
-def _one_of(words):
-    return lambda value: isinstance(value, str) and value in words
-
-
-def _channels(value) -> bool:
-    numbers = isinstance(value, (list, tuple)) and len(value) < MOST_LISTENED
-    return numbers and all(_between(1, 177)(one) for one in value) and len(set(value)) == len(value)
-
-
-# key: (is it right?, what it should be, default; no default: it must be there)
-_RULES = {
-    "probe": (_id, "1 to 32 of a-z, 0-9, -"),
-    "tenant": (_id, "1 to 32 of a-z, 0-9, -"),
-    "site": (_id, "1 to 32 of a-z, 0-9, -"),
-    "uplink": (_one_of(UPLINKS), "one of " + ", ".join(UPLINKS)),
-    "role": (_one_of(ROLES), "probe or tag", "probe"),
-    "board": (_text(0, 32), "a board's name", ""),
-    "host": (_text(0, 253), "a host name or address", ""),
-    "port": (_between(1, 65_535), "1 to 65535", 8883),
-    "ca": (_text(0, 2500), "a PEM certificate", ""),
-    "cert": (_text(0, 2500), "a PEM certificate", ""),
-    "key": (_text(0, 1000), "a PEM key", ""),
-    "ssid": (_text(0, 32), "at most 32 characters", ""),
-    "password": (_text(0, 63), "at most 63 characters", ""),
-    "region": (_one_of(REGIONS), "one of " + ", ".join(sorted(REGIONS)), "world"),
-    "channels": (_channels, "different channels of the region, at most 15", (1, 6, 11)),
-    "dwell_ms": (_between(50, 60_000), "50 to 60000", 1000),
-    "ble_ms": (_between(0, 60_000), "0 to 60000", 0),
-    "burst_s": (_between(10, 3600), "10 to 3600", 120),
-    "batch_s": (_between(1, 60), "1 to 60", 10),
-    "config_hash": (_text(0, 64), "hex", ""),
+# what a set need not say
+_DEFAULTS = {
+    "role": "probe",
+    "board": "",
+    "host": "",
+    "port": 8883,
+    "ssid": "",
+    "password": "",
+    "region": "world",
+    "channels": (1, 6, 11),
+    "dwell_ms": 1000,
+    "ble_ms": 0,
+    "burst_s": 120,
+    "batch_s": 10,
+    "config_hash": "",
 }
 
 
@@ -84,7 +53,7 @@ class Settings:
     def get(self, name: str):
         """Give a value, its default if the set has none."""
         value = self._values.get(name)
-        return _RULES[name][2] if value is None and len(_RULES[name]) > 2 else value
+        return _DEFAULTS.get(name) if value is None else value
 
     def secrets(self) -> dict[str, str]:
         """Read ca, cert and key."""
@@ -93,36 +62,12 @@ class Settings:
 
 
 def check(raw: object) -> None:
-    """Raise SettingsError unless `raw` is a whole, valid set of this version."""
-    if not isinstance(raw, dict):
-        raise SettingsError("settings: no object")
-    version = raw.get("version")
-    if not _between(1, 1 << 30)(version):
-        raise SettingsError("version: missing")
-    if version > VERSION:
-        raise SettingsError(f"version: {version}, this firmware knows {VERSION}; update it first")
-    for name, rule in _RULES.items():
-        if name not in raw and len(rule) < 3:
-            raise SettingsError(f"{name}: missing; {rule[1]}")
-        if name in raw and not rule[0](raw[name]):
-            raise SettingsError(f"{name}: not {rule[1]}")
-    for name in raw:
-        if name != "version" and name not in _RULES:
-            raise SettingsError("unknown key")
-    _check_together(raw)
-
-
-def _check_together(raw: dict[str, object]) -> None:
-    uplink, channels = raw["uplink"], raw.get("channels", (1, 6, 11))
-    if uplink != "serial" and not raw.get("host"):
-        raise SettingsError("host: missing; the hub's name or address")
-    if uplink in ("wifi-park", "wifi-burst") and not raw.get("ssid"):
-        raise SettingsError("ssid: missing; the shop's Wi-Fi")
-    known = REGIONS[raw.get("region", "world")]
-    if [channel for channel in channels if channel <= 14 and channel not in known]:
-        raise SettingsError("channels: not all allowed in the region")
-    if not channels and not raw.get("ble_ms"):
-        raise SettingsError("channels: none, and no ble_ms either")
+    """Raise SettingsError unless `raw` is a whole, valid set of this version. The rules are in RAM only meanwhile."""
+    rules = __import__("sensor.rules", None, None, ("check",))
+    try:
+        rules.check(raw)
+    finally:
+        del sys.modules["sensor.rules"], sensor.rules
 
 
 class Store:

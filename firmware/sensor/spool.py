@@ -74,8 +74,9 @@ class Spool:
     def acknowledge(self, boot: int, upto: int) -> int:
         """Forget the oldest as far as they are of `boot` and up to `upto`; give how many."""
         count = 0
-        while len(self):
-            head = self.log.front() if self.log.entries else self._heads[self._first]
+        log = self.log
+        while log.entries or self._in_ram:
+            head = log.front() if log.entries else self._heads[self._first]
             if head[0] != boot or head[1] > upto:
                 break
             self._pop()
@@ -114,7 +115,8 @@ class Spool:
         else:
             self._first = (self._first + 1) % self._slots
             self._in_ram -= 1
-        self.outstanding = max(self.outstanding - 1, 0)
+        if self.outstanding:
+            self.outstanding -= 1
 
     def _spill(self) -> None:
         """Move the oldest of RAM to flash; lose it where that cannot be."""
