@@ -50,6 +50,7 @@ class Health:
         counters["ring_most"], counters["kept"] = stats[4], self._capture.kept
         counters["flash_kib"] = spool.log.written_bytes >> 10
         counters["reset_" + self._resets] = 1
+        block = largest_block()  # first: it collects, and garbage is free
         kelvin = self._temperature()
         if kelvin is not None:
             counters["temperature_k"] = kelvin
@@ -59,7 +60,7 @@ class Health:
             "drops": {name: count for name, count in drops.items() if count},
             "clock": {"synced": self._hub_time.known},
             "outbox_depth": len(spool),
-            "memory": {"free_bytes": gc.mem_free(), "largest_block_bytes": largest_block()},
+            "memory": {"free_bytes": gc.mem_free(), "largest_block_bytes": block},
         }
 
 
