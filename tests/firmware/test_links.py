@@ -224,7 +224,7 @@ def test_improv_joins_the_network_or_says_why_not(wired: Board, line: Line) -> N
     good = bytes.fromhex("011e0c4d79576972656c6573734150106d7973656375726570617373776f7264")
     os.write(line.master, packet(3, good))
     wait(lambda: packet(1, b"\x04") in line.raw)
-    assert packet(4, b"\x01\x00") in line.raw
+    wait(lambda: packet(4, b"\x01\x00") in line.raw)
     order(line, "s1", dict(SERIAL, uplink="wifi-park", host="hub.local"))
     wait(lambda: line.of("rsp/s1"))
     wired.wait_reset()
