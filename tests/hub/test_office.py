@@ -164,8 +164,10 @@ def test_a_probe_hops_as_told_and_what_it_cannot_is_taken_back(shop: Shop) -> No
     assert answer.waiting == ()
     wanted = next(probe for probe in load_site(shop.path).probes if probe.id == "probe-1")
     assert (wanted.channels, wanted.dwell_ms) == ((6,), 400)
-    info = INFO.decoder.decode(shop.watcher.of("probe-1/info")[-1].payload).data
-    assert info.config_hash == probe_hash(wanted)
+    shop.until(
+        lambda: INFO.decoder.decode(shop.watcher.of("probe-1/info")[-1].payload).data.config_hash == probe_hash(wanted),
+        "the probe says its configuration",
+    )
     answer = shop.asked(SetProbe, probe=replace(wanted, channels=(36, 40)))
     assert answer.error is not None
     assert answer.error.what == "probe-1: this board hears channels 1 to 14 only"
@@ -304,8 +306,11 @@ def test_a_day_is_published_at_its_end_and_again_with_a_higher_rev(shop: Shop) -
 
 
 def test_probes_were_asked_what_their_fingerprints_are_made_of(shop: Shop) -> None:
-    shop.watcher.wait("hub/health")
-    counters = json.loads(shop.watcher.of("hub/health")[-1].payload)["data"]["counters"]
-    assert counters["fingerprints_known"] > 5
+    def told() -> dict[str, int]:
+        counters: dict[str, int] = json.loads(shop.watcher.wait("hub/health")[-1].payload)["data"]["counters"]
+        return counters
+
+    shop.until(lambda: told()["fingerprints_known"] > 5, "probes described")
+    counters = told()
     assert counters["descriptions_bad"] == 0
     assert counters["fingerprints_unknown"] < counters["fingerprints_known"]

@@ -45,8 +45,9 @@ RESULTS = r"hub/(state|info|health|site|live|kpi/hour|kpi/day|event)|[^/]+/state
 # What each may write and read, below its site's place or, from `^`, anywhere.
 MAY = {
     "hub": (
+        # Of probes on its serial lines it says what they would say themselves.
         Role.HUB,
-        rf"^{PLACE}/(hub/.*|[^/]+/(ack|cmd/[^/]+|config))$|^{HA}$",
+        rf"^{PLACE}/(hub/.*|[^/]+/(ack|cmd/[^/]+|config|state|info|health))$|^{HA}$",
         rf"^{PLACE}/(hub/.*|[^/]+/(state|info|health|obs|rsp/[^/]+))$|^homeassistant/status$",
     ),
     "probe-1": (
