@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from queue import Queue
 
 from hostkit.errors import PeerError, UsageError
+from hostkit.hub.keys import RECOVER_S
 from hostkit.io.mqtt import Down, Inbox, Item, Up, parse_url, take
 from hostkit.sim.probe import BATCH_US, ProbeNode, Source, new_boot
 
@@ -14,7 +15,7 @@ _INBOX_ITEMS = 2000
 _IDLE_S = 0.05  # looks for messages at least this often
 _LONGEST_STEP_S = 1.0  # a machine that was suspended does not play on as if it had not been
 _FIRST_CONNECT_S = 10.0
-_PATIENCE_S = 10.0
+_PATIENCE_S = RECOVER_S + 5.0  # a hub that started without the key looks for it first
 _DRAIN_S = 30.0
 _LAG_SHARE = 0.9
 
