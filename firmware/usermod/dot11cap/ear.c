@@ -280,11 +280,6 @@ void ear_start(const uint8_t key[DOT11_KEY_BYTES], const uint64_t *registry, uin
     tell(&ear.open, 1);
 }
 
-int ear_is_open(void)
-{
-    return ear.open != 0;
-}
-
 uint32_t ear_waiting(void)
 {
     return held_by(&ear.rings[EAR_WIFI]) + held_by(&ear.rings[EAR_BLE]);

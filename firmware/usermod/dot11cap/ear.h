@@ -48,8 +48,6 @@ void ear_stop(void);
 /* Stops, and counts as dropped what waits: nobody knows its key any more. */
 void ear_forget(void);
 
-int ear_is_open(void);
-
 /* Records that wait. */
 uint32_t ear_waiting(void);
 
