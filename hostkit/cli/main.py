@@ -24,8 +24,10 @@ class Families(LazyGroup):
             "enrol": "hostkit.cli.enrol",
             "evaluate": "hostkit.cli.evaluate",
             "hub": "hostkit.cli.hub",
+            "probe": "hostkit.cli.probe",
             "replay": "hostkit.cli.replay",
             "simulate": "hostkit.cli.simulate",
+            "site": "hostkit.cli.site",
             "watch": "hostkit.cli.watch",
         }
     )

@@ -1,0 +1,18 @@
+"""`footfall probe`: finds what is done with one board or many. No logic."""
+
+from types import MappingProxyType
+
+import click
+
+from hostkit.cli.lazy import LazyGroup
+
+
+class Probes(LazyGroup):
+    """Everything that is done with probes."""
+
+    modules: MappingProxyType[str, str] = MappingProxyType({})
+
+
+@click.group(cls=Probes)
+def probe() -> None:
+    """Flash, provision, prove and look after probes."""

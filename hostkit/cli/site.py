@@ -1,0 +1,18 @@
+"""`footfall site`: finds what is done with a site file. No logic."""
+
+from types import MappingProxyType
+
+import click
+
+from hostkit.cli.lazy import LazyGroup
+
+
+class Sites(LazyGroup):
+    """Everything that is done with a site file."""
+
+    modules: MappingProxyType[str, str] = MappingProxyType({})
+
+
+@click.group(cls=Sites)
+def site() -> None:
+    """Write, check and draw the file that describes a shop."""

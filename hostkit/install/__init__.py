@@ -1,0 +1,1 @@
+"""What an installer does: sites, boards, images, settings, proof over the uplink. Linux, macOS and Windows alike."""
