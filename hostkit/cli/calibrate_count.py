@@ -12,6 +12,7 @@ import click
 
 from hostkit.cli import text
 from hostkit.cli.calibrate_text import print_outcome
+from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.core.reference import DoorTally
 from hostkit.errors import InputError, UsageError
@@ -49,14 +50,7 @@ GREETING = "count now: Enter one in, a number so many in, p one by outside, u un
     a row for each minute. Counts are kept in calibration/ beside site.toml; see footfall calibrate list and undo.
     Exit codes: 0 taken, PASS or FAIL; 3 the count or capture cannot be used; 6 no hub."""
 )
-@click.option(
-    "--site",
-    "site_path",
-    required=True,
-    type=click.Path(path_type=Path, readable=False),
-    metavar="FILE",
-    help="site.toml of the place; it is brought up to date.",
-)
+@site_option
 @click.option(
     "--csv",
     "table",
@@ -85,7 +79,7 @@ GREETING = "count now: Enter one in, a number so many in, p one by outside, u un
     metavar="FILE",
     help="With --capture: addresses to leave out, one a line.",
 )
-@click.option("--json", "as_object", is_flag=True, help="Print one JSON object instead of lines.")
+@json_option
 def count(
     *,
     site_path: Path,
@@ -93,7 +87,7 @@ def count(
     captures: tuple[Path, ...],
     broker: str,
     fixed: Path | None,
-    as_object: bool,
+    as_json: bool,
 ) -> None:
     """Count people for some minutes and learn how many people there are per counted device.
 
@@ -113,7 +107,7 @@ def count(
         outcome = _from_captures(site_path, site, _by_hand(), captures, fixed)
     else:
         outcome = _from_hub(site_path, site, broker)
-    print_outcome(outcome, as_object=as_object)
+    print_outcome(outcome, as_json=as_json)
 
 
 def _from_captures(

@@ -13,12 +13,12 @@ from hostkit.io.calibrations import CountRecord
 KINDS = {"door": "people per device at the door", "inside": "people per device inside"}
 
 
-def print_outcome(outcome: Outcome, *, as_object: bool) -> None:
+def print_outcome(outcome: Outcome, *, as_json: bool) -> None:
     """Print PASS or FAIL, kappa with its interval, and the next step."""
     kappa, record = outcome.kappa, outcome.record
     factor = math.exp(Z90 * kappa.log_sd)
     result = "PASS" if kappa.passed else "FAIL"
-    if as_object:
+    if as_json:
         found = {
             "id": record.id,
             "kind": record.kind,

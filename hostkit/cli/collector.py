@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hostkit.cli import collector_identity, text
+from hostkit.cli.options import json_option
 from hostkit.collector.clock import ClockKind
 from hostkit.collector.run import CollectorSettings, run_collector
 from hostkit.collector.sales import Imported, import_sales, read_sales
@@ -85,7 +86,7 @@ def run(*, broker: str, data: Path, listen: str, clock: str) -> None:
 @click.option("--tenant", required=True, help="Chain the shops belong to.")
 @DATA
 @click.option("--dry-run", is_flag=True, help="Only report what the file holds.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def import_sales_command(*, file: Path, tenant: str, data: Path, dry_run: bool, as_json: bool) -> None:
     """Import receipts from a CSV with the canonical columns; imported again, a receipt replaces itself.
 

@@ -7,6 +7,7 @@ import click
 
 from hostkit.cli import enrol_text, text
 from hostkit.cli import identity_options as options
+from hostkit.cli.options import json_option
 from hostkit.errors import UsageError
 from hostkit.identity.access import Role
 from hostkit.identity.enrolment import Enrolment
@@ -53,7 +54,7 @@ def init(*, data: Path, hosts: tuple[str, ...], port: int, enrol_port: int, days
 @click.option("--host", default="", help="Name or address in the code.  [default: the first of `collector init`]")
 @click.option("--wait", is_flag=True, help="Answer here until every code is used: where no `collector run` is running.")
 @click.option("--list", "listing", is_flag=True, help="List codes and what became of them.")
-@options.json_option
+@json_option
 def enrol(
     *, data: Path, sites: tuple[str, ...], valid_s: float, host: str, wait: bool, listing: bool, as_json: bool
 ) -> None:
@@ -96,7 +97,7 @@ def revoke(*, data: Path, site: str) -> None:
 
 @click.command()
 @_data
-@options.json_option
+@json_option
 def identities(*, data: Path, as_json: bool) -> None:
     """List every certificate ever issued to a hub, what became of it, and how long it lives.
 

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from hostkit.cli import text
+from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.contract.commands import Asked, Response
 from hostkit.contract.rights import Caller, verbs_of
@@ -35,14 +36,7 @@ _decoder: msgspec.json.Decoder[Asked] = msgspec.json.Decoder(Asked)
 )
 @click.argument("verb", type=click.Choice(VERBS))
 @click.argument("body", metavar="[JSON]", default="{}")
-@click.option(
-    "--site",
-    "site_path",
-    required=True,
-    type=click.Path(path_type=Path, readable=False),
-    metavar="FILE",
-    help="site.toml of the place.",
-)
+@site_option
 @click.option(
     "--broker", metavar="URL", default="mqtt://127.0.0.1:1883", show_default=True, help="The hub's site broker."
 )
@@ -55,7 +49,7 @@ _decoder: msgspec.json.Decoder[Asked] = msgspec.json.Decoder(Asked)
     metavar="SECONDS",
     help="The hub does it by then or not at all; so long is waited for.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the final answer as one JSON object.")
+@json_option
 def command(
     *, verb: str, body: str, site_path: Path, broker: str, node: str | None, expires: int, as_json: bool
 ) -> None:

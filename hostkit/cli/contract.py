@@ -11,6 +11,7 @@ import msgspec
 
 from hostkit import contract as published
 from hostkit.cli.lazy import LazyGroup
+from hostkit.cli.options import json_option
 from hostkit.cli.text import emit, remark
 from hostkit.contract.check import refusal, split_line
 from hostkit.contract.codec import MAX_MESSAGE_BYTES
@@ -39,7 +40,7 @@ def contract() -> None:
 
 @contract.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@json_option
 def show(name: str | None, as_json: bool) -> None:
     """List topics and names, or print one: a schema, a text or the `kpi-dictionary`.
 
@@ -66,7 +67,7 @@ def show(name: str | None, as_json: bool) -> None:
 @contract.command()
 @click.argument("file", type=click.File("rb"))
 @click.option("--topic", help="The topic FILE was published on; without it FILE has lines `topic payload`.")
-@click.option("--json", "as_json", is_flag=True, help="Print one object instead of lines.")
+@json_option
 def validate(file: BinaryIO, topic: str | None, as_json: bool) -> None:
     """Check messages: one file with its --topic, or lines as `mosquitto_sub -v` prints them (- for standard input).
 
@@ -93,7 +94,7 @@ def validate(file: BinaryIO, topic: str | None, as_json: bool) -> None:
 
 @contract.command()
 @click.argument("old", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print a list of changes instead of lines.")
+@json_option
 def diff(old: Path, as_json: bool) -> None:
     """Tell what changed since OLD, an earlier `footfall contract show asyncapi`, and whether it breaks clients.
 

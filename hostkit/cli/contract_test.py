@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from hostkit.cli.options import json_option
 from hostkit.cli.text import emit
 from hostkit.config import load_site
 from hostkit.errors import ExitCode, UsageError
@@ -19,7 +20,7 @@ from hostkit.sim.kitrun import run_own, skip_own
 @click.option("--site", "site_path", type=click.Path(path_type=Path), metavar="FILE", help="The hub's site.toml.")
 @click.option("--as", "node", metavar="NODE", default=OPERATOR, show_default=True, help="Your certificate's node.")
 @click.option("--seconds", type=click.FloatRange(1, 3600), default=15, show_default=True, help="How long to listen.")
-@click.option("--json", "as_json", is_flag=True, help="Print one object instead of lines.")
+@json_option
 def test(*, broker: str | None, site_path: Path | None, node: str, seconds: float, as_json: bool) -> None:
     """Run a hub through the contract: birth, will, retained state, messages, acks, gaps, commands, poison.
 

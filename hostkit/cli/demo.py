@@ -15,6 +15,7 @@ from rich.live import Live
 
 from hostkit.cli import text
 from hostkit.cli.demo_text import live_line, live_table, print_result
+from hostkit.cli.options import json_option
 from hostkit.errors import UsageError
 from hostkit.io.files import storage_error
 from hostkit.io.process import Children
@@ -57,7 +58,7 @@ Show = Callable[[LiveFigures], None]
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Same seed, same shop.")
 @click.option("--headless", is_flag=True, help="No live table: for scripts.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with truth, measured and rows.")
+@json_option
 @click.option(
     "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Keep data, logs and truth there, a new folder."
 )

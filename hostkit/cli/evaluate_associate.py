@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
+from hostkit.cli.options import json_option
 from hostkit.errors import UsageError
-from hostkit.evaluate.associate import Evaluation, MethodScore, as_json
+from hostkit.evaluate.associate import Evaluation, MethodScore, as_object
 from hostkit.evaluate.associate import evaluate as run_evaluation
 from hostkit.evaluate.mix import MAX_PROBES, Mix, superpose
 from hostkit.evaluate.read import read_input
@@ -67,7 +68,7 @@ DEFAULT = Mix(seed=0)
 @click.option(
     "--plot", type=click.Path(path_type=Path, readable=False), metavar="FILE.png", help="Draw counts and scores."
 )
-@click.option("--json", "as_object", is_flag=True, help="Print one JSON object instead of the table.")
+@json_option
 def associate(
     *,
     path: Path,
@@ -78,7 +79,7 @@ def associate(
     probes: int,
     moving: bool,
     plot: Path | None,
-    as_object: bool,
+    as_json: bool,
 ) -> None:
     """Score which frames are one phone's, on captures of known phones: ours beside the baselines people know.
 
@@ -95,8 +96,8 @@ def associate(
         text.remark(line)
     if plot:
         write_files({plot: _drawing(result)})
-    if as_object:
-        text.emit(json.dumps(as_json(result), indent=2, allow_nan=False) + "\n")
+    if as_json:
+        text.emit(json.dumps(as_object(result), indent=2, allow_nan=False) + "\n")
         return
     _print(result)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
+from hostkit.cli.options import json_option
 from hostkit.errors import UsageError
 from hostkit.evaluate.agreement import Agreement
-from hostkit.evaluate.count import WINDOW_S, CountEvaluation, as_json
+from hostkit.evaluate.count import WINDOW_S, CountEvaluation, as_object
 from hostkit.evaluate.count import evaluate as run_evaluation
 from hostkit.io.addresses import read_addresses
 from hostkit.io.files import write_files
@@ -61,7 +62,7 @@ def moment(context: click.Context, parameter: click.Parameter, value: str) -> fl
     metavar="FILE",
     help="Addresses to leave out, one a line.",
 )
-@click.option("--json", "as_object", is_flag=True, help="Print one JSON object instead of the table.")
+@json_option
 @click.option(
     "--plot", type=click.Path(path_type=Path, readable=False), metavar="FILE.png", help="Draw count against truth."
 )
@@ -71,7 +72,7 @@ def count(
     truth: Path,
     fit_until_s: float,
     fixed: Path | None,
-    as_object: bool,
+    as_json: bool,
     plot: Path | None,
 ) -> None:
     """Score counts of people in windows of ten minutes (UTC) against people counted by hand.
@@ -86,8 +87,8 @@ def count(
         text.remark(line)
     if plot:
         write_files({plot: _drawn(result)})
-    if as_object:
-        text.emit(json.dumps(as_json(result), indent=2, allow_nan=False) + "\n")
+    if as_json:
+        text.emit(json.dumps(as_object(result), indent=2, allow_nan=False) + "\n")
         return
     _print(result)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
+from hostkit.cli.options import json_option
 from hostkit.evaluate.dwell import METHOD, Case, DwellResult, evaluate, read_case, stops
 from hostkit.evaluate.timeline import Score, stays
 from hostkit.io.files import write_files
@@ -28,7 +29,7 @@ Example:
 @click.option("--anchors", required=True, type=_FILE, metavar="FILE", help="anchor,x_m,y_m and z_m where known.")
 @click.option("--zones", required=True, type=_FILE, metavar="FILE", help="TOML: [[zone]] with id and polygon_m.")
 @click.option("--truth", required=True, type=_FILE, metavar="FILE", help="zone,enter_s,leave_s, one zone at a time.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
+@json_option
 @click.option("--plot", type=_FILE, metavar="FILE.png", help="Draw who said when the device was where.")
 def dwell(  # noqa: PLR0917
     readings: Path, anchors: Path, zones: Path, truth: Path, as_json: bool, plot: Path | None

@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
+from hostkit.cli.options import json_option
 from hostkit.errors import ExitCode
-from hostkit.evaluate.parse import NOT_COMPARED, Example, ParseEvaluation, as_json
+from hostkit.evaluate.parse import NOT_COMPARED, Example, ParseEvaluation, as_object
 from hostkit.evaluate.parse import evaluate as run_evaluation
 
 
@@ -25,8 +26,8 @@ from hostkit.evaluate.parse import evaluate as run_evaluation
 @click.argument(
     "captures", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="CAPTURE..."
 )
-@click.option("--json", "as_object", is_flag=True, help="Print one JSON object instead of the table.")
-def parse(*, captures: tuple[Path, ...], as_object: bool) -> None:
+@json_option
+def parse(*, captures: tuple[Path, ...], as_json: bool) -> None:
     """Compare every field of every packet with what tshark makes of it.
 
     Give captures (pcap, pcapng) or folders of them. Addresses and names of networks are compared, never shown.
@@ -35,8 +36,8 @@ def parse(*, captures: tuple[Path, ...], as_object: bool) -> None:
         result = run_evaluation(captures, on_progress)
     for line in result.warnings:
         text.remark(line)
-    if as_object:
-        text.emit(json.dumps(as_json(result), indent=2, allow_nan=False) + "\n")
+    if as_json:
+        text.emit(json.dumps(as_object(result), indent=2, allow_nan=False) + "\n")
     else:
         _print(result)
     if result.disagreed:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
+from hostkit.cli.options import json_option
 from hostkit.core.calibrate import WalkFit
-from hostkit.evaluate.position import DEFAULT, WINDOW_S, Evaluation, Scored, as_json
+from hostkit.evaluate.position import DEFAULT, WINDOW_S, Evaluation, Scored, as_object
 from hostkit.evaluate.position import evaluate as run_evaluation
 from hostkit.io.files import write_files
 
@@ -43,7 +44,7 @@ TABLE = click.Path(path_type=Path, readable=False)
     metavar="SECONDS",
     help="Readings of so long make one fix.",
 )
-@click.option("--json", "as_object", is_flag=True, help="Print one JSON object instead of the table.")
+@json_option
 @click.option("--plot", type=TABLE, metavar="FILE.png", help="Draw errors, and fixes against the truth.")
 def position(
     *,
@@ -52,7 +53,7 @@ def position(
     truth: Path,
     calibration: Path | None,
     window_s: float,
-    as_object: bool,
+    as_json: bool,
     plot: Path | None,
 ) -> None:
     """Score positions against the truth: the product's methods beside the baselines people know.
@@ -65,8 +66,8 @@ def position(
         text.remark(line)
     if plot:
         write_files({plot: _drawing(result)})
-    if as_object:
-        text.emit(json.dumps(as_json(result), indent=2, allow_nan=False) + "\n")
+    if as_json:
+        text.emit(json.dumps(as_object(result), indent=2, allow_nan=False) + "\n")
         return
     _print(result)
 

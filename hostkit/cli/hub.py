@@ -9,6 +9,7 @@ from types import FrameType
 import click
 
 from hostkit.cli import hub_audit, hub_config, hub_enrol, hub_identity, hub_notice, text
+from hostkit.cli.options import site_option
 from hostkit.hub.service import HubSettings
 from hostkit.hub.service import run as run_hub
 from hostkit.hub.settings import adopt
@@ -48,14 +49,7 @@ for _command in (
     Exit codes: 0 stopped by SIGTERM or SIGINT, 2 wrong option, 4 site.toml or TLS files are broken,
     5 the data folder cannot be written (disk full, another hub uses it): probes keep what was not taken."""
 )
-@click.option(
-    "--site",
-    "site_path",
-    required=True,
-    type=click.Path(path_type=Path, readable=False),
-    metavar="FILE",
-    help="site.toml of the place.",
-)
+@site_option
 @click.option(
     "--broker",
     default="mqtt://127.0.0.1:1883",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
+from hostkit.cli.options import json_option
 from hostkit.config import load_site
 from hostkit.errors import ExitCode, UsageError
 from hostkit.identity.access import Role
@@ -53,7 +54,7 @@ CHECKS = (*OUTSIDE, *WITH_CREDENTIAL, *ON_THE_HUB)
 )  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="The hub's folder, on the hub itself.")
 @click.option("--site", "site_path", type=click.Path(path_type=Path, readable=False), metavar="FILE", help="site.toml.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 @click.pass_context
 def audit(
     context: click.Context,

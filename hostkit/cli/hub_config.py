@@ -9,17 +9,9 @@ import click
 import msgspec
 
 from hostkit.cli import text
+from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.hub.settings import roll_back, version_of, versions
-
-_site = click.option(
-    "--site",
-    "site_path",
-    required=True,
-    type=click.Path(path_type=Path, readable=False),
-    metavar="FILE",
-    help="site.toml of the place.",
-)
 
 
 @click.group()
@@ -28,8 +20,8 @@ def config() -> None:
 
 
 @config.command("list")
-@_site
-@click.option("--json", "as_json", is_flag=True, help="Print a list instead of a table.")
+@site_option
+@json_option
 def list_(*, site_path: Path, as_json: bool) -> None:
     """List the versions that are kept, the oldest first; there is none before the first change.
 
@@ -48,7 +40,7 @@ def list_(*, site_path: Path, as_json: bool) -> None:
 
 
 @config.command()
-@_site
+@site_option
 @click.argument("old", type=click.IntRange(1))
 @click.argument("new", type=click.IntRange(1), required=False)
 def diff(*, site_path: Path, old: int, new: int | None) -> None:
@@ -67,7 +59,7 @@ def diff(*, site_path: Path, old: int, new: int | None) -> None:
 
 
 @config.command()
-@_site
+@site_option
 @click.argument("version", type=click.IntRange(1))
 def rollback(*, site_path: Path, version: int) -> None:
     """Write VERSION again, as the newest; a running hub takes it over within seconds.

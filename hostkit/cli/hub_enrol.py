@@ -7,6 +7,7 @@ import click
 from hostkit.cli import enrol_text
 from hostkit.cli import identity_options as options
 from hostkit.cli.hub_identity import ROLES
+from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.errors import UsageError
 from hostkit.identity.access import Role
@@ -16,7 +17,7 @@ from hostkit.identity.realms import SiteRealm
 
 
 @click.command()
-@options.site_option
+@site_option
 @options.hub_data
 @click.argument("nodes", nargs=-1, metavar="NODE...")
 @ROLES
@@ -24,7 +25,7 @@ from hostkit.identity.realms import SiteRealm
 @click.option("--host", default="", help="Name or address in the code.  [default: the first of `hub init`]")
 @click.option("--wait", is_flag=True, help="Answer here until every code is used: where no `hub run` is running.")
 @click.option("--list", "listing", is_flag=True, help="List codes and what became of them.")
-@options.json_option
+@json_option
 def enrol(
     *,
     site_path: Path,

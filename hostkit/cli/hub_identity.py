@@ -7,6 +7,7 @@ import click
 
 from hostkit.cli import identity_options as options
 from hostkit.cli import text
+from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.identity.access import Role
 from hostkit.identity.identities import Identities
@@ -22,7 +23,7 @@ ROLES = click.option(
 
 
 @click.command()
-@options.site_option
+@site_option
 @options.hub_data
 @options.hosts_option
 @options.port_option
@@ -46,7 +47,7 @@ def init(*, site_path: Path, data: Path, hosts: tuple[str, ...], port: int, enro
 
 
 @click.command()
-@options.site_option
+@site_option
 @options.hub_data
 @click.argument("node")
 @ROLES
@@ -65,7 +66,7 @@ def issue(*, site_path: Path, data: Path, node: str, role: str) -> None:
 
 
 @click.command()
-@options.site_option
+@site_option
 @options.hub_data
 @click.argument("node")
 def revoke(*, site_path: Path, data: Path, node: str) -> None:
@@ -82,9 +83,9 @@ def revoke(*, site_path: Path, data: Path, node: str) -> None:
 
 
 @click.command()
-@options.site_option
+@site_option
 @options.hub_data
-@options.json_option
+@json_option
 def identities(*, site_path: Path, data: Path, as_json: bool) -> None:
     """List every certificate ever issued, what became of it, and how long it lives.
 

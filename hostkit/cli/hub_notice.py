@@ -5,20 +5,14 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
+from hostkit.cli.options import site_option
 from hostkit.config import load_site
 from hostkit.hub.notice import LANGUAGES
 from hostkit.hub.notice import notice as notice_of
 
 
 @click.command()
-@click.option(
-    "--site",
-    "site_path",
-    required=True,
-    type=click.Path(path_type=Path, readable=False),
-    metavar="FILE",
-    help="site.toml of the place.",
-)
+@site_option
 @click.option("--language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Of the text.")
 def notice(*, site_path: Path, language: str) -> None:
     """Print the notice to visitors that fits the configuration: for the door, and for your lawyer to read first.

@@ -15,14 +15,6 @@ from hostkit.identity.identities import Identities
 
 DAY_S = 86_400
 
-site_option = click.option(
-    "--site",
-    "site_path",
-    required=True,
-    type=click.Path(path_type=Path, readable=False),
-    metavar="FILE",
-    help="site.toml of the place.",
-)
 hub_data = click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -58,7 +50,6 @@ valid_option = click.option(
     callback=lambda _context, _option, value: seconds(value),
     help="How long the code can be used: 15m, 8h, 7d.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 def seconds(written: str) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
+from hostkit.cli.options import json_option
 from hostkit.cli.play_text import played_line
 from hostkit.cli.replay_text import footnote, headline, print_comparison, print_summary
 from hostkit.config import load_site
@@ -107,7 +108,7 @@ def _probe_capture(value: str) -> tuple[Path, str]:
     show_default=True,
     help="How devices per bin are counted; others than tracks state no error.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the summary.")
+@json_option
 @click.option(
     "--csv", "csv_dir", type=click.Path(path_type=Path, readable=False), metavar="DIR", help="Write tables there."
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
+from hostkit.cli.options import json_option
 from hostkit.cli.play_text import played_line
 from hostkit.config import load_site
 from hostkit.sim.export import Written, check_target, export
@@ -79,7 +80,7 @@ Example:
     help="Probe clocks are wrong by up to this much.",
 )
 @click.option("--transmissions", is_flag=True, help="Also write every frame in the air to truth/transmissions.csv.")
-@click.option("--json", "as_json", is_flag=True, help="Print the truth as one JSON object.")
+@json_option
 def simulate(
     *,
     out: Path | None,

@@ -8,6 +8,7 @@ from queue import Queue
 import click
 
 from hostkit.cli import text
+from hostkit.cli.options import json_option
 from hostkit.cli.watch_text import clean, json_line, line, seen
 from hostkit.contract.topics import ROOT
 from hostkit.errors import PeerError
@@ -31,7 +32,7 @@ _FIRST_CONNECT_S = 10.0
 )
 @click.argument("topics", nargs=-1, metavar="[TOPIC]...")
 @click.option("--broker", metavar="URL", default=DEFAULT_BROKER, show_default=True, help="Where to listen.")
-@click.option("--json", "as_json", is_flag=True, help="Print each message as one line of JSON.")
+@json_option
 @click.option("--count", type=click.IntRange(1), help="End after so many messages.")
 def watch(*, topics: tuple[str, ...], broker: str, as_json: bool, count: int | None) -> None:
     """Read topics as a person would: time (UTC), provenance, who, and the figures that matter. Shows no keys."""

@@ -75,7 +75,7 @@ def evaluate(of: Labelled, window_s: float | None = None) -> Evaluation:
     )
 
 
-def as_json(of: Evaluation) -> dict[str, object]:
+def as_object(of: Evaluation) -> dict[str, object]:
     """One JSON object: the product's scores at the top, baselines' under `baselines`, null where one could not run."""
     return {
         "devices_true": of.devices_true,

@@ -104,7 +104,7 @@ def evaluate(
     )
 
 
-def as_json(result: CountEvaluation) -> dict[str, object]:
+def as_object(result: CountEvaluation) -> dict[str, object]:
     """Give the object of `footfall evaluate count --json`."""
     site = result.site
     return {

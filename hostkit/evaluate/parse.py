@@ -298,7 +298,7 @@ def _is_set(text: str) -> bool:
     return text in {"1", "True"}
 
 
-def as_json(result: ParseEvaluation) -> dict[str, object]:
+def as_object(result: ParseEvaluation) -> dict[str, object]:
     """Give the result as one JSON object."""
     names = sorted(result.agreed | result.disagreed)
     return {

@@ -106,7 +106,7 @@ def scored(recording: Recording, window_s: float = WINDOW_S) -> Evaluation:
 METHODS: Mapping[str, Callable[[Model, Windows], Track]] = {"grid": grid, "grid-hmm": grid_hmm, "lm": lm}
 
 
-def as_json(result: Evaluation) -> dict[str, object]:
+def as_object(result: Evaluation) -> dict[str, object]:
     """The JSON object of `footfall evaluate position --json`."""
     return {
         "default": DEFAULT,

@@ -283,7 +283,7 @@ def _association(out: Path, files: dict[Path, bytes]) -> dict[str, object]:
     emit("\n")
     rows = [(name, *(f"{v:.2f}" for v in values.tolist()), "") for name, values in lines.items()]
     table(("V, recorded phones superposed, moving", *(f"{count:g} phones" for count in phones.tolist()), ""), rows)
-    return {str(int(one.devices_true)): associate.as_json(one) for one in found}
+    return {str(int(one.devices_true)): associate.as_object(one) for one in found}
 
 
 def _limits(out: Path, files: dict[Path, bytes]) -> dict[str, object]:

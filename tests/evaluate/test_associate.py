@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hostkit.evaluate.associate import Evaluation, as_json, evaluate, track
+from hostkit.evaluate.associate import Evaluation, as_object, evaluate, track
 from hostkit.evaluate.baselines import baselines
 from hostkit.evaluate.labelled import Labelled, read_folder
 from hostkit.evaluate.mix import Mix, superpose
@@ -28,7 +28,7 @@ def read(path: Path, frames: list[Frame], shift_s: float = 0.0) -> Labelled:
 
 def figures(of: Evaluation) -> dict[str, object]:
     """All but what was timed."""
-    whole = as_json(of)
+    whole = as_object(of)
     assert isinstance(whole["baselines"], dict)
     for one in (whole, *whole["baselines"].values()):
         del one["frames_per_s"]
@@ -85,7 +85,7 @@ def test_frames_given_twice_change_nothing(tmp_path: Path) -> None:
 
 
 def test_the_object_is_as_promised(tmp_path: Path) -> None:
-    of = as_json(evaluate(read(tmp_path, phones(**CROWD))))
+    of = as_object(evaluate(read(tmp_path, phones(**CROWD))))
     method = {"devices", "count_error", "homogeneity", "completeness", "v_measure", "ari", "idf1", "id_switches"}
     method |= {"frames_per_s", "hota"}
     assert method | {"devices_true", "baselines"} <= set(of)
@@ -161,7 +161,7 @@ def test_without_scikit_learn_its_baselines_are_named_as_missing(
     of = evaluate(read(tmp_path, phones(**CROWD)))
     assert [name for name, one in of.baselines.items() if one is None] == ["hdbscan", "dbscan_sequence"]
     assert "hdbscan: sklearn is not installed; pip install 'footfall[evaluate]'" in of.notes
-    whole = as_json(of)
+    whole = as_object(of)
     assert isinstance(whole["baselines"], dict)
     assert whole["baselines"]["hdbscan"] is None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hostkit.evaluate.parse import MAX_EXAMPLES, NOT_COMPARED, as_json, evaluate
+from hostkit.evaluate.parse import MAX_EXAMPLES, NOT_COMPARED, as_object, evaluate
 from hostkit.sim.elements import wps
 from tests import builders as b
 from tests.builders import ADDRESS, RANDOMISED, Packet, heard, phone_elements, probe_request, radio_fields, radiotap
@@ -149,7 +149,7 @@ def test_each_field_that_differs_is_found(tmp_path: Path, monkeypatch: pytest.Mo
     result = evaluate([capture(tmp_path)])
     assert result.tshark == "9.9"
     assert bool(result.disagreed) is (field is not None)
-    shown = json.dumps(as_json(result))
+    shown = json.dumps(as_object(result))
     assert "454a" not in shown.replace(":", "")
     assert "436166" not in shown
 

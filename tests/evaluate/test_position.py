@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hostkit.core.ranging import expected_rssi
 from hostkit.errors import InputError
-from hostkit.evaluate.position import DEFAULT, Evaluation, as_json, evaluate
+from hostkit.evaluate.position import DEFAULT, Evaluation, as_object, evaluate
 from hostkit.evaluate.position_baselines import knn, weighted_centroid
 from hostkit.evaluate.position_data import Readings, Windows, truth_at, windows_of
 from hostkit.evaluate.position_methods import Track
@@ -99,18 +99,18 @@ def test_truth_is_used_for_scores_alone(tmp_path: Path) -> None:
     found, again = run(tables), run(other)
     for name in ("grid", "grid-hmm", "lm"):
         np.testing.assert_array_equal(found.methods[name].place_m, again.methods[name].place_m)
-    assert as_json(found)["calibration"] == as_json(again)["calibration"]
+    assert as_object(found)["calibration"] == as_object(again)["calibration"]
     assert found.methods["grid"].scores != again.methods["grid"].scores
 
 
 def test_order_repeats_strangers_and_a_shifted_clock_change_nothing(tmp_path: Path) -> None:
     tables = walk_tables(tmp_path)
-    want = as_json(run(tables))
+    want = as_object(run(tables))
     header, *rows = lines(tables.readings)
     order = np.random.default_rng(2).permutation(len(rows))
     mixed = [rows[at] for at in order] + rows[:7] + ["3.0,stranger,-60", "3.5,stranger,-61"]
     found = run(replace(tables, readings=with_lines(tables.readings, "mixed.csv", [header, *mixed])))
-    assert as_json(found) == want
+    assert as_object(found) == want
     assert "2 readings of unknown anchors, first 'stranger'" in found.remarks[0]
     assert "7 rows repeat another" in found.remarks[1]
     late = {}
@@ -118,7 +118,7 @@ def test_order_repeats_strangers_and_a_shifted_clock_change_nothing(tmp_path: Pa
         header, *rows = lines(getattr(tables, name))
         shifted = [f"{float(row.split(',', 1)[0]) + 1e6},{row.split(',', 1)[1]}" for row in rows]
         late[name] = with_lines(getattr(tables, name), f"late-{name}.csv", [header, *shifted])
-    assert as_json(run(replace(tables, **late)))["methods"] == want["methods"]
+    assert as_object(run(replace(tables, **late)))["methods"] == want["methods"]
 
 
 def test_anchors_in_another_order_change_nothing(tmp_path: Path) -> None:
@@ -253,18 +253,18 @@ def test_anchors_in_a_line_give_figures(tmp_path: Path) -> None:
     tables = walk_tables(tmp_path, calibrated=False)
     header = "anchor,x_m,y_m,z_m"
     rows = [f"a{k},{4 * k},0,2.5" for k in range(5)]
-    found = as_json(run(replace(tables, anchors=with_lines(tables.anchors, "line.csv", [header, *rows]))))
+    found = as_object(run(replace(tables, anchors=with_lines(tables.anchors, "line.csv", [header, *rows]))))
     json.dumps(found, allow_nan=False)
     assert found["methods"]["lm"]["fixes"] == 0
 
 
 def test_rows_without_a_level_change_nothing_and_are_told(tmp_path: Path) -> None:
     tables = walk_tables(tmp_path)
-    want = as_json(run(tables))
+    want = as_object(run(tables))
     heard = with_lines(tables.readings, "gaps.csv", [*lines(tables.readings), "3.0,a0,", "1000.0,a1,nan"])
     survey = with_lines(tables.calibration, "survey.csv", [*lines(tables.calibration), "900.0,a2,N/A,3.0,4.0"])
     found = run(replace(tables, readings=heard, calibration=survey))
-    assert as_json(found) == want
+    assert as_object(found) == want
     assert len(found.remarks) == 2
     assert "2 rows have no rssi_dbm; they count as not heard" in found.remarks[0]
     assert "1 rows have no rssi_dbm" in found.remarks[1]
