@@ -56,7 +56,7 @@ class Update:
             if stage == "begin":
                 self._begin(data["manifest"], unhexlify(data["signature"]))
             elif stage == "data":
-                self._data(data["offset"], a2b_base64(data["data"]))
+                self._data(data.get("offset", 0), a2b_base64(data["data"]))
             elif stage == "end":
                 self._end()
             else:

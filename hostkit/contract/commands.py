@@ -4,7 +4,7 @@ Unlike other messages a command with a key its reader does not know is refused: 
 """
 
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType, field
 
@@ -26,6 +26,8 @@ from hostkit.model import PrivacyMode, Probe, Radio, Zone
 Expires = Annotated[int, Meta(ge=0, le=4_102_444_800, description="seconds since 1970, UTC; at most an hour ahead")]
 Channel = Annotated[int, Meta(ge=1, le=177)]
 People = Annotated[int, Meta(ge=0, le=1_000_000)]
+SettingText = Annotated[str, Meta(max_length=2500)]  # a PEM certificate is the longest
+Setting: TypeAlias = bool | int | SettingText | Annotated[tuple[Channel, ...], Meta(max_length=64)]
 
 
 class Order(Closed, frozen=True, forbid_unknown_fields=True):
@@ -79,9 +81,17 @@ class SetHop(Order, frozen=True, tag="hop", tag_field="verb"):
 
 
 class SetProbe(Order, frozen=True, tag="set-config", tag_field="verb"):
-    """Replace the configuration of the probe of this id."""
+    """Replace what site.toml says of a probe; or, with its id alone, change the probe's own `settings`.
 
-    probe: Probe
+    Settings not named stay. The probe checks them whole, restarts on trial and goes back if its hub does not answer.
+    """
+
+    probe: Probe | Id
+    settings: Annotated[dict[Name, Setting], Meta(min_length=1, max_length=32)] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if isinstance(self.probe, str) == (self.settings is UNSET):
+            raise ValueError("settings go with a probe's id, and only with it")
 
 
 class SetPrivacy(Order, frozen=True, tag="privacy", tag_field="verb"):
@@ -147,7 +157,32 @@ class Measure(Order, frozen=True, tag="measure", tag_field="verb"):
     seconds: Annotated[int, Meta(ge=1, le=300)] = 10
 
 
-ToProbe: TypeAlias = Restart | Identify | ReadLog | Measure
+class Beacon(Order, frozen=True, tag="beacon", tag_field="verb"):
+    """Send a beacon of ours, Wi-Fi and BLE, `slot_ms` into each of `count` periods by the hub's time."""
+
+    probe: Id
+    slot_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 0
+    period_ms: Annotated[int, Meta(ge=200, le=3_600_000)] = 60_000
+    count: Annotated[int, Meta(ge=1, le=1000)] = 1
+    channel: Annotated[int, Meta(ge=1, le=14)] = 1
+
+
+class Update(Order, frozen=True, tag="update", tag_field="verb"):
+    """One step of a firmware update: `begin` it, give `data` in order of `offset`, `end` it. The probe says how far.
+
+    `manifest` is the signed text, `signature` ECDSA P-256 over its SHA-256 (r and s, 32 bytes each), `data` base64. A
+    probe that finds an offset out of order refuses and names the one it wants; after any other refusal begin again.
+    """
+
+    probe: Id
+    step: Literal["begin", "data", "end"]
+    manifest: Annotated[str, Meta(max_length=1024)] = ""
+    signature: Hex = ""
+    offset: Count = 0
+    data: Annotated[str, Meta(max_length=1368, pattern=r"^[A-Za-z0-9+/]*={0,2}$(?!\n)")] = ""
+
+
+ToProbe: TypeAlias = Restart | Identify | ReadLog | Measure | Beacon | Update
 Asked: TypeAlias = (
     ToProbe | Replay | Recompute | Flush | SetThresholds | SetZones | SetHop | SetProbe | SetPrivacy | Rollback
     | CalibrateStart | CalibrateApply | CalibrateUndo | RotateKey
@@ -194,6 +229,12 @@ class Measured(Closed, frozen=True):
     high_dbm: Annotated[float, Meta(ge=-128, le=0)] | None = None
 
 
+class UpdateProgress(Closed, frozen=True):
+    """How many bytes of an image the probe has."""
+
+    offset: Count
+
+
 class Response(Closed, frozen=True):
     """Answer to the command `id`; never retained. A probe may leave out `status`: with `error` refused, else done.
 
@@ -214,6 +255,7 @@ class Response(Closed, frozen=True):
     count: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,48}$(?!\n)")] | None = None
     lines: Annotated[tuple[Text, ...], Meta(max_length=200)] = ()
     measured: Measured | None = None
+    update: UpdateProgress | None = None
 
     def __post_init__(self) -> None:
         if self.status is not UNSET and (self.status is Status.REFUSED) != (self.error is not None):

@@ -1,7 +1,7 @@
 """What travels over MQTT as JSON, as types. A sender fills them exactly; a reader ignores keys it does not know yet.
 
 The JSON Schemas in schema/ are generated from these types (generate.py) and tests hold both equal. No type has a field
-for a device key, an address or an SSID: they cannot leave the hub.
+for an address or an SSID, and none that leaves the site one for a device key: they cannot leave the hub.
 """
 
 import math
@@ -34,6 +34,8 @@ Seconds = Annotated[float, Meta(ge=0, le=31_622_400)]
 Crc32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}$(?!\n)", description="of all bytes before its comma")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Metres = Annotated[float, Meta(ge=-10_000, le=10_000)]
+Tagged = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
+MOST_REGISTERED = 32  # of a key: two keys and their tags fit into the 2 KiB a probe reads
 
 CONFIG_VERSION = 1  # of the keys of site.toml
 
@@ -358,12 +360,16 @@ class Event(Closed, frozen=True):
 
 
 class KeySpan(Closed, frozen=True):
-    """A site key and when it rules. Travels to a probe only, at QoS 0 over TLS or the serial line; never printed."""
+    """A site key and when it rules. Travels to a probe only, at QoS 0 over TLS or the serial line; never printed.
+
+    `registered`: tags of staff, opt-outs and members as this key names them; the probe flags what they send.
+    """
 
     key_id: KeyId
     key: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
     from_s: EpochS = field(name="from")
     until_s: EpochS = field(name="until")
+    registered: Annotated[tuple[Tagged, ...], Meta(max_length=MOST_REGISTERED)] = ()
 
     def __repr__(self) -> str:
         return f"KeySpan(key_id={self.key_id})"

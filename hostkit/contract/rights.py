@@ -9,6 +9,7 @@ import msgspec
 
 from hostkit.contract.commands import (
     Asked,
+    Beacon,
     Command,
     Identify,
     Measure,
@@ -20,6 +21,7 @@ from hostkit.contract.commands import (
     SetProbe,
     SetThresholds,
     SetZones,
+    Update,
 )
 
 
@@ -32,11 +34,17 @@ class Caller(StrEnum):
 
 # What touches people's privacy, the keys or what was counted at the door is for the shop alone to say.
 _FROM_AFAR = (
-    Replay, Recompute, SetThresholds, SetZones, SetHop, SetProbe, Restart, Identify, ReadLog, Measure,
+    Replay, Recompute, SetThresholds, SetZones, SetHop, SetProbe, Restart, Identify, ReadLog, Measure, Beacon, Update,
 )  # fmt: skip
 RIGHTS: Mapping[Caller, frozenset[type]] = MappingProxyType(
     {Caller.COLLECTOR: frozenset(_FROM_AFAR), Caller.OPERATOR: frozenset(get_args(Asked))}
 )
+
+
+def may(caller: Caller, command: Command) -> bool:
+    """Tell whether a caller may give this command. A probe's settings name its hub: they are the shop's to change."""
+    settings = isinstance(command, SetProbe) and isinstance(command.probe, str)
+    return type(command) in RIGHTS[caller] and not (settings and caller is not Caller.OPERATOR)
 
 
 def verb_of(command: Command | type) -> str:

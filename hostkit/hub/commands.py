@@ -13,7 +13,7 @@ from hostkit.contract.check import unknown_key
 from hostkit.contract.codec import CMD, decode
 from hostkit.contract.commands import Asked, Command, Fault, Order, Response, SetProbe, SetZones, Status
 from hostkit.contract.messages import Id, Source
-from hostkit.contract.rights import RIGHTS, Caller, verb_of
+from hostkit.contract.rights import Caller, may, verb_of
 from hostkit.contract.topics import Address
 from hostkit.errors import HostkitError, PeerError, StorageError
 from hostkit.io.mqtt import Arrived
@@ -115,7 +115,7 @@ class Desk:
         command, source = _decoded(message)
         caller = self._roles(message, source.rpartition("/")[2])
         verb = verb_of(command)
-        if caller is None or type(command) not in RIGHTS[caller]:
+        if caller is None or not may(caller, command):
             who = "its sender has no such right" if caller is None else f"a {caller} may not"
             raise _NoError(Refused.RIGHT, who, "ask with an identity that may: footfall hub issue NAME --role operator")
         if verb != address.last:

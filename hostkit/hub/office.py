@@ -18,7 +18,7 @@ from hostkit.contract.rights import verb_of
 from hostkit.contract.topics import Address
 from hostkit.core.dot11 import FINGERPRINT_VERSION
 from hostkit.core.wire import SIGHTING, Batch
-from hostkit.errors import PeerError
+from hostkit.errors import PeerError, UsageError
 from hostkit.hub.chain import Heard
 from hostkit.hub.commands import Desk
 from hostkit.hub.configuration import Configuration
@@ -38,6 +38,7 @@ from hostkit.io.mqtt import Arrived, Client
 from hostkit.io.outbox import Outbox
 from hostkit.model import Site
 
+PROBE_READS_BYTES = 2048  # MOST_BYTES of firmware/sensor/messages.py
 ROTATE_LEAD_S = 120  # a batch is open for 10 s and a command may take a while
 
 
@@ -171,6 +172,9 @@ class Office:
         if not parts.online(probe):
             return False
         payload = parts.voice.payload(CMD, command, self._at_s())
+        if len(payload) > PROBE_READS_BYTES:
+            what = f"the command has {len(payload)} bytes, {probe} reads {PROBE_READS_BYTES}"
+            raise UsageError(what, where="probe", next_step="send it in parts")
         return parts.near.publish(parts.voice.topic(f"cmd/{verb_of(command)}", probe), payload)
 
     def _take_over(self, site: Site) -> None:

@@ -93,6 +93,9 @@ class Verbs:
             case RotateKey():
                 self._means.rotate()
                 return Response(id=command.id)
+            case SetProbe(probe=str()):
+                self._relay(command)
+                return None
             case SetHop() | SetProbe():
                 return self._configure(command)
             case SetThresholds() | SetZones() | SetPrivacy() | Rollback():
@@ -128,12 +131,13 @@ class Verbs:
         fault = Fault(what=f"{probe} did not answer in time; it may still do it", next_step="see footfall watch")
         return Response(id=id_, status=Status.REFUSED, error=fault)
 
-    def _relay(self, command: ToProbe) -> None:
-        self._probe(command.probe)
-        if not self._means.send(command.probe, command):
+    def _relay(self, command: ToProbe | SetProbe) -> None:
+        name = _name_of(command)
+        self._probe(name)
+        if not self._means.send(name, command):
             step = "look at its state (footfall watch)"
-            raise UsageError(f"{command.probe} is not connected", where="probe", next_step=step)
-        self._relayed[command.id] = command.probe
+            raise UsageError(f"{name} is not connected", where="probe", next_step=step)
+        self._relayed[command.id] = name
 
     def _change(self, command: SetThresholds | SetZones | SetPrivacy | Rollback) -> Response:
         by, configuration = f"command {command.id}", self._means.configuration
@@ -144,7 +148,7 @@ class Verbs:
         return Response(id=command.id, version=version, restart=restart)
 
     def _configure(self, command: SetHop | SetProbe) -> Response | None:
-        name = command.probe if isinstance(command, SetHop) else command.probe.id
+        name = _name_of(command)
         self._probe(name)
         version, restart = self._means.configuration.change(
             lambda site: _with_probe(site, name, command), f"command {command.id}"
@@ -225,12 +229,16 @@ def _with_probe(site: Site, name: str, command: SetHop | SetProbe) -> Site:
         index = next(index for index, entry in enumerate(probes) if entry["id"] == name)
         if isinstance(command, SetHop):
             probes[index] |= {"channels": list(command.channels), "dwell_ms": command.dwell_ms}
-        else:
+        elif isinstance(command.probe, Probe):
             probes[index] = _entry(command.probe)
 
     if all(probe.id != name for probe in site.probes):
         raise UsageError(f"site.toml has no probe {name} any more", where="probe", next_step="see hub config list")
     return changed(site, change, "site.toml")
+
+
+def _name_of(command: ToProbe | SetHop | SetProbe) -> str:
+    return command.probe.id if isinstance(command.probe, Probe) else command.probe
 
 
 def _entry(record: Zone | Probe) -> Tree:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from hostkit.contract.commands import (
+    Beacon,
     Command,
     Describe,
     Description,
@@ -97,6 +98,8 @@ class Orders:
                 return Response(id=command.id, status=Status.DONE, lines=tuple(self._log)[-lines:])
             case Measure():
                 return Response(id=command.id, status=Status.DONE, measured=Measured(frames=0))  # no beacon is there
+            case Beacon(count=count):
+                self.note(f"beacon: sends {count}")  # nobody hears it: the others' records were made before
             case Restart():
                 self.note("restart: by command")
             case _:

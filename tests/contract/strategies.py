@@ -1,5 +1,6 @@
 """Random messages of every kind, valid by construction, for property tests."""
 
+from base64 import b64encode
 from datetime import UTC, datetime
 
 import msgspec
@@ -113,7 +114,12 @@ controls = built(
     cause=st.sampled_from([None, "shop", "sensor", "unknown"]),
 )
 spans = built(
-    m.KeySpan, key_id=key_ids, key=st.binary(min_size=16, max_size=16).map(bytes.hex), from_s=epochs, until_s=epochs
+    m.KeySpan,
+    key_id=key_ids,
+    key=st.binary(min_size=16, max_size=16).map(bytes.hex),
+    from_s=epochs,
+    until_s=epochs,
+    registered=tuples_of(st.binary(min_size=8, max_size=8).map(bytes.hex)),
 )
 elements = built(c.Element, id=st.integers(0, 255), length=st.integers(0, 255), stable=hexes)
 descriptions = built(c.Description, fingerprint=u32, elements=tuples_of(elements))
@@ -148,6 +154,7 @@ def responses(status: st.SearchStrategy, error: st.SearchStrategy) -> st.SearchS
         count=st.none() | ids,
         lines=tuples_of(texts),
         measured=st.none() | built(c.Measured, frames=counts, rssi_dbm=levels, low_dbm=levels, high_dbm=levels),
+        update=st.none() | built(c.UpdateProgress, offset=counts),
     )
 
 
@@ -251,7 +258,12 @@ BODIES = {
             zones=tuples_of(st.builds(Zone, id=ids, floor=ids, polygon_m=tuples_of(st.tuples(metres, metres)))),
         ),
         ordered(c.SetHop, probe=ids, channels=tuples_of(channels), dwell_ms=st.integers(20, 60_000)),
-        ordered(c.SetProbe, probe=st.builds(Probe, id=ids)),
+        ordered(c.SetProbe, probe=st.builds(Probe, id=ids), settings=st.just(UNSET)),
+        ordered(
+            c.SetProbe,
+            probe=ids,
+            settings=st.dictionaries(names, st.booleans() | u32 | texts | tuples_of(channels), min_size=1, max_size=3),
+        ),
         ordered(c.SetPrivacy, mode=st.sampled_from(PrivacyMode)),
         ordered(c.Rollback, version=st.integers(1, 99)),
         ordered(c.CalibrateStart),
@@ -268,6 +280,23 @@ BODIES = {
             channel=channels,
             radio=st.sampled_from(Radio),
             seconds=st.integers(1, 300),
+        ),
+        ordered(
+            c.Beacon,
+            probe=ids,
+            slot_ms=st.integers(0, 3_600_000),
+            period_ms=st.integers(200, 3_600_000),
+            count=st.integers(1, 1000),
+            channel=st.integers(1, 14),
+        ),
+        ordered(
+            c.Update,
+            probe=ids,
+            step=st.sampled_from(["begin", "data", "end"]),
+            manifest=texts,
+            signature=hexes,
+            offset=counts,
+            data=st.binary(max_size=40).map(lambda data: b64encode(data).decode()),
         ),
     ),
     "rsp": st.one_of(

@@ -8,21 +8,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import TypeVar
 
 from hostkit.config import dump_site
 from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, Kind, compose, decode, encode
-from hostkit.contract.commands import Response
+from hostkit.contract.commands import Asked, Response
 from hostkit.contract.messages import Ack, GiveKeys, Health, Info, KeySpan
 from hostkit.contract.topics import Address
 from hostkit.core.wire import Batch, decode_batch
+from hostkit.hub.ask import Envoy, ask
 from hostkit.hub.keeper import database
 from hostkit.hub.service import WAIT_S, Hub, HubSettings
 from hostkit.identity.access import BrokerFiles, Role, access_list, configuration
 from hostkit.identity.authority import Authority
 from hostkit.io.mqtt import Arrived, Client, Inbox, Up, parse_url, take
 from hostkit.io.outbox import Outbox
-from hostkit.model import Probe, Provenance
+from hostkit.model import Probe, Provenance, Site
 from hostkit.sim.plan import default_site
 from tests.firmware.board import PATIENCE_S, Frame
 from tests.io.brokers import Mosquitto
@@ -38,14 +40,15 @@ PLACE = f"footfall/v1/{SITE.tenant}/{SITE.site}"
 class Shop:
     """Broker and identities in `folder`; `start_hub` starts the real hub. `heard` is everything that was published."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, site: Site = SITE) -> None:
+        self.folder, self.site = folder, site
         self.authority = Authority.create("test site", time.time())
-        for node, role in (("broker", Role.BROKER), ("hub", Role.HUB), ("watcher", Role.READER), (PROBE, Role.PROBE)):
+        nodes = [("hub", Role.HUB), ("boss", Role.OPERATOR), *((probe.id, Role.PROBE) for probe in site.probes)]
+        for node, role in (*nodes, ("broker", Role.BROKER), ("watcher", Role.READER)):
             self.issue(node, role)
         for name, data in self.authority.files(time.time()).items():
             (folder / name).write_bytes(data)
-        rights = access_list(SITE, [("hub", Role.HUB), (PROBE, Role.PROBE)])
+        rights = access_list(site, nodes)
         rights += f"\nuser {identity('watcher')}\ntopic read {PLACE}/#\n"
         (folder / "acl").write_text(rights)
         files = BrokerFiles(
@@ -82,23 +85,23 @@ class Shop:
         files = f"ca={self.folder}/authority.crt&cert={self.folder}/{node}.crt&key={self.folder}/{node}.key"
         return f"mqtts://127.0.0.1:{self.broker.port}?{files}"
 
-    def settings(self, **values: object) -> dict[str, object]:
+    def settings(self, probe: str = PROBE, **values: object) -> dict[str, object]:
         """Give what the board must be told."""
         return {
-            "probe": PROBE, "tenant": SITE.tenant, "site": SITE.site, "uplink": "lan", "host": "127.0.0.1",
+            "probe": probe, "tenant": SITE.tenant, "site": SITE.site, "uplink": "lan", "host": "127.0.0.1",
             "port": self.broker.port, "board": "wt32-eth01", "batch_s": 1, "dwell_ms": 100,
-            "ca": (self.folder / "authority.crt").read_text(), "cert": (self.folder / f"{PROBE}.crt").read_text(),
-            "key": (self.folder / f"{PROBE}.key").read_text(), **values,
+            "ca": (self.folder / "authority.crt").read_text(), "cert": (self.folder / f"{probe}.crt").read_text(),
+            "key": (self.folder / f"{probe}.key").read_text(), **values,
         }  # fmt: skip
 
     def start_hub(self) -> None:
         """Start the real hub on the wall clock."""
         self._hub_over = threading.Event()
         path = self.folder / "site.toml"
-        path.write_text(dump_site(SITE))
+        path.write_text(dump_site(self.site))
         settings = HubSettings(
             path=path,
-            site=SITE,
+            site=self.site,
             broker=parse_url(self.url("hub")),
             uplink=None,
             data=self.folder / "hub",
@@ -120,6 +123,13 @@ class Shop:
         self._over.set()
         self._watcher.stop(0.2)
         self.broker.stop()
+
+    def asked(self, of: type, **values: object) -> Response:
+        """Let an operator ask the real hub for something; give the final answer."""
+        command: Asked = of(id=token_hex(6), expires=int(time.time()) + 30, **values)
+        place = {"tenant": self.site.tenant, "site": self.site.site}
+        envoy = Envoy(broker=self.url("boss"), **place, at=datetime.now(UTC), node="operator")
+        return ask(envoy, command, wait_s=PATIENCE_S, on_accepted=lambda _: None)
 
     def of(self, stream: str) -> list[bytes]:
         """Give what the probe published on a stream."""
