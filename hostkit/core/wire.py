@@ -298,6 +298,16 @@ def _refusal(
     return InputError(what, where=f"{origin} at byte {offset}", next_step=next_step)
 
 
+def records_of(frames: NDArray[np.void], base_us: int) -> NDArray[np.void]:
+    """Give the wire records of FRAME rows heard after `base_us`."""
+    records = np.zeros(len(frames), dtype=RECORD)
+    for name in RECORD.names or ():
+        if name != "offset_us":
+            records[name] = frames[name]
+    records["offset_us"] = frames["time_us"] - base_us
+    return records
+
+
 def sightings_from(frames: NDArray[np.void], probe: int, shift_us: int | NDArray[np.int64]) -> NDArray[np.void]:
     """Give SIGHTING rows of FRAME rows heard by `probe`, their clock moved by `shift_us` (one, or one a row)."""
     sightings = np.empty(len(frames), SIGHTING)

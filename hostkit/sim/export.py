@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hostkit.config import dump_site
 from hostkit.core.address import format_address
 from hostkit.core.dot11 import FINGERPRINT_VERSION
-from hostkit.core.wire import RECORD, Batch, Listened
+from hostkit.core.wire import Batch, Listened, records_of
 from hostkit.errors import StorageError, UsageError
 from hostkit.io.batchfile import write_batches
 from hostkit.io.files import storage_error
@@ -129,7 +129,7 @@ def batches(simulation: Simulation, probe: int, heard: NDArray[np.void]) -> Iter
             seen=sent,
             kept=sent,
             dropped=0,
-            records=_records(frames[low:high], base_us),
+            records=records_of(frames[low:high], base_us),
             listened=tuple(
                 Listened(radio=Radio.WIFI, channel=channel, listened_ms=listened_ms)
                 for channel, listened_ms in ear.listened_ms(from_s, to_s).items()
@@ -147,15 +147,6 @@ def _slices(times_s: NDArray[np.float64], duration_s: float) -> Iterator[tuple[f
             to_s = max(float(times_s[low + _BATCH_RECORDS]), float(np.nextafter(from_s, np.inf)))
         yield from_s, to_s
         from_s = to_s
-
-
-def _records(frames: NDArray[np.void], base_us: int) -> NDArray[np.void]:
-    records = np.zeros(len(frames), dtype=RECORD)
-    for name in RECORD.names or ():
-        if name != "offset_us":
-            records[name] = frames[name]
-    records["offset_us"] = frames["time_us"] - base_us
-    return records
 
 
 def _local_us(simulation: Simulation, probe: int, at_s: float) -> int:

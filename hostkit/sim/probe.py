@@ -26,7 +26,7 @@ from hostkit.contract.messages import (
 )
 from hostkit.contract.topics import Address, parse_topic, topic, topics
 from hostkit.core.dot11 import FINGERPRINT_VERSION
-from hostkit.core.wire import READABLE_VERSIONS, RECORD, Batch, Listened, encode_batch
+from hostkit.core.wire import READABLE_VERSIONS, Batch, Listened, encode_batch, records_of
 from hostkit.errors import PeerError
 from hostkit.io.memory import CACHED_BYTES
 from hostkit.io.mqtt import Arrived, BrokerUrl, Client, Inbox, Item, Up
@@ -330,16 +330,6 @@ class ProbeNode:
             records=records_of(frames, heard.from_us),
             listened=_shortened(heard.listened, span_ms) if to_us < heard.to_us else heard.listened,
         )
-
-
-def records_of(frames: NDArray[np.void], base_us: int) -> NDArray[np.void]:
-    """Give the wire records of FRAME rows heard after `base_us`."""
-    records = np.zeros(len(frames), dtype=RECORD)
-    for name in RECORD.names or ():
-        if name != "offset_us":
-            records[name] = frames[name]
-    records["offset_us"] = frames["time_us"] - base_us
-    return records
 
 
 def _shortened(listened: tuple[Listened, ...], span_ms: int) -> tuple[Listened, ...]:
