@@ -100,14 +100,15 @@ class Player:
                 )
 
     def _play(self) -> None:
-        last_s = time.monotonic()
+        last_s, held = time.monotonic(), False
         while not self._stopped and not all(probe.over for probe in self.probes):
             for probe in self.probes:
                 probe.prepare()
-            self._listen(self._ahead_s())
+            self._listen(_IDLE_S if held else self._ahead_s())
             at_s = time.monotonic()
-            passed_s, last_s = min(at_s - last_s, _LONGEST_STEP_S), at_s
-            if not self._held(at_s):
+            passed_s, last_s = 0.0 if held else min(at_s - last_s, _LONGEST_STEP_S), at_s
+            held = self._held(at_s)
+            if not held:
                 self.now_us = max(self.now_us + round(passed_s * self._speed * 1e6), self._silent_until_us())
             self._close_due()
             self._remarks.pace(at_s, self.now_us, self._speed)

@@ -99,6 +99,7 @@ class Watcher:
         inbox: Inbox = queue.Queue(100_000)
         self.client = Client(parse_url(broker.url), inbox, name="w", client_id="watcher", subscriptions=((pattern, 1),))
         self.messages: list[Arrived] = []
+        self._came_s: list[float] = []
         self.client.start()
         self._inbox = inbox
         self._over = threading.Event()
@@ -110,6 +111,11 @@ class Watcher:
     def of(self, stream: str) -> list[Arrived]:
         """Give what came on topics that end so."""
         return [message for message in list(self.messages) if message.topic.endswith("/" + stream)]
+
+    def timed(self, stream: str) -> list[tuple[Arrived, float]]:
+        """Give what came on topics that end so, and when (monotonic)."""
+        came = zip(list(self.messages), self._came_s, strict=False)
+        return [(message, at_s) for message, at_s in came if message.topic.endswith("/" + stream)]
 
     def wait(self, stream: str, count: int = 1, timeout_s: float = 15.0) -> list[Arrived]:
         """Wait for `count` messages of a stream."""
@@ -130,6 +136,7 @@ class Watcher:
             item = take(self._inbox, 0.1)
             if isinstance(item, Arrived):
                 self.client.ack(item)
+                self._came_s.append(time.monotonic())
                 self.messages.append(item)
             elif isinstance(item, Up):
                 self._up.set()
