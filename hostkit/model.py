@@ -136,6 +136,7 @@ class Floor:
     interior_m: Polygon
     walls: tuple["Wall", ...] = ()
     plan: str | None = None  # image file beside site.toml
+    plan_m: tuple[float, float, float, float] | None = None  # where its edges lie, as bounds_m; None: on bounds_m
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

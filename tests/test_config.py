@@ -177,6 +177,16 @@ MISTAKES = [
         'floors[0].plan: "../plan.png" is not a .png, .jpg or .svg file name without a folder; '
         'write it as plan = "plan.png"',
     ),
+    (
+        "walls =",
+        "plan_m = [0, 0, 1, 1]\nwalls =",
+        'floors[0].plan_m: is of no image; add plan = "..." or remove plan_m',
+    ),
+    (
+        "walls =",
+        'plan = "plan.png"\nplan_m = [0, 9, 1, 1]\nwalls =',
+        "floors[0].plan_m: [0.0, 9.0, 1.0, 1.0] has no area; write x_min, y_min, x_max, y_max in metres",
+    ),
     ('id = "shoes"', 'id = "till"', 'zones[1].id: "till" is also the id of zones[0]; give each its own id'),
     (
         'id = "till"\nfloor = "ground"',
@@ -479,9 +489,11 @@ def sites(draw: st.DrawFn) -> Site:
     for id_ in draw(st.lists(ids, max_size=3, unique=True)):
         x, y = draw(lengths), draw(lengths)
         plan = draw(st.sampled_from([None, 'ground "1".png', "平面.svg"]))
+        where = draw(st.none() | st.just((-0.5, -1.0, x, y))) if plan else None
         outline = ((0.0, 0.0), (x, 0.0), (x, y))
         wall = Wall(from_m=(0.0, 0.0), to_m=(x, y), loss_db=draw(st.floats(0, 60)))
-        floors.append(Floor(id=id_, bounds_m=(-1.0, -1.0, x, y), interior_m=outline, walls=(wall,), plan=plan))
+        bounds = (-1.0, -1.0, x, y)
+        floors.append(Floor(id=id_, bounds_m=bounds, interior_m=outline, walls=(wall,), plan=plan, plan_m=where))
         category = draw(st.none() | free_text.filter(bool))
         zones.append(
             Zone(id=id_, floor=id_, polygon_m=outline, kind=draw(st.sampled_from(ZoneKind)), category=category)

@@ -10,7 +10,7 @@ from hostkit.cli.lazy import LazyGroup
 class Sites(LazyGroup):
     """Everything that is done with a site file."""
 
-    modules: MappingProxyType[str, str] = MappingProxyType({})
+    modules: MappingProxyType[str, str] = MappingProxyType({"init": "hostkit.cli.site_init"})
 
 
 @click.group(cls=Sites)

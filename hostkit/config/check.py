@@ -68,6 +68,11 @@ def _floor(floor: Floor, path: str) -> Iterator[Problem]:
         what = f"{list(floor.bounds_m)} has no area"
         yield Problem(path=f"{path}.bounds_m", what=what, fix="write x_min, y_min, x_max, y_max in metres")
         return
+    if floor.plan_m is not None and floor.plan is None:
+        yield Problem(path=f"{path}.plan_m", what="is of no image", fix='add plan = "..." or remove plan_m')
+    if floor.plan_m is not None and not (floor.plan_m[0] < floor.plan_m[2] and floor.plan_m[1] < floor.plan_m[3]):
+        what = f"{list(floor.plan_m)} has no area"
+        yield Problem(path=f"{path}.plan_m", what=what, fix="write x_min, y_min, x_max, y_max in metres")
     yield from _polygon(floor.interior_m, floor, f"{path}.interior_m")
     for index, wall in enumerate(floor.walls):
         if wall.from_m == wall.to_m:

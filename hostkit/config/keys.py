@@ -63,6 +63,11 @@ KEYS = {
     "floors.walls.to_m": Key(meaning="its other end", example="[10.0, 8.0]", bounds=_PLACE),
     "floors.walls.loss_db": Key(meaning="what crossing it costs a signal", example="6.0", bounds=(0.0, 60.0)),
     "floors.plan": Key(meaning="image of the floor plan beside site.toml", example='"plan.png"', text=Text.FILE),
+    "floors.plan_m": Key(
+        meaning="where the edges of that image lie, as in bounds_m; without it on bounds_m",
+        example="[-1.0, -2.0, 31.0, 22.0]",
+        bounds=_PLACE,
+    ),
     "zones.id": Key(meaning="the zone, unique within the site", example='"till"', text=Text.ID),
     "zones.floor": Key(meaning="id of its floor", example='"ground"', text=Text.ID),
     "zones.polygon_m": Key(
