@@ -3,9 +3,7 @@
 Versions are files in `<name>.history` beside it, the newest MAX_VERSIONS; what somebody wrote by hand becomes one too.
 """
 
-import fcntl
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from types import MappingProxyType
 from hostkit.config import dump_site, load_site, parse_site
 from hostkit.config.edit import with_site
 from hostkit.errors import StorageError, UsageError
+from hostkit.io.filelock import locked
 from hostkit.io.files import storage_error, write_files
 from hostkit.model import Site
 
@@ -184,11 +183,7 @@ def _locked(path: Path) -> Iterator[None]:
     folder = _folder(path)
     try:
         folder.mkdir(exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise storage_error(str(folder), error) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with locked(folder / ".lock"):
         yield
-    finally:
-        os.close(handle)
