@@ -10,7 +10,7 @@ import click
 
 from hostkit.cli import hub_audit, hub_config, hub_enrol, hub_identity, hub_notice, text
 from hostkit.cli.options import site_option
-from hostkit.hub.service import HubSettings
+from hostkit.hub.parts import HubSettings
 from hostkit.hub.service import run as run_hub
 from hostkit.hub.settings import adopt
 from hostkit.io.memory import guard_process

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from hostkit.contract.commands import Describe, Description, Response
 from hostkit.core.describe import MAX_DESCRIPTION_BYTES, read_description
 from hostkit.core.volatile import VolatileFields
-from hostkit.core.wire import Flag
+from hostkit.core.wire import SIGHTING, Flag
 from hostkit.errors import InputError
+from hostkit.hub.chain import Heard
 from hostkit.io.outbox import Outbox
 
 MOST = 64  # fingerprints of one command
@@ -83,6 +84,12 @@ class Descriptions:
         rows["fingerprint"] = np.array([self._class(one) for one in found.tolist()], np.uint32)[back]
         return rows
 
+    def of_batch(self, probe: str, heard: Heard, now_s: float) -> Heard:
+        """Put classes in the place of the fingerprints of what a probe heard, as far as they are known."""
+        rows = np.frombuffer(heard.rows, SIGHTING)
+        classed = self.classed(probe, rows, now_s)
+        return heard if classed is rows else msgspec.structs.replace(heard, rows=classed.tobytes())
+
     def due(self, probe: str, now_s: float, wall_s: float, id_: str) -> Describe | None:
         """Give what to ask a probe now; `id_` is the command's."""
         asked = self._probes.get(probe)
@@ -117,13 +124,11 @@ class Descriptions:
         self._classes.clear()
         self._keep()
 
-    def keep(self, now_s: float) -> bool:
-        """Write what was learnt, now and then; tell whether it did."""
-        if now_s < self._kept_s + KEEP_S or not self._fields.fields:
-            return False
-        self._kept_s = now_s
-        self._keep()
-        return True
+    def keep(self, now_s: float) -> None:
+        """Write what was learnt, now and then."""
+        if now_s >= self._kept_s + KEEP_S and self._fields.fields:
+            self._kept_s = now_s
+            self._keep()
 
     def _keep(self) -> None:
         both = {"now": self._fields.to_json(), "mask": self._mask_fields.to_json()}

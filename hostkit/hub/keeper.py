@@ -194,11 +194,6 @@ class Keeper:
         """What was set aside of floods of addresses in all lives since the start."""
         return flood_of([self._past_flood, self.chain.flood])
 
-    @property
-    def stored(self) -> bool:
-        """Tell whether everything taken is in the outbox's transaction."""
-        return not self._entries
-
     def _resume(self, life: Life, key: HeldKey) -> bool:
         if life.key_id != key.key_id or not life.whole or not self._goes_on(life.site):
             return False

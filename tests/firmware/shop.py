@@ -19,7 +19,8 @@ from hostkit.contract.topics import Address
 from hostkit.core.wire import Batch, decode_batch
 from hostkit.hub.ask import Envoy, ask
 from hostkit.hub.keeper import database
-from hostkit.hub.service import WAIT_S, Hub, HubSettings
+from hostkit.hub.parts import HubSettings
+from hostkit.hub.service import WAIT_S, Hub
 from hostkit.identity.access import BrokerFiles, Role, access_list, configuration
 from hostkit.identity.authority import Authority
 from hostkit.io.mqtt import Arrived, Client, Inbox, Up, parse_url, take

@@ -17,7 +17,8 @@ from hostkit.config import dump_site
 from hostkit.contract.codec import HEALTH, decode
 from hostkit.contract.messages import Health
 from hostkit.hub.keeper import database
-from hostkit.hub.service import Hub, HubSettings
+from hostkit.hub.parts import HubSettings
+from hostkit.hub.service import Hub
 from hostkit.io.mqtt import Arrived, Client, Inbox, Up, parse_url, take
 from hostkit.io.outbox import Outbox
 from hostkit.model import Probe

@@ -1,0 +1,132 @@
+"""What a running hub is made of, put together once; what uses the parts is in reception, works and office."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+
+from hostkit.hub.describe import Descriptions
+from hostkit.hub.intake import Intake
+from hostkit.hub.keeper import Keeper
+from hostkit.hub.keys import KeyFlow
+from hostkit.hub.links import site_client, uplink_client
+from hostkit.hub.pace import Now, monotonic_s
+from hostkit.hub.roster import Roster
+from hostkit.hub.serial import Near, SerialProbes
+from hostkit.hub.speaker import Speaker
+from hostkit.hub.uplink import Uplink
+from hostkit.hub.voice import Voice
+from hostkit.io.memory import random_fill
+from hostkit.io.mqtt import INBOX_ITEMS, Arrived, BrokerUrl, Client, Inbox
+from hostkit.io.outbox import Outbox
+from hostkit.model import Provenance, Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSettings:
+    """What a hub runs on. `path` is the site.toml that `site` was read from.
+
+    Without `uplink` the site broker is the uplink broker too. `batch_clock`: see `Now`. `serial`: ports and globs of
+    ports that probes may be on.
+    """
+
+    site: Site
+    path: Path
+    broker: BrokerUrl
+    uplink: BrokerUrl | None
+    data: Path
+    batch_clock: bool
+    serial: tuple[str, ...] = ()
+
+    @property
+    def credentials(self) -> tuple[Path, ...]:
+        """Folders of what we show at the brokers."""
+        return tuple(Path(url.key).parent for url in (self.broker, self.uplink) if url and url.key)
+
+    @property
+    def certificates(self) -> tuple[Path, ...]:
+        """What we show at the brokers."""
+        return tuple(Path(url.cert) for url in (self.broker, self.uplink) if url and url.cert)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts of one run. `confirm`: messages that may be confirmed to the broker after the next commit."""
+
+    settings: HubSettings
+    say: Callable[[str], None]
+    outbox: Outbox
+    now: Now
+    voice: Voice
+    inbox: Inbox
+    local: Client
+    upward: Client
+    serial: SerialProbes
+    near: Near
+    roster: Roster
+    intake: Intake
+    descriptions: Descriptions
+    keys: KeyFlow
+    keeper: Keeper
+    uplink: Uplink
+    speaker: Speaker
+    confirm: list[Arrived]
+
+    @property
+    def links(self) -> tuple[Client, ...]:
+        """The connections, each once."""
+        return tuple(dict.fromkeys((self.local, self.upward)))
+
+    def mark(self, provenance: Provenance) -> None:
+        """The first provenance heard is that of the data folder for ever."""
+        if self.voice.provenance is None:
+            self.voice.provenance = self.intake.provenance = provenance
+            self.outbox.set_word("provenance", provenance)
+
+
+def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], None]) -> Parts:
+    """Make the parts; nothing is connected yet. The keeper may have cleared what another privacy mode kept."""
+    site = settings.site
+    voice = Voice(site)
+    inbox: Inbox = Queue(INBOX_ITEMS)
+    word = outbox.word("provenance")
+    voice.provenance = Provenance(word) if word else None
+    intake = Intake(site, outbox.taken(), batch_clock=settings.batch_clock)
+    intake.provenance = voice.provenance
+    keeper = Keeper(site, outbox, voice)
+    life = outbox.life()
+    local = site_client(voice, settings.broker, inbox, shared=settings.uplink is None)
+    upward = local if settings.uplink is None else uplink_client(voice, settings.uplink, inbox)
+    serial = SerialProbes(settings.serial, site, inbox, say)
+    uplink = Uplink(outbox, upward, voice)
+    speaker = Speaker(
+        voice=voice,
+        outbox=outbox,
+        intake=intake,
+        keeper=keeper,
+        uplink=uplink,
+        links=tuple(dict.fromkeys((local, upward))),
+        data=settings.data,
+        began_s=monotonic_s(),
+        certificates=settings.certificates,
+    )
+    return Parts(
+        settings=settings,
+        say=say,
+        outbox=outbox,
+        now=Now(batch=settings.batch_clock),
+        voice=voice,
+        inbox=inbox,
+        local=local,
+        upward=upward,
+        serial=serial,
+        near=Near(local, serial),
+        roster=Roster(probe.id for probe in site.probes),
+        intake=intake,
+        descriptions=Descriptions(outbox),
+        keys=KeyFlow(site, random_fill, life.key_id if life else None),
+        keeper=keeper,
+        uplink=uplink,
+        speaker=speaker,
+        confirm=[],
+    )
