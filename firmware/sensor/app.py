@@ -46,6 +46,7 @@ class App:
         self._stock = not radio.ELEMENT_TABLE
         self._ble = None
         self._identify_ms: int | None = None
+        self._shown = ""
         self._well_ms: int | None = None  # since when this boot is well and the hub answers
         self.state = state
         self.store = store
@@ -81,6 +82,7 @@ class App:
         return {
             "role": "probe",
             "firmware": VERSION,
+            "uplink": self.settings.get("uplink"),
             "hardware": f"{self.settings.get('board') or sys.platform} {sys.implementation[2]}"[:500],
             "key_id": self.capture.key_id,
             "wire_versions": [WIRE_VERSION],
@@ -114,8 +116,9 @@ class App:
         """Answer a command that took its time."""
         self.uplink.answer(number, answer)
 
-    def identify(self, seconds: int) -> None:
-        """Show which one it is."""
+    def identify(self, seconds: int, show: str) -> None:
+        """Show which one it is, or whether it passed."""
+        self._shown = show
         self._identify_ms = time.ticks_add(time.ticks_ms(), seconds * 1000)
 
     def measure(self, number: str, name: str, channel: int, radio: str, seconds: int) -> None:
@@ -138,11 +141,12 @@ class App:
 
     def led(self) -> str:
         """Give what the LED shows."""
-        identify = self._identify_ms is not None and time.ticks_diff(self._identify_ms, time.ticks_ms()) > 0
+        if self._identify_ms is not None and time.ticks_diff(self._identify_ms, time.ticks_ms()) <= 0:
+            self._shown, self._identify_ms = "", None
         updating = self._update is not None and self._update.running
         heard = self.radio.stats()[0] > 0
         hub = self.uplink.link is not None
-        return state_of(identify, updating, self.net_up, hub, self.capture.key_id is not None, heard)
+        return state_of(self._shown, updating, self.net_up, hub, self.capture.key_id is not None, heard)
 
     def restart(self, why: str) -> None:
         """Restart in a moment: answers get out, what was heard gets onto flash."""
@@ -220,6 +224,7 @@ class App:
             self.net_up = True
             serial = part("serial")
             await serial.SerialLink(machine.UART(0, serial.BAUD), self.uplink, self.counts).run()
+        asyncio.create_task(part("console").run(self))
         if mode == "lan":
             net = part("net").Lan(part("pins").lan_of(settings.get("board")))
         else:

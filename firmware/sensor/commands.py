@@ -88,7 +88,10 @@ class Commands:
         return {"descriptions": rows}
 
     def _identify(self, data: dict[str, object]) -> dict[str, object]:
-        self._app.identify(_number(data, "seconds", 1, 600, 30))
+        show = data.get("show", "identify")
+        if show not in ("identify", "pass", "fail"):
+            raise ValueError("show")
+        self._app.identify(_number(data, "seconds", 1, 600, 30), show)
         return {}
 
     def _restart(self, data: dict[str, object]) -> dict[str, object]:

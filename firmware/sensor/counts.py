@@ -18,6 +18,7 @@ DROPS = (
     "update_refused",
     "update_rolled_back",
     "link_refused",  # connections that failed: no address, no answer, no route
+    "no_network",  # of them: no cable, access point or address
     "tls_refused",  # of them: certificates that do not verify
     "broker_refused",  # of them: the broker said no
     "radio_refused",  # the capture module raised

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import time
+from binascii import hexlify
+from hashlib import sha256
 
 import machine
 
@@ -15,10 +18,10 @@ from .led import STEP_MS, lit
 from .net import Wifi
 from .pins import led_of
 from .serial import BAUD, SerialLink
-from .settings import SettingsError
+from .settings import MOST_BYTES, SettingsError
 
 TAG_MS = 1000
-PART = "settings.part"  # what Improv brought: network and password, until the rest comes
+PART = "settings.part"  # what came so far: Improv's network and password, settings in parts
 
 
 class Factory:
@@ -50,23 +53,47 @@ class Factory:
         """Take `cmd/set-config`."""
         data = message.get("data") if isinstance(message, dict) else None
         if stream == "cmd/set-config" and isinstance(data, dict) and isinstance(data.get("settings"), dict):
-            asyncio.create_task(self._configure(str(data.get("id", ""))[:32], data["settings"]))
+            asyncio.create_task(self._configure(str(data.get("id", ""))[:32], data, data["settings"]))
         else:
             self.counts.drop("messages_refused")
 
-    async def _configure(self, number: str, settings: dict[str, object]) -> None:
+    async def _configure(self, number: str, data: dict[str, object], settings: dict[str, object]) -> None:
+        """Take settings, or with `part` some of them: a frame does not hold all. `fresh`: what came before goes."""
         answer: dict[str, object] = {"id": number}
+        whole = not data.get("part")
         try:
-            self._store.propose(self._store.merged(dict(self._part(), **settings)))
-        except SettingsError as error:
+            settings = settings if data.get("fresh") else dict(self._part(), **settings)
+            if whole:
+                self._store.propose(self._store.merged(settings))
+                answer["held"] = self._held(str(data.get("salt", "")))
+                _remove(PART)
+            else:
+                self._keep(settings)
+        except (SettingsError, OSError) as error:
+            whole = False
             self.counts.drop("settings_refused")
             answer["error"] = {"what": str(error), "next_step": "correct it and send it again"}
         async with self.link.lock:
             self._port.write(b"\0")  # ends what Improv said
             await self.link.publish("rsp/" + number, json.dumps(answer).encode(), 1)
-        if "error" not in answer:
+        if whole:
             await asyncio.sleep_ms(200)
             machine.reset()
+
+    def _held(self, salt: str) -> dict[str, object]:
+        """Read back what the flash holds; of secrets the SHA-256 behind `salt`, so that they can be compared alone."""
+        held = self._store.proposed()
+        for name in ("ca", "cert", "key", "password", "code", "csr"):
+            if held.get(name):
+                held[name] = hexlify(sha256((salt + str(held[name])).encode()).digest()).decode()
+        return held
+
+    def _keep(self, settings: dict[str, object]) -> None:
+        text = json.dumps(settings)
+        if len(text) > MOST_BYTES:
+            raise SettingsError(f"settings: more than {MOST_BYTES} bytes")
+        with open(PART, "w") as file:
+            file.write(text)
 
     def _join(self, ssid: str, password: str) -> None:
         asyncio.create_task(self._try(ssid, password))
@@ -78,8 +105,7 @@ class Factory:
         except OSError:
             self._improv.failed()
             return
-        with open(PART, "w") as file:
-            json.dump({"ssid": ssid, "password": password, "uplink": "wifi-park"}, file)
+        self._keep(dict(self._part(), ssid=ssid, password=password, uplink="wifi-park"))
         self._improv.joined("")
 
     def _part(self) -> dict[str, object]:
@@ -95,6 +121,13 @@ class Factory:
         while True:
             led.value(on if lit("factory", time.ticks_ms()) else 1 - on)
             await asyncio.sleep_ms(STEP_MS)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.remove(path)
+    except OSError:
+        pass
 
 
 class Tag:

@@ -4,6 +4,8 @@ STEP_MS = 100
 # Each char is STEP_MS, 1 is on; repeated. The most urgent state that holds is shown.
 PATTERNS = {
     "identify": "10",
+    "pass": "1" * 28 + "00",  # on, with a wink every three seconds: whoever installs it may come down
+    "fail": "11111111" + "00100100" + "00000000",  # long, short, short
     "factory": "1111111111" + "0000000000",  # not set up: slow
     "no-network": "1010000000",  # two blinks: no cable, no access point
     "no-hub": "1010100000",  # three: network, but no broker or hub
@@ -20,10 +22,10 @@ def lit(state: str, now_ms: int) -> bool:
     return pattern[now_ms // STEP_MS % len(pattern)] == "1"
 
 
-def state_of(identify: bool, updating: bool, network: bool, hub: bool, key: bool, heard: bool) -> str:
-    """Give the state to show."""
-    if identify:
-        return "identify"
+def state_of(shown: str, updating: bool, network: bool, hub: bool, key: bool, heard: bool) -> str:
+    """Give the state to show; `shown` is what somebody asked for, "" for nothing."""
+    if shown:
+        return shown
     if updating:
         return "updating"
     if not hub:

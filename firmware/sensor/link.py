@@ -95,7 +95,8 @@ class MqttLink:
         self._counts.drop(kind)
         if kind != "link_refused":
             self._counts.drop("link_refused")
-        self._uplink.note(str(error))
+        self._uplink.trouble = f"{kind}: {error}"
+        self._uplink.note(self._uplink.trouble)
         await self._mqtt.close()
 
     def _heard(self, topic: bytes, payload: memoryview) -> None:

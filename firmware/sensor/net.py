@@ -7,6 +7,12 @@ from machine import Pin
 
 from .mqtt import MqttError
 
+_WIFI_FAULTS = (
+    ("STAT_WRONG_PASSWORD", "wrong password"),
+    ("STAT_HANDSHAKE_TIMEOUT", "wrong password"),  # what many access points let it look like
+    ("STAT_NO_AP_FOUND", "no access point of that name"),
+    ("STAT_CONNECTING", "no address (DHCP)"),
+)
 STEP_MS = 200
 UP_MS = 20_000
 
@@ -22,7 +28,7 @@ class Lan:
 
     async def up(self) -> None:
         """Wait for link and address; OSError if there is none."""
-        await _connected(self._lan, "no Ethernet link")
+        await _connected(self._lan, _lan_fault)
 
     async def down(self) -> None:
         """Stay: it costs nothing."""
@@ -41,7 +47,7 @@ class Wifi:
         if not self._wlan.isconnected():
             self._wlan.connect(self._ssid, self._password)
         try:
-            await _connected(self._wlan, "no access point")
+            await _connected(self._wlan, _wifi_fault)
         except OSError:
             self._wlan.disconnect()
             raise
@@ -55,9 +61,23 @@ class Wifi:
         return int(self._wlan.config("channel"))
 
 
-async def _connected(interface, what: str) -> None:
+async def _connected(interface, fault) -> None:
     for _ in range(UP_MS // STEP_MS):
         if interface.isconnected():
             return
         await asyncio.sleep_ms(STEP_MS)
-    raise MqttError(what, "link_refused")
+    raise MqttError(fault(interface), "no_network")
+
+
+def _wifi_fault(wlan) -> str:
+    """Say why there is no network, by the driver's status."""
+    status = wlan.status()
+    for name, text in _WIFI_FAULTS:
+        if status == getattr(network, name, None):
+            return text
+    return "no access point"
+
+
+def _lan_fault(lan) -> str:
+    linked = lan.status() == getattr(network, "ETH_CONNECTED", None)
+    return "no address (DHCP)" if linked else "no Ethernet link"

@@ -96,6 +96,16 @@ class Store:
         self._write(raw, self._next)
         self._state.put("tries", 0)
 
+    def proposed(self) -> dict[str, object]:
+        """Read back what `propose` wrote."""
+        return _read(self._next)
+
+    def forget(self) -> None:
+        """Be blank at the next boot."""
+        for path in (self._next, self._good):
+            if _exists(path):
+                os.remove(path)
+
     def adopt(self, raw: dict[str, object]) -> None:
         """Check and keep a change of the set in use that cannot cut us off from the hub; SettingsError as above."""
         self._write(raw, self._next if self.on_trial else self._good)

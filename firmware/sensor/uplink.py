@@ -40,6 +40,7 @@ class Uplink:
         self.info = dict
         self.answered = lambda: None  # called when the hub proved that it hears us
         self.beat_ms = 0
+        self.trouble = ""  # why there is no link
         self.log: list[str] = []
 
     def wake(self) -> None:
@@ -53,7 +54,7 @@ class Uplink:
 
     def up(self, link) -> None:
         """`link` connected: everything unacknowledged goes again, and who we are."""
-        self.link = link
+        self.link, self.trouble = link, ""
         self._counts.did("connections")
         self._again()
         self._info_due = True

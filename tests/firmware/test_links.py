@@ -198,7 +198,7 @@ def test_a_blank_board_is_set_up_over_its_line(wired: Board, line: Line) -> None
         assert wrong in wait(lambda: line.of("rsp/s1")).pop()["error"]["what"]
         line.messages.clear()
     order(line, "s2", SERIAL)
-    assert wait(lambda: line.of("rsp/s2")) == [{"id": "s2"}]
+    assert wait(lambda: line.of("rsp/s2")) == [{"id": "s2", "held": {"version": 1, **SERIAL}}]
     wired.wait_reset()
     wired.start(cause=5)
     wait(lambda: line.of("info"))

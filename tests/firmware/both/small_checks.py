@@ -81,12 +81,13 @@ def check_every_state_has_a_rhythm_of_its_own():
         assert "1" in row and "0" in row
         assert row not in seen
         seen.add(row)
-    assert led.state_of(True, False, False, False, False, False) == "identify"
-    assert led.state_of(False, False, False, False, False, False) == "no-network"
-    assert led.state_of(False, False, True, False, True, True) == "no-hub"
-    assert led.state_of(False, False, True, True, False, True) == "no-key"
-    assert led.state_of(False, False, True, True, True, False) == "no-frames"
-    assert led.state_of(False, False, True, True, True, True) == "good"
+    for shown in ("identify", "pass", "fail"):
+        assert led.state_of(shown, True, False, False, False, False) == shown
+    assert led.state_of("", False, False, False, False, False) == "no-network"
+    assert led.state_of("", False, True, False, True, True) == "no-hub"
+    assert led.state_of("", False, True, True, False, True) == "no-key"
+    assert led.state_of("", False, True, True, True, False) == "no-frames"
+    assert led.state_of("", False, True, True, True, True) == "good"
 
 
 def check_beacons_are_whole():

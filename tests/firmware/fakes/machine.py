@@ -66,6 +66,8 @@ class UART(io.IOBase):
     """The slave side of the test's pty."""
 
     def __init__(self, number, baudrate=115200, **options):
+        if not os.getenv("PTY"):
+            raise OSError(19)
         self._file = open(os.getenv("PTY"), "r+b")
         self._poll = select.poll()
         self._poll.register(self._file, select.POLLIN)

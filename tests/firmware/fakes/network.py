@@ -4,7 +4,10 @@ import control
 import machine
 
 STA_IF = 0
-state = {"lan": True, "ap": True, "channel": 6, "password": None}
+# As the ESP32 port numbers them.
+STAT_CONNECTING, STAT_GOT_IP, STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD = 1001, 1010, 201, 202
+ETH_CONNECTED, ETH_DISCONNECTED, ETH_GOT_IP = 3, 4, 5
+state = {"lan": True, "ap": True, "channel": 6, "password": None, "dhcp": True}
 control.handlers["network"] = lambda message: state.update(message["state"])
 
 
@@ -21,7 +24,10 @@ class LAN:
         pass
 
     def isconnected(self):
-        return state["lan"]
+        return state["lan"] and state["dhcp"]
+
+    def status(self):
+        return (ETH_GOT_IP if state["dhcp"] else ETH_CONNECTED) if state["lan"] else ETH_DISCONNECTED
 
 
 class WLAN:
@@ -38,7 +44,14 @@ class WLAN:
         self._joined = False
 
     def isconnected(self):
-        return self._joined and state["ap"]
+        return self._joined and state["ap"] and state["dhcp"]
+
+    def status(self):
+        if not state["ap"]:
+            return STAT_NO_AP_FOUND
+        if not self._joined:
+            return STAT_WRONG_PASSWORD
+        return STAT_GOT_IP if state["dhcp"] else STAT_CONNECTING
 
     def config(self, name):
         return state[name]
