@@ -71,6 +71,7 @@ class App:
         uplink.commands = self.commands = Commands(self, radio, store, uplink, counts)
         uplink.info = self.info
         uplink.answered = self._works
+        uplink.forget = self.forget
         if store.why:
             uplink.note("settings: " + store.why)
 
@@ -147,6 +148,11 @@ class App:
         heard = self.radio.stats()[0] > 0
         hub = self.uplink.link is not None
         return state_of(self._shown, updating, self.net_up, hub, self.capture.key_id is not None, heard)
+
+    def forget(self) -> None:
+        """Be a blank board from the next boot on, which is now."""
+        self.store.forget()
+        self.restart("forget")
 
     def restart(self, why: str) -> None:
         """Restart in a moment: answers get out, what was heard gets onto flash."""

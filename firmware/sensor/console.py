@@ -99,10 +99,7 @@ class Console:
         except (ValueError, KeyError, TypeError):
             return
         if wanted == self._app.settings.get("probe"):
-            self._app.store.forget()
-            self._say("rsp/forget", {})
-            time.sleep_ms(200)  # what it said gets out
-            machine.reset()
+            self._app.forget()
 
 
 async def run(app) -> None:

@@ -13,7 +13,7 @@ class MqttLink:
     """Topics around a connection."""
 
     resend_ms = 60_000  # TCP and the broker lose nothing as long as the connection lasts; a hub may
-    waits_for_key = True
+    beside_us = False
 
     def __init__(self, settings, uplink, net, counts) -> None:
         self._settings = settings

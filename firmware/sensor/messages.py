@@ -16,6 +16,7 @@ class Voice:
     """Wraps what the probe says; (source, boot, seq) names a message."""
 
     def __init__(self, tenant: str, site: str, probe: str, boot: int) -> None:
+        self.probe = probe
         self.site = f"/{tenant}/{site}/"
         self.source = self.site + probe
         self.boot = str(boot)

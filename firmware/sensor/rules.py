@@ -1,6 +1,7 @@
 """What a set of settings must be. Loaded while one is checked, then forgotten. Pure."""
 
 from .hop import REGIONS
+from .pins import lan_of
 from .settings import VERSION, SettingsError
 from .wire import MOST_LISTENED
 
@@ -82,6 +83,11 @@ def _check_together(raw: dict[str, object]) -> None:
         raise SettingsError("host: missing; the hub's name or address")
     if uplink in ("wifi-park", "wifi-burst") and not raw.get("ssid"):
         raise SettingsError("ssid: missing; the shop's Wi-Fi")
+    if uplink == "lan":
+        try:
+            lan_of(raw.get("board", ""))
+        except ValueError as error:
+            raise SettingsError(str(error))
     known = REGIONS[raw.get("region", "world")]
     if [channel for channel in channels if channel <= 14 and channel not in known]:
         raise SettingsError("channels: not all allowed in the region")

@@ -16,6 +16,7 @@ QUIET_MS = 5_000  # without a word from the hub, the probe says again who it is
 class SerialLink:
     """`port` is a UART: readinto, write, pollable. Frames of kind 2 hold {"stream", "data"}, data as MQTT's payload."""
 
+    beside_us = True  # who speaks holds the board's cable
     resend_ms = 1500  # before the hub gives a gap up for lost
 
     def __init__(self, port, uplink, counts, on_bytes=None) -> None:

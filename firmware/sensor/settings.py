@@ -67,7 +67,9 @@ def check(raw: object) -> None:
     try:
         rules.check(raw)
     finally:
-        del sys.modules["sensor.rules"], sensor.rules
+        for name in ("rules", "pins"):
+            if sys.modules.pop("sensor." + name, None):
+                delattr(sensor, name)
 
 
 class Store:

@@ -38,6 +38,7 @@ class Uplink:
         self.commands = None
         self.link = None
         self.info = dict
+        self.forget = lambda: None  # called when somebody beside us wants the board blank
         self.answered = lambda: None  # called when the hub proved that it hears us
         self.beat_ms = 0
         self.trouble = ""  # why there is no link
@@ -95,6 +96,8 @@ class Uplink:
         try:
             if stream == "ack":
                 self._ack(self._read(payload, "ack"))
+            elif stream in ("who", "cmd/forget") and self.link.beside_us:
+                self._asked_beside_us(stream, payload)
             elif stream.startswith("cmd/"):
                 self._command(self._read(payload, "cmd"))
             elif stream == "config":
@@ -103,6 +106,13 @@ class Uplink:
                 self._again()
         except (MessageError, ValueError, KeyError, TypeError):
             self._counts.drop("messages_refused")
+
+    def _asked_beside_us(self, stream: str, payload) -> None:
+        """Answer whoever has the board's cable."""
+        if stream == "who":
+            self.tell()
+        elif payload["probe"] == self._voice.probe:
+            self.forget()
 
     async def run(self) -> None:
         """Send what is due, for ever."""

@@ -10,7 +10,11 @@ from hostkit.cli.lazy import LazyGroup
 class Probes(LazyGroup):
     """Everything that is done with probes."""
 
-    modules: MappingProxyType[str, str] = MappingProxyType({})
+    modules = MappingProxyType(
+        {
+            "provision": "hostkit.cli.probe_provision",
+        }
+    )
 
 
 @click.group(cls=Probes)

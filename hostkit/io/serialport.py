@@ -3,7 +3,9 @@
 import errno
 import glob
 import threading
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from queue import Empty, Full, Queue
 
 import serial
@@ -16,19 +18,23 @@ READ_S = 0.02
 WRITE_S = 0.5
 READ_BYTES = 4096
 QUEUED_FRAMES = 64
+RESET_S = 0.1  # how long the line holds a board's EN low
 
 Took = Callable[["Line", FrameKind, bytes], None]
 
 
 class Line:
-    """An open port. Its thread calls `took(line, kind, payload)`; `gone` is set once the port is lost or closed."""
+    """An open port. Its thread calls `took(line, kind, payload)`; `gone` is set once the port is lost or closed.
 
-    def __init__(self, path: str, took: Took) -> None:
+    `heard` is called with every byte as it comes, frames or not.
+    """
+
+    def __init__(self, path: str, took: Took, heard: Callable[[bytes], None] = lambda data: None) -> None:
         """Open the port. Raises PeerError with what to do if it is busy, forbidden or no serial port."""
         self.path = path
         self.sent_too_much = 0  # frames dropped because the probe does not read
         self.gone = threading.Event()
-        self._took = took
+        self._took, self._heard = took, heard
         self._reader = FrameReader()
         self._out: Queue[bytes] = Queue(QUEUED_FRAMES)
         try:
@@ -45,12 +51,23 @@ class Line:
 
     def send(self, kind: FrameKind, payload: bytes | bytearray) -> bool:
         """Queue a frame; False, counted, if the probe has stopped reading."""
+        return self.send_bytes(encode_frame(kind, bytes(payload)))
+
+    def send_bytes(self, data: bytes) -> bool:
+        """Queue bytes that are no frame; False, counted, as above."""
         try:
-            self._out.put_nowait(encode_frame(kind, bytes(payload)))
+            self._out.put_nowait(data)
         except Full:
             self.sent_too_much += 1
             return False
         return True
+
+    def reset(self) -> None:
+        """Restart the board by the lines that its USB chip has for it; nothing happens where it has none."""
+        with suppress(OSError):
+            self._port.dtr, self._port.rts = False, True
+            time.sleep(RESET_S)
+            self._port.rts = False
 
     def close(self) -> None:
         """End the thread and free the port."""
@@ -61,7 +78,9 @@ class Line:
         try:
             self._port.write(b"\0")
             while not self.gone.is_set():
-                for kind, payload in self._reader.feed(self._port.read(READ_BYTES)):
+                data = self._port.read(READ_BYTES)
+                self._heard(data)
+                for kind, payload in self._reader.feed(data):
                     self._took(self, kind, payload)
                 self._write_queued()
         except OSError:  # unplugged; serial.SerialException is one

@@ -1,0 +1,90 @@
+"""Options that several commands about probes share, and what they are read to."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from hostkit.cli import text
+from hostkit.errors import UsageError
+from hostkit.install.codes import Credential, read_codes, redeem
+from hostkit.install.provision import UPLINKS, WIFI, Network, Order
+from hostkit.model import Probe, Site
+from hostkit.secret import read_secret
+
+probe_option = click.option("--probe", "probe_id", required=True, metavar="ID", help="Which probe of site.toml.")
+uplink_option = click.option(
+    "--uplink",
+    type=click.Choice(UPLINKS),
+    help="How it reaches the hub.  [default: wifi-park with --ssid, else lan]",
+)
+board_option = click.option("--board", default="", metavar="NAME", help="Which board it is, as in hardware/boards.")
+ssid_option = click.option("--ssid", default="", metavar="NAME", help="The shop's Wi-Fi.")
+password_option = click.option(
+    "--wifi-password",
+    "password_file",
+    type=click.Path(path_type=Path, allow_dash=True, readable=False),
+    metavar="FILE",
+    help="File that holds its password; never an argument, which everybody here could read.  [default: asks]",
+)
+codes_option = click.option(
+    "--codes",
+    "codes_file",
+    type=click.Path(path_type=Path, allow_dash=True, readable=False),
+    metavar="FILE",
+    help="What `footfall hub enrol` printed; - for standard input.  [default: asks]",
+)
+take_over_option = click.option(
+    "--take-over", is_flag=True, help="Also if the board, or another with this id, is set up already."
+)
+
+
+def probe_of(site: Site, probe_id: str) -> Probe:
+    """Find a probe in site.toml; UsageError where it is not."""
+    found = next((probe for probe in site.probes if probe.id == probe_id), None)
+    if found is None:
+        known = ", ".join(probe.id for probe in site.probes) or "none"
+        raise UsageError(
+            f"site.toml has no probe {probe_id[:40]!a} (it has: {known})",
+            where="--probe",
+            next_step="correct the id, or add the probe",
+        )
+    return found
+
+
+def network_of(uplink: str | None, board: str, ssid: str, password_file: Path | None) -> Network:
+    """Read how a probe reaches its hub; asks for the Wi-Fi's password where no file holds it."""
+    chosen = uplink or ("wifi-park" if ssid else "lan")
+    password = _password(ssid, password_file) if chosen in WIFI and ssid else ""
+    return Network(uplink=chosen, board=board, ssid=ssid if chosen in WIFI else "", password=password)
+
+
+def _password(ssid: str, file: Path | None) -> str:
+    if file is None:
+        return str(click.prompt(f"password of {ssid}", hide_input=True, default="", show_default=False, err=True))
+    data = sys.stdin.buffer.readline(200) if str(file) == "-" else read_secret(file)
+    return data.decode("utf-8", "replace").strip("\r\n")
+
+
+def read_codes_file(file: Path | None) -> str | None:
+    """Read the codes once: standard input cannot be read twice. None: they are asked for."""
+    if file is None:
+        return None
+    if str(file) == "-":
+        return sys.stdin.read(400_000)
+    return read_secret(file).decode("utf-8", "replace")
+
+
+def credential_of(order: Order, codes: str | None) -> Credential:
+    """Use the code of a probe; asks for it where no file holds it. UsageError where the file has none for it."""
+    given = codes if codes is not None else str(click.prompt(f"code of {order.probe.id}", hide_input=True, err=True))
+    read = read_codes(given)
+    found = read.get(order.probe.id) or (read.get("") if len(read) == 1 else None)
+    if found is None:
+        raise UsageError(
+            f"hold none for {order.probe.id}",
+            where="codes",
+            next_step=f"ask for it: footfall hub enrol {order.probe.id}",
+        )
+    text.remark(f"{order.probe.id}: enrolling at {found.host}:{found.port}")
+    return redeem(found, order.identity)

@@ -1,0 +1,76 @@
+"""`footfall probe provision`: gives a blank board its settings and its own credential. No logic."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from hostkit.cli import probe_options as options
+from hostkit.cli import text
+from hostkit.cli.options import json_option, site_option
+from hostkit.config import load_site
+from hostkit.install.provision import Order
+from hostkit.install.provision import provision as provision_board
+from hostkit.install.serialboard import SerialBoard
+
+
+@click.command(
+    epilog="""Examples:
+
+    \b
+      footfall probe provision --site site.toml --probe window-left --port /dev/ttyUSB0 --board wt32-eth01
+      footfall probe provision --site site.toml --probe till --port COM3 --ssid shop --codes codes.txt
+      footfall probe provision --site site.toml --probe door --port /dev/ttyACM0 --uplink serial
+
+    \b
+    The code comes from the hub: footfall hub enrol window-left --site site.toml > codes.txt
+    Exit codes: 0 done and read back, 2 wrong option or code, 4 site.toml, 6 the board, its network or the hub
+    refused or did not answer, 130 stopped by you."""
+)
+@site_option
+@options.probe_option
+@click.option("--port", required=True, metavar="PORT", help="Serial port the board hangs on.")
+@options.uplink_option
+@options.board_option
+@options.ssid_option
+@options.password_option
+@options.codes_option
+@options.take_over_option
+@json_option
+def provision(
+    *,
+    site_path: Path,
+    probe_id: str,
+    port: str,
+    uplink: str | None,
+    board: str,
+    ssid: str,
+    password_file: Path | None,
+    codes_file: Path | None,
+    take_over: bool,
+    as_json: bool,
+) -> None:
+    """Tell a board on PORT which probe it is, its network and its hub, and read back what it holds.
+
+    The board joins the Wi-Fi before anything else. The key is made here, goes to the board and is never written here.
+    """
+    site = load_site(site_path)
+    order = Order(
+        site=site,
+        probe=options.probe_of(site, probe_id),
+        network=options.network_of(uplink, board, ssid, password_file),
+        take_over=take_over,
+    )
+    codes = options.read_codes_file(codes_file)
+    done = provision_board(
+        order,
+        lambda: SerialBoard(port),
+        None if order.network.uplink == "serial" else lambda: options.credential_of(order, codes),
+        lambda line: text.remark(f"{probe_id}: {line}"),
+    )
+    if as_json:
+        text.emit(
+            msgspec.json.encode({"probe": probe_id, "firmware": done.firmware, "held": done.held}).decode() + "\n"
+        )
+        return
+    text.emit(f"{probe_id}: provisioned and read back; see that it is heard: footfall probe verify\n")

@@ -1,0 +1,121 @@
+"""A shop under installation: authority, mosquitto with TLS and its ACL, `footfall hub run`, blank boards on cables."""
+
+import re
+import subprocess
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from hostkit.identity.access import Role
+from hostkit.identity.realms import SiteRealm
+from hostkit.model import Probe
+from hostkit.sim.plan import default_site
+from tests.cli.command import COMMAND, ONE_LINE, ROOT
+from tests.firmware.board import RESET_EXIT, SOFT, Board
+from tests.firmware.cable import Cable
+from tests.hub.service import HubProcess
+from tests.identity import place
+from tests.identity.place import until
+
+PROBES = ("window-left", "till", "door")
+SITE = replace(
+    default_site(),
+    probes=tuple(
+        Probe(id=name, floor="ground", position_m=(1.0 + 3 * at, 1.0, 2.5), dwell_ms=100)
+        for at, name in enumerate(PROBES)
+    ),
+)
+
+
+class Shop:
+    """`hub` is started by `open`; `said` is what it printed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.authority = place.Shop(folder, realm=SiteRealm(SITE))
+        self.authority.start()
+        files = self.authority.identities.issue("installer", Role.OPERATOR, time.time()).url_options
+        self.broker = f"mqtts://{place.HOST}:{self.authority.port}?{files}"
+        url = f"mqtts://{place.HOST}:{self.authority.port}?{self.authority.service.url_options}"
+        self.hub = HubProcess(folder, url, site=SITE, clock="wall", data=folder)
+        self.site = folder / "site.toml"
+
+    def open(self) -> "Shop":
+        """Start the hub."""
+        self.hub.start()
+        self.hub.said("site broker: connected")
+        return self
+
+    def codes(self, *probes: str, valid_s: float = 3600.0) -> Path:
+        """Give a file of fresh codes, as `footfall hub enrol` prints them."""
+        rows = {
+            name: self.authority.enrolment.invite(name, Role.PROBE, time.time(), valid_s=valid_s) for name in probes
+        }
+        path = self.folder / f"codes-{'-'.join(probes)}.txt"
+        path.touch(mode=0o600)
+        path.write_text("".join(f"{name}  {code}\n" for name, code in rows.items()))
+        until(lambda: place.accepts(self.authority.enrol_port), "enrolment is not open")
+        return path
+
+    def close(self) -> None:
+        """End everything."""
+        if self.hub.process is not None and self.hub.process.poll() is None:
+            self.hub.stop()
+        self.authority.stop()
+
+
+class Desk:
+    """A board on a cable under `port`, powered: whenever it resets itself it starts again."""
+
+    def __init__(self, folder: Path, name: str = "ttyUSB0") -> None:
+        self.port = folder / name
+        self.cable = Cable(self.port)
+        self.board = Board(folder / f"flash-{name}", pty=self.cable.board_path)
+        self._over = threading.Event()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._power, daemon=True)
+        self.starts = 0
+        self.prepare = ""  # statements that every boot runs first
+
+    def on(self) -> "Desk":
+        """Power on."""
+        self._thread.start()
+        assert self._started.wait(30)
+        return self
+
+    def off(self) -> None:
+        """Cut the power for good."""
+        self._over.set()
+        self.board.stop()
+        self._thread.join(10)
+        self.cable.close()
+
+    def _power(self) -> None:
+        while not self._over.is_set():
+            self.board.start(cause=SOFT if self.starts else 1)
+            if self.prepare:
+                self.board.run(self.prepare)
+            self.starts += 1
+            self._started.set()
+            process = self.board._process
+            if process is None or process.wait() != RESET_EXIT:
+                return
+            self.board._close()
+
+
+def ended(done: "subprocess.CompletedProcess[str]", exit_code: int, pattern: str) -> None:
+    """Assert that it ended with one line `where: what; next step` that matches, and no result."""
+    assert done.returncode == exit_code, done.stderr
+    last = done.stderr.splitlines(keepends=True)[-1]
+    assert ONE_LINE.fullmatch(last), done.stderr
+    assert re.search(pattern, last), last
+    assert not done.stdout
+
+
+def footfall_at(*arguments: str | Path) -> "subprocess.Popen[str]":
+    """Start the command beside the test."""
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
