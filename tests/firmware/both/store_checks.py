@@ -9,7 +9,15 @@ from sensor.keys import Keys
 from sensor.settings import TRIALS, SettingsError, Store, check
 from sensor.spool import WINDOW, Spool
 
-_GOOD = {"version": 1, "probe": "p-1", "tenant": "t", "site": "s", "uplink": "lan", "host": "hub.local"}
+_GOOD = {
+    "version": 1,
+    "probe": "p-1",
+    "tenant": "t",
+    "site": "s",
+    "uplink": "lan",
+    "host": "hub.local",
+    "board": "wt32-eth01",
+}
 _KEY = {"key_id": 7, "key": "000102030405060708090a0b0c0d0e0f", "from": 100, "until": 200}
 
 
@@ -254,6 +262,7 @@ def check_bad_settings_name_their_key():
     _refused(dict(_GOOD, probe=["a"]), "probe")
     _refused(dict(_GOOD, uplink="carrier pigeon"), "uplink")
     _refused(dict(_GOOD, uplink=["lan"]), "uplink")
+    _refused(dict(_GOOD, board="xiao-esp32c3"), "board")
     _refused(dict(_GOOD, port=0), "port")
     _refused(dict(_GOOD, port=True), "port")
     _refused(dict(_GOOD, channels=[1, 1]), "channels")
