@@ -10,7 +10,12 @@ from hostkit.cli.lazy import LazyGroup
 class Sites(LazyGroup):
     """Everything that is done with a site file."""
 
-    modules: MappingProxyType[str, str] = MappingProxyType({"init": "hostkit.cli.site_init"})
+    modules: MappingProxyType[str, str] = MappingProxyType(
+        {
+            "bundle": "hostkit.cli.site_bundle",
+            "init": "hostkit.cli.site_init",
+        }
+    )
 
 
 @click.group(cls=Sites)

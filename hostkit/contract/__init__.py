@@ -25,7 +25,13 @@ __all__ = [
     "topics",
 ]
 
-TEXTS = {"wire": "wire.md", "site-toml": "site-toml.md", "reference": "reference.md", "asyncapi": "asyncapi.yaml"}
+TEXTS = {
+    "wire": "wire.md",
+    "site-toml": "site-toml.md",
+    "site-bundle": "site-bundle.md",
+    "reference": "reference.md",
+    "asyncapi": "asyncapi.yaml",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Self
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -166,6 +166,10 @@ class Authority:
         certificate = self._sign(identity, key.public_key(), now_s, (), 60.0)
         return Credential(certificate=certificate.public_bytes(serialization.Encoding.PEM), key=_key_pem(key))
 
+    def sign(self, purpose: str, message: bytes) -> bytes:
+        """Sign a message for one purpose, ECDSA P-256 with SHA-256, DER; `signed_by` is the other side."""
+        return self._key.sign(_purposed(purpose, message), ec.ECDSA(hashes.SHA256()))
+
     def _sign(
         self, identity: str, key: ec.EllipticCurvePublicKey, now_s: float, hosts: Sequence[str], life_s: float
     ) -> x509.Certificate:
@@ -207,6 +211,23 @@ def key_digest(key: ec.EllipticCurvePublicKey) -> str:
     """Name a public key: SHA-256 of it."""
     der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
+
+
+def signed_by(certificate: bytes, purpose: str, message: bytes, signature: bytes) -> bool:
+    """Tell whether the authority with this certificate, PEM, signed the message for that purpose."""
+    try:
+        key = x509.load_pem_x509_certificate(certificate).public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            return False
+        key.verify(signature, _purposed(purpose, message), ec.ECDSA(hashes.SHA256()))
+    except (ValueError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _purposed(purpose: str, message: bytes) -> bytes:
+    """No certificate begins so (DER: 0x30), so that neither signature can be taken for the other."""
+    return b"footfall " + purpose.encode() + b"\n" + message
 
 
 def requested_key(request: bytes) -> ec.EllipticCurvePublicKey:
