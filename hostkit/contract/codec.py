@@ -25,6 +25,7 @@ from hostkit.contract.messages import (
     State,
     Visits,
 )
+from hostkit.contract.probes import Probes
 from hostkit.contract.topics import Address, parse_topic, topics
 from hostkit.errors import PeerError, UsageError
 from hostkit.model import Provenance
@@ -64,7 +65,8 @@ ACK = Kind("ack", msgspec.json.Decoder(Message[Ack]))
 CMD: Kind[Command] = Kind("cmd", msgspec.json.Decoder(Message[Command]))
 RSP = Kind("rsp", msgspec.json.Decoder(Message[Response]))
 CONFIG = Kind("config", msgspec.json.Decoder(Message[Desired]))
-KINDS = {kind.name: kind for kind in (INFO, HEALTH, SITE, VISITS, GAP, LIVE, KPI, EVENT, ACK, CMD, RSP, CONFIG)}
+PROBES = Kind("probes", msgspec.json.Decoder(Message[Probes]))
+KINDS = {kind.name: kind for kind in (INFO, HEALTH, SITE, VISITS, GAP, LIVE, KPI, EVENT, ACK, CMD, RSP, CONFIG, PROBES)}
 
 
 def compose(

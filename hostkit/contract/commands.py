@@ -133,10 +133,19 @@ class Restart(Order, frozen=True, tag="restart", tag_field="verb"):
     probe: Id
 
 
+class Show(StrEnum):
+    """What an LED can be asked to show."""
+
+    IDENTIFY = "identify"
+    PASS = "pass"
+    FAIL = "fail"
+
+
 class Identify(Order, frozen=True, tag="identify", tag_field="verb"):
-    """Make a probe show which one it is, to somebody on a ladder."""
+    """Make a probe show which one it is, or whether it passed, to somebody on a ladder."""
 
     probe: Id
+    show: Show = Show.IDENTIFY
     seconds: Annotated[int, Meta(ge=1, le=600)] = 30
 
 

@@ -100,6 +100,7 @@ class Info(Closed, frozen=True):
     element_table: U32 | None = None
     config_hash: Hex | None = None
     config_refused: ConfigRefused | None = None
+    uplink: Id | None = None  # of a probe: lan, wifi-park, wifi-burst, serial
     last: Ack | None = None  # last seq of the boot before this one, so that no gap can hide
 
 

@@ -10,6 +10,7 @@ from hostkit.hub.intake import Intake
 from hostkit.hub.keeper import Keeper
 from hostkit.hub.keys import KeyFlow
 from hostkit.hub.links import site_client, uplink_client
+from hostkit.hub.overview import Overview
 from hostkit.hub.pace import Now, monotonic_s
 from hostkit.hub.roster import Roster
 from hostkit.hub.serial import Near, SerialProbes
@@ -64,6 +65,7 @@ class Parts:
     serial: SerialProbes
     near: Near
     roster: Roster
+    overview: Overview
     intake: Intake
     descriptions: Descriptions
     keys: KeyFlow
@@ -122,6 +124,7 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
         serial=serial,
         near=Near(local, serial),
         roster=Roster(probe.id for probe in site.probes),
+        overview=Overview(site),
         intake=intake,
         descriptions=Descriptions(outbox),
         keys=KeyFlow(site, random_fill, life.key_id if life else None),

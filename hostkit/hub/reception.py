@@ -93,13 +93,17 @@ class Reception:
     def _from_probe(self, message: Arrived, address: Address) -> None:
         parts, probe = self._parts, address.node
         if address.stream == "state":
-            online = decode_state(message.payload, message.topic) is State.ONLINE
+            state = decode_state(message.payload, message.topic)
+            online = state is State.ONLINE
+            parts.overview.said_state(probe, state, monotonic_s())
             parts.roster.heard_of(probe, monotonic_s(), online=online)
             parts.keys.seen(probe, online=online)
         elif address.stream == "info":
             self._introduces_itself(message, probe)
         elif address.stream == "health":
-            self._told(decode(HEALTH, message.payload, message.topic))
+            health = decode(HEALTH, message.payload, message.topic)
+            self._told(health)
+            parts.overview.said_health(probe, health.data)
         elif address.stream == "rsp/<id>":
             self._answered(message, probe)
             return  # may hold a key: never relayed
@@ -110,6 +114,7 @@ class Reception:
         self._told(told)
         self._parts.keys.informed(probe, told.data.key_id)
         self._office.informed(probe, told.data)
+        self._parts.overview.said_info(probe, told.data, told.boot, monotonic_s())
         last = told.data.last
         if last and told.boot.isdecimal() and last.boot.isdecimal():
             self._parts.intake.rebooted(probe, int(told.boot), int(last.boot), last.upto)

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from hostkit.contract.codec import ACK
+from hostkit.contract.codec import ACK, PROBES
 from hostkit.contract.messages import Ack
+from hostkit.contract.probes import Probes
 from hostkit.hub.keeper import database
 from hostkit.hub.links import SITE_LINK
 from hostkit.hub.office import Office
-from hostkit.hub.pace import Timers, monotonic_s
+from hostkit.hub.pace import Timers, monotonic_s, wall_s
 from hostkit.hub.parts import HubSettings, put_together
 from hostkit.hub.reception import Reception
 from hostkit.hub.works import Works
@@ -28,6 +29,7 @@ from hostkit.io.outbox import Outbox
 ROUND_ITEMS = 256  # taken before the next commit
 WAIT_S = 0.2  # longest rest: SIGTERM, timers
 REACK_S = 5.0  # acks go at QoS 0: one may be lost
+LOOK_S, TELL_S = 1.0, 5.0  # between looks at the probes, and words about them
 
 
 def run(settings: HubSettings, say: Callable[[str], None], stop: threading.Event) -> None:
@@ -68,6 +70,7 @@ class Hub:
         self._reception = Reception(self._parts, self._office)
         self._timers = Timers()
         self._clock_steps = clock_steps
+        self.probes: Probes | None = None  # how they do, as of a second ago; replaced, never changed
 
     def start(self) -> None:
         """Connect."""
@@ -94,6 +97,7 @@ class Hub:
         self._works.turn(now_s, now_us)
         self._commit(now_s)
         self._office.speak()
+        self._look_at_probes(now_s)
         if now_us is not None and self._parts.voice.provenance is not None:
             self._speak(now_s, now_us / 1e6)
 
@@ -128,6 +132,18 @@ class Hub:
         running = parts.keys.running
         key_id = running.key_id if running else None
         parts.speaker.speak(now_s, at_s, key_id, drops, office.counters | parts.serial.counters)
+
+    def _look_at_probes(self, now_s: float) -> None:
+        parts = self._parts
+        if not self._timers.due("look", now_s, now_s, every_s=LOOK_S, rest_s=LOOK_S):
+            return
+        running = parts.keys.running
+        key_id = running.key_id if running else None
+        self.probes = parts.overview.told(parts.voice.site, self._office.fleet, key_id, now_s, wall_s())
+        tell = parts.voice.provenance is not None and parts.local.connected
+        if tell and self._timers.due("probes", now_s, now_s, every_s=TELL_S, rest_s=TELL_S):
+            payload = parts.voice.payload(PROBES, self.probes, wall_s())
+            parts.local.publish(parts.voice.topic("probes"), payload, qos=0, retain=True)
 
     def _ack_probes(self, now_s: float, at_s: float) -> None:
         parts, owed = self._parts, self._parts.roster.take_owed()

@@ -91,7 +91,9 @@ class Works:
         for held in parts.intake.ready(now_s):
             batch = held.batch
             arrived_us = now_us - round((now_s - held.at_s) * 1e6)
-            if parts.keys.fits(batch.key_id, (batch.base_time_us or arrived_us) / 1e6):
+            fits = parts.keys.fits(batch.key_id, (batch.base_time_us or arrived_us) / 1e6)
+            parts.overview.batch(batch, now_s, fits=fits)
+            if fits:
                 self._take(batch, arrived_us, now_s, now_us)
             else:
                 parts.intake.refuse_key()

@@ -155,6 +155,8 @@ def _rights(site: Site, node: str, role: Role) -> Iterator[str]:
     if role.value in set(map(str, Caller)):
         yield from (f"topic write {place}/{HUB}/cmd/{verb}" for verb in verbs_of(Caller(role)))
         yield f"topic read {place}/{HUB}/rsp/+"
+    if role is Role.OPERATOR:
+        yield f"topic read {place}/{HUB}/probes"
     if role is Role.HOME_ASSISTANT:
         yield "topic read homeassistant/#"
         yield f"topic write {STATUS_TOPIC}"

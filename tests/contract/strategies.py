@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from hostkit.contract import commands as c
 from hostkit.contract import messages as m
+from hostkit.contract import probes as p
 from hostkit.contract.codec import KINDS, TYPE_PREFIX
 from hostkit.model import EndReason, PrivacyMode, Probe, Provenance, Radio, Site, VisitClass, Zone
 
@@ -163,6 +164,33 @@ desired = st.builds(m.Desired, config_hash=hashes, site=sites) | st.builds(
     m.Desired, config_hash=hashes, probe=st.builds(Probe, id=ids)
 )
 
+statuses = built(
+    p.ProbeStatus,
+    id=ids,
+    verdict=st.sampled_from(p.Verdict),
+    step=st.none() | st.sampled_from(p.Step),
+    state=st.none() | st.sampled_from(m.State),
+    since_s=st.none() | seconds,
+    heard_s=st.none() | seconds,
+    batches=counts,
+    boot=st.none() | ids,
+    firmware=st.none() | texts,
+    hardware=st.none() | texts,
+    uplink=st.none() | ids,
+    radios=tuples_of(st.sampled_from(Radio)),
+    key_held=st.booleans(),
+    config_hash=st.none() | hexes,
+    config_refused=st.none() | texts,
+    wifi_per_s=st.floats(0, 1e6),
+    ble_per_s=st.floats(0, 1e6),
+    offered_per_s=st.floats(0, 1e6),
+    rssi_dbm=st.none() | st.floats(-128, 0),
+    channels=tuples_of(st.integers(0, 177)),
+    uptime_s=st.none() | seconds,
+    drops=st.dictionaries(names, counts, max_size=3),
+    memory=st.none() | built(m.Memory, free_bytes=counts, largest_block_bytes=counts),
+)
+
 BODIES = {
     "info": built(
         m.Info,
@@ -175,6 +203,7 @@ BODIES = {
         element_table=st.none() | u32,
         config_hash=st.none() | hexes,
         config_refused=st.none() | built(m.ConfigRefused, config_hash=hashes, what=texts),
+        uplink=st.none() | ids,
         last=st.none() | acks,
     ),
     "health": built(
@@ -271,7 +300,7 @@ BODIES = {
         ordered(c.CalibrateUndo, count=ids),
         ordered(c.RotateKey),
         ordered(c.Restart, probe=ids),
-        ordered(c.Identify, probe=ids, seconds=st.integers(1, 600)),
+        ordered(c.Identify, probe=ids, show=st.sampled_from(c.Show), seconds=st.integers(1, 600)),
         ordered(c.ReadLog, probe=ids, lines=st.integers(1, 200)),
         ordered(
             c.Measure,
@@ -304,6 +333,7 @@ BODIES = {
         responses(st.sampled_from([UNSET, c.Status.REFUSED]), built(c.Fault, what=texts, next_step=texts)),
     ),
     "config": desired,
+    "probes": built(p.Probes, at_s=epochs, name=texts, rows=tuples_of(statuses)),
 }
 assert set(BODIES) == set(KINDS)
 

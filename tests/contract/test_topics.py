@@ -17,6 +17,7 @@ def test_the_streams_with_their_delivery() -> None:
         "state": (1, True, "publisher"),
         "info": (1, True, "publisher"),
         "health": (0, False, "publisher"),
+        "probes": (0, True, "publisher"),
         "site": (1, True, "publisher"),
         "obs": (1, False, "publisher"),
         "visits": (1, False, "publisher"),

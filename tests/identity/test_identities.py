@@ -63,7 +63,7 @@ MAY = {
     "till": (
         Role.OPERATOR,
         rf"^{PLACE}/hub/cmd/(replay|privacy|rotate-key)$",
-        rf"^{PLACE}/({RESULTS}|hub/rsp/[^/]+)$",
+        rf"^{PLACE}/({RESULTS}|hub/rsp/[^/]+|hub/probes)$",
     ),
     "kiosk": (Role.READER, r"^$", rf"^{PLACE}/({RESULTS})$"),
     "ha": (Role.HOME_ASSISTANT, r"^homeassistant/status$", rf"^{PLACE}/({RESULTS})$|^homeassistant/.*$"),
