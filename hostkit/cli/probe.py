@@ -12,6 +12,8 @@ class Probes(LazyGroup):
 
     modules = MappingProxyType(
         {
+            "flash": "hostkit.cli.probe_flash",
+            "ports": "hostkit.cli.probe_ports",
             "provision": "hostkit.cli.probe_provision",
         }
     )
