@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from hostkit.core.calibrate import WalkFit
 from hostkit.errors import InputError
 from hostkit.evaluate.position_baselines import centre, knn, nls, weighted_centroid
-from hostkit.evaluate.position_data import Floats, Recording, Windows, read_recording, truth_at, windows_of
+from hostkit.evaluate.position_data import Recording, read_recording, truth_at
 from hostkit.evaluate.position_methods import Model, Track, grid, grid_hmm, learn, lm
+from hostkit.field.readings import Floats, Windows, windows_of
 
 DEFAULT = "grid-hmm"  # what the product follows devices by
 WINDOW_S = 2.0

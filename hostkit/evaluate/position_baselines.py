@@ -4,8 +4,9 @@ import numpy as np
 
 from hostkit.core.ranging import MIN_DISTANCE_M
 from hostkit.evaluate.extras import imported
-from hostkit.evaluate.position_data import MIN_ANCHORS, Floats, Windows
+from hostkit.evaluate.position_data import MIN_ANCHORS
 from hostkit.evaluate.position_methods import Model, Track
+from hostkit.field.readings import Floats, Windows
 
 NEIGHBOURS = 5
 PART_NUMBERS = 4_000_000  # distances held at a time

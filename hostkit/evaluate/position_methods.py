@@ -12,7 +12,8 @@ from hostkit.core.locate import DEVICE_HEIGHT_M, Fixes, Locator, grid_axes
 from hostkit.core.multilaterate import Solutions, multilaterate
 from hostkit.core.ranging import burst_sigma
 from hostkit.core.track import Motion, Tracker
-from hostkit.evaluate.position_data import MIN_ANCHORS, WEAKEST_DBM, Floats, Recording, Windows
+from hostkit.evaluate.position_data import MIN_ANCHORS, Recording
+from hostkit.field.readings import WEAKEST_DBM, Floats, Windows
 from hostkit.model import Floor
 
 CELLS = 3000  # about as many, at least 0.25 m wide: finer ones gain nothing against the noise of a reading

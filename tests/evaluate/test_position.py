@@ -12,8 +12,9 @@ from hostkit.core.ranging import expected_rssi
 from hostkit.errors import InputError
 from hostkit.evaluate.position import DEFAULT, Evaluation, as_object, evaluate
 from hostkit.evaluate.position_baselines import knn, weighted_centroid
-from hostkit.evaluate.position_data import Readings, Windows, truth_at, windows_of
+from hostkit.evaluate.position_data import truth_at
 from hostkit.evaluate.position_methods import Track
+from hostkit.field.readings import Readings, Windows, windows_of
 from hostkit.model import PathLoss
 from tests.accuracy.tables import Tables, write
 from tests.cli.command import footfall, refused
