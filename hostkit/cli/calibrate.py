@@ -12,9 +12,13 @@ class Calibrations(LazyGroup):
 
     modules = MappingProxyType(
         {
+            "anchors": "hostkit.cli.calibrate_anchors",
             "count": "hostkit.cli.calibrate_count",
             "list": "hostkit.cli.calibrate_list",
             "undo": "hostkit.cli.calibrate_undo",
+            "link": "hostkit.cli.calibrate_link",
+            "walk": "hostkit.cli.calibrate_walk",
+            "zones": "hostkit.cli.calibrate_zones",
         }
     )
 

@@ -1,16 +1,18 @@
-"""`footfall calibrate undo`: take a reference count back."""
+"""`footfall calibrate undo`: take a calibration back."""
 
 import time
 from pathlib import Path
 
 import click
 
+from hostkit.cli.calibrate_field_text import print_undone
 from hostkit.cli.calibrate_text import print_outcome
 from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.errors import UsageError
+from hostkit.field.book import undo as undo_field
 from hostkit.hub.calibrate import undo as undo_count
-from hostkit.io.calibrations import find, read_counts
+from hostkit.io.calibrations import FieldRecord, Record, find, read_counts, read_field
 
 
 @click.command(
@@ -23,9 +25,13 @@ from hostkit.io.calibrations import find, read_counts
 @site_option
 @json_option
 def undo(*, id_: str, site_path: Path, as_json: bool) -> None:
-    """Take the count ID back: site.toml is as if it had not been, the count stays in the list."""
+    """Take the calibration ID back: site.toml is as if it had not been, the calibration stays in the list."""
     load_site(site_path)
-    record = find(id_, read_counts(site_path))
+    records: tuple[Record, ...] = (*read_counts(site_path), *read_field(site_path))
+    record = find(id_, records)
+    if isinstance(record, FieldRecord):
+        print_undone(undo_field(site_path, record, time.time()), as_json=as_json)
+        return
     if record.undone:
         raise UsageError("is taken back already", where=record.id, next_step="see: footfall calibrate list")
     print_outcome(undo_count(site_path, record, time.time()), as_json=as_json)

@@ -25,6 +25,7 @@ _EXAMPLE = """
 Example:
   footfall simulate --people 200 --hours 8 --out shop
   footfall replay --site shop/site.toml --probe probe-1=shop/probe-1.pcapng
+  footfall simulate --people 20 --hours 0.5 --survey --out shop
   footfall simulate --site site.toml --mqtt mqtt://127.0.0.1:1883 --speed 60
 """
 
@@ -80,6 +81,7 @@ Example:
     help="Probe clocks are wrong by up to this much.",
 )
 @click.option("--transmissions", is_flag=True, help="Also write every frame in the air to truth/transmissions.csv.")
+@click.option("--survey", is_flag=True, help="Also write a technician's surveys to survey/, for footfall calibrate.")
 @json_option
 def simulate(
     *,
@@ -97,6 +99,7 @@ def simulate(
     staff: int,
     clock_error_s: float,
     transmissions: bool,
+    survey: bool,
     as_json: bool,
 ) -> None:
     """Simulate a shop full of phones: captures and batches of its probes, sales, and the truth to check against.
@@ -124,7 +127,7 @@ def simulate(
     played = None
     if mqtt:
         simulation, played = play(simulation, mqtt, speed=speed, say=text.remark)
-    written = export(simulation, out, force=force, transmissions=transmissions) if out else None
+    written = export(simulation, out, force=force, transmissions=transmissions, survey=survey) if out else None
     if as_json:
         parts = {"played": asdict(played)} if played else {}
         text.emit(json.dumps((asdict(written.summary) if written else {}) | parts) + "\n")

@@ -47,7 +47,9 @@ class DistanceFit:
         return np.asarray(level[probe] - 10.0 * exponent[probe] * _decades(distance_m), np.float64)
 
 
-def fit_distances(probe: ArrayLike, distance_m: ArrayLike, rssi_dbm: ArrayLike, probes: int) -> DistanceFit:
+def fit_distances(
+    probe: ArrayLike, distance_m: ArrayLike, rssi_dbm: ArrayLike, probes: int, *, own_exponents: bool = True
+) -> DistanceFit:
     """Fit to stands (N,): probe index, distance in m, mean RSSI. InputError: distances that fix no path loss."""
     index = np.asarray(probe, np.int64)
     decades, rssi = _decades(np.asarray(distance_m, np.float64)), np.asarray(rssi_dbm, np.float64)
@@ -66,7 +68,7 @@ def fit_distances(probe: ArrayLike, distance_m: ArrayLike, rssi_dbm: ArrayLike, 
         np.zeros(len(rssi)),
         group=np.repeat([0, 1, 2, 3], [1, 1, probes, probes]),
         centre=np.concatenate(([LEVEL_DBM, EXPONENT], np.zeros(2 * probes))),
-        spread=np.array([LEVEL_SD_DB, EXPONENT_SD, OFFSET_SPREAD_DB, EXPONENT_SPREAD]),
+        spread=np.array([LEVEL_SD_DB, EXPONENT_SD, OFFSET_SPREAD_DB, EXPONENT_SPREAD * own_exponents]),
     )
     contrast = _contrasts(probes, 10.0 * middle)
     value = contrast @ fitted.value

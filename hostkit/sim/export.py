@@ -20,6 +20,7 @@ from hostkit.io.batchfile import write_batches
 from hostkit.io.files import storage_error
 from hostkit.model import Provenance, Radio
 from hostkit.sim.capture import Packet, pcapng
+from hostkit.sim.survey import surveys
 from hostkit.sim.till import SALE_COLUMNS, Sale, row, sales
 from hostkit.sim.truth import Summary, TrueVisit, summarise, true_visits
 from hostkit.sim.world import Simulation, site_key
@@ -53,7 +54,9 @@ def check_target(folder: Path, *, force: bool) -> None:
         )
 
 
-def export(simulation: Simulation, folder: Path, *, force: bool = False, transmissions: bool = False) -> Written:
+def export(
+    simulation: Simulation, folder: Path, *, force: bool = False, transmissions: bool = False, survey: bool = False
+) -> Written:
     """Write `simulation` to `folder`, which appears whole or not at all; replaces an earlier one with `force`.
 
     Raises UsageError as `check_target`, StorageError where the disk refuses. Equal settings give equal bytes.
@@ -64,6 +67,8 @@ def export(simulation: Simulation, folder: Path, *, force: bool = False, transmi
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         summary = _write_all(simulation, partial, transmissions=transmissions)
+        if survey:
+            _write_surveys(simulation, partial / "survey")
         files = tuple((path.relative_to(partial), path.stat().st_size) for path in _files(partial))
         partial.chmod(0o755)  # mkdtemp makes it private
         if folder.exists():
@@ -95,6 +100,14 @@ def _write_all(simulation: Simulation, folder: Path, *, transmissions: bool) -> 
     _write_csv(folder / "sales.csv", SALE_COLUMNS, map(row, receipts))
     (folder / "fixed-devices.txt").write_text(_fixed_devices(simulation), encoding="ascii")
     return _write_truth(simulation, folder / "truth", receipts, transmissions=transmissions)
+
+
+def _write_surveys(simulation: Simulation, folder: Path) -> None:
+    folder.mkdir()
+    settings = simulation.settings
+    tables = surveys(simulation.plan, simulation.ears, settings.seed, settings.start_us / 1e6)
+    for name, (header, rows) in tables.items():
+        _write_csv(folder / name, header, rows)
 
 
 def packets(simulation: Simulation, heard: NDArray[np.void]) -> Iterator[Packet]:

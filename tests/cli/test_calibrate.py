@@ -152,15 +152,15 @@ def test_the_same_minutes_twice_are_refused(site: Path, capture: Path, tmp_path:
 def test_a_table_needs_a_capture_and_an_id_must_be_known(site: Path, tmp_path: Path) -> None:
     table = beam(tmp_path / "b.csv", 5, 5)
     refused(footfall("calibrate", "count", "--site", site, "--csv", table), 2, "add --capture")
-    refused(footfall("calibrate", "undo", "--site", site, "count-1"), 2, "no such count; count first")
-    assert "no count yet" in footfall("calibrate", "list", "--site", site).stdout
+    refused(footfall("calibrate", "undo", "--site", site, "count-1"), 2, "no such calibration; calibrate first")
+    assert "no calibration yet" in footfall("calibrate", "list", "--site", site).stdout
 
 
 def test_a_count_that_somebody_broke_is_named(site: Path, capture: Path, tmp_path: Path) -> None:
     count(site, beam(tmp_path / "b.csv", *[1] * 60), capture)
     (file,) = (tmp_path / "calibration").glob("*.json")
     file.write_text('{"id": 5}')
-    refused(footfall("calibrate", "list", "--site", site), 3, "is no count .*; move it out of the folder")
+    refused(footfall("calibrate", "list", "--site", site), 3, "is no calibration .*; move it out of the folder")
 
 
 def test_a_full_disk_leaves_site_and_history_as_they_were(site: Path, capture: Path, tmp_path: Path) -> None:

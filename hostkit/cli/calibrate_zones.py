@@ -1,0 +1,36 @@
+"""`footfall calibrate zones`: in and out of every zone with a phone."""
+
+from pathlib import Path
+
+import click
+
+from hostkit.cli.calibrate_options import conclude, language_option, table_option, tell
+from hostkit.cli.options import json_option, site_option
+from hostkit.config import load_site
+from hostkit.field.words import Language
+from hostkit.field.zones import read_rounds, zones_trial
+
+
+@click.command(
+    epilog="""Examples:
+
+    \b
+      footfall calibrate zones --site site.toml --from zones.csv
+      footfall calibrate zones --site site.toml --from zones.csv --json
+
+    \b
+    A table is `time_s,anchor,rssi_dbm,zone`, a zone being an id of site.toml or `outside`. It needs two zones, each
+    gone into twice, with 5 windows of 10 s. With three or more placed probes it chooses path_loss.sigma_db, with fewer
+    the rings' levels and hysteresis. PASS: at most half the held-out time is given to another zone, and less than a
+    guess would."""
+)
+@site_option
+@table_option
+@language_option
+@json_option
+def zones(*, site_path: Path, table: Path, language: Language, as_json: bool) -> None:
+    """Walk in and out of zones, see which are taken for which, and choose levels and hysteresis."""
+    site = load_site(site_path)
+    rounds, remarks = read_rounds(table, site)
+    tell(remarks)
+    conclude(site_path, site, zones_trial(site, rounds), language=language, as_json=as_json)

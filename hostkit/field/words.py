@@ -1,0 +1,157 @@
+"""What the field tools say, in English and Chinese: each sentence once, for terminal, phone page and report."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from hostkit.field.trial import Check, Need, Note, Trial
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        # titles
+        "title": ("Calibration report", "校准报告"),
+        "link": ("Levels at measured distances", "定距信号校准"),
+        "anchors": ("Probes hear each other", "探针互听校准"),
+        "walk": ("Survey walk", "走点校准"),
+        "zones": ("In and out of zones", "区域进出校准"),
+        "site": ("Site", "门店"),
+        "date": ("Date", "日期"),
+        "id": ("Calibration", "校准编号"),
+        "source": ("Readings from", "读数来源"),
+        "applied": ("In force: the held-out error fell", "已生效：留出误差降低"),
+        "not_applied": ("Not applied: the held-out error did not fall", "未生效：留出误差没有降低"),
+        "too_few": ("Not applied: too few readings", "未生效：读数不足"),
+        "map": ("Where it was measured", "测量位置"),
+        "map_legend": (
+            "circle: point, its area the error after; triangle: probe; star: where one more probe helps most",
+            "圆：测量点，面积为校准后误差；三角：探针；星：再加一个探针的最佳位置",
+        ),
+        "map_predicted": ("shade: predicted error, m", "底色：预计误差（米）"),
+        "signed": ("Signature", "签名"),
+        "technician": ("Technician", "技术员"),
+        "manager": ("Shop", "门店负责人"),
+        # held-out figures
+        "held_out": ("Error of readings that the fit did not see", "未参与拟合的读数的误差"),
+        "before": ("before", "校准前"),
+        "after": ("after", "校准后"),
+        "naive": ("guess", "直接猜测"),
+        "means_m": (
+            "Mean distance between where somebody stood and where the hub puts them from one scan.",
+            "一次扫描算出的位置与实际站点之间的平均距离。",
+        ),
+        "means_dB": (
+            "How far readings lie from what the hub expects; 6 dB is a factor of two in distance.",
+            "读数与预期之间的差；6 dB 约等于距离相差一倍。",
+        ),
+        "means_wrong": (
+            "Share of the time that the hub would give to another zone than the true one.",
+            "被算到错误区域的时间比例。",
+        ),
+        # checks
+        "limits": ("Limits", "限值"),
+        "error": ("mean error", "平均误差"),
+        "error_db": ("error of a level", "信号误差"),
+        "noise": ("noise about the law", "相对规律的噪声"),
+        "exponent": ("exponent", "衰减指数"),
+        "corners": ("corners with points", "有测点的角落"),
+        "probes_ready": ("probes with enough", "读数充足的探针"),
+        "level_sure": ("level at 1 m known to ±", "1 米信号精度 ±"),
+        "wrong": ("time in the wrong zone", "算错区域的时间"),
+        "at_most": ("at most", "至多"),
+        "at_least": ("at least", "至少"),
+        # needs
+        "have": ("have {0} of {1} {2}", "已有 {0} / {1} {2}"),
+        "points": ("points", "个测点"),
+        "probes": ("probes that hear 4 points or more", "个能听到 4 个以上测点的探针"),
+        "frames": ("frames at one distance", "帧（同一距离）"),
+        "distances": ("distances, the farthest twice the nearest", "个距离（最远至少为最近的两倍）"),
+        "pairs": ("pairs of probes that hear each other", "对互相听到的探针"),
+        "rounds": ("times in the zone", "次进入该区域"),
+        "windows": ("readings of 10 s in the zone", "个 10 秒读数（该区域）"),
+        "zones_seen": ("zones", "个区域"),
+        # table
+        "probe": ("probe", "探针"),
+        "zone": ("zone", "区域"),
+        "rssi_1m": ("dBm at 1 m", "1 米处 dBm"),
+        "offset": ("offset dB", "偏移 dB"),
+        "sigma": ("noise dB", "噪声 dB"),
+        "sends": ("sends dB", "发射 dB"),
+        "right": ("right", "正确"),
+        "readings": ("readings", "读数"),
+        "confusion": ("true zone by row, said zone by column", "行为真实区域，列为判定区域"),
+        "changes": ("Set in site.toml", "写入 site.toml"),
+        # what is weak
+        "weak": ("What is weak", "薄弱之处"),
+        "nothing_weak": ("Nothing stands out.", "没有明显的薄弱之处。"),
+        "corner": ("No points at {0}: stand there at least twice.", "{0} 没有测点：请在那里至少站两次。"),
+        "probe_few": (
+            "{0} heard only {1} places: see that it runs and hangs free, then walk near it.",
+            "{0} 只听到 {1} 个位置：检查是否运行、有无遮挡，再到它附近走点。",
+        ),
+        "probe_odd": (
+            "{0} falls off with exponent {1}: check its place in site.toml and metal around it.",
+            "{0} 的衰减指数为 {1}：检查 site.toml 中的位置和周围的金属。",
+        ),
+        "probe_links": ("{0} has {1} links only: see that it sends and hears.", "{0} 只有 {1} 条链路：检查收发。"),
+        "worst": ("Worst at x {0} m, y {1} m: {2} m off.", "最差点在 x {0} 米、y {1} 米：偏差 {2} 米。"),
+        "zone_mixed": (
+            "{0} is taken for {1} ({2} right): make zones larger or add a probe.",
+            "{0} 被判为 {1}（正确 {2}）：请扩大区域或增加探针。",
+        ),
+        "not_measured": ("Not measured: {0}.", "未测量：{0}。"),
+        "two_points": (
+            "Two distances only: the second half of each stand was held out, not another distance.",
+            "只有两个距离：留出的是每次站立的后半段，而不是另一个距离。",
+        ),
+        "fourth": (
+            "One more probe at x {0} m, y {1} m, {2} m high would lower the predicted error from {3} to {4} m.",
+            "在 x {0} 米、y {1} 米、高 {2} 米处再加一个探针，预计误差将从 {3} 米降到 {4} 米。",
+        ),
+        "no_font": (
+            "No Chinese font on this computer: the PDF is in English; apt install fonts-wqy-microhei, or use the HTML.",
+            "本机没有中文字体。",
+        ),
+    }
+)
+
+
+def say(word: str, language: Language, *values: str) -> str:
+    """Give a sentence with its values."""
+    return WORDS[word][LANGUAGES.index(language)].format(*values)
+
+
+def say_note(note: Note, language: Language) -> str:
+    """Give a note as a sentence."""
+    return say(note.word, language, *note.values)
+
+
+def say_need(need: Need, language: Language) -> str:
+    """Give `have 7 of 20 points`, and of what."""
+    word = "zones_seen" if need.word == "zones" else need.word
+    line = say("have", language, str(need.have), str(need.least), say(word, language))
+    return f"{need.of}: {line}" if need.of else line
+
+
+def say_check(check: Check, language: Language) -> str:
+    """Give `mean error 3.2 m, at most 5.2 m`."""
+    bound = say("at_most" if check.most else "at_least", language)
+    name, value, limit = say(check.word, language), figure(check.value, check.unit), figure(check.limit, check.unit)
+    return f"{name} {value}, {bound} {limit}"
+
+
+def figure(value: float, unit: str) -> str:
+    """Write a figure with its unit."""
+    if unit == "wrong":
+        return f"{value:.0%}"
+    digits = 0 if value == round(value) and not unit else 1
+    return f"{value:.{digits}f}" + (f" {unit}" if unit else "")
+
+
+def verdict(trial: Trial, language: Language) -> str:
+    """Say whether it is in force and why not."""
+    if not trial.enough:
+        return say("too_few", language)
+    return say("applied" if trial.improves else "not_applied", language)

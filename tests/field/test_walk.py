@@ -1,0 +1,131 @@
+"""Survey walks: known parameters come back, bad surveys are told, and nothing is applied that does not help."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hostkit.errors import InputError
+from hostkit.field.ground import ground_of
+from hostkit.field.survey import read_survey
+from hostkit.field.trial import Trial
+from hostkit.field.walk import walk_trial
+from tests.field.shop import SITE, TRUTH, level_dbm, offsets, recorded, table, write
+
+GROUND = ground_of(SITE)
+
+
+def tried(path: Path, *, phone: bool = True) -> Trial:
+    survey, _ = read_survey(path, GROUND)
+    return walk_trial(SITE, GROUND, survey, phone=phone)
+
+
+def values(trial: Trial) -> dict[str, float]:
+    return {one.key: one.after for one in trial.changes}
+
+
+def changed(folder: Path, change: object) -> Path:
+    """The walk with each row (time_s, anchor, rssi, x, y) changed by a function."""
+    header, rows = recorded(1)["walk.csv"]
+    return write(folder / "walk.csv", header, [change(row) for row in rows[::3]])  # type: ignore[operator]
+
+
+def test_known_parameters_come_back_and_the_held_out_error_falls(tmp_path: Path) -> None:
+    trials = [(seed, tried(table(tmp_path, "walk.csv", seed, every=3))) for seed in (1, 2, 3)]
+    misses, gains = [], []
+    for seed, trial in trials:
+        found, true = values(trial), offsets(seed)
+        assert found["path_loss.rssi_1m_dbm"] == pytest.approx(level_dbm(seed), abs=5.0)
+        assert found["path_loss.exponent"] == pytest.approx(TRUTH.exponent, abs=0.5)
+        assert 3.0 < found["path_loss.sigma_db"] < 6.0
+        misses += [found[f"probes.{name}.offset_db"] - value for name, value in true.items()]
+        assert trial.held is not None
+        assert trial.held.naive is not None
+        assert trial.held.after < trial.held.before
+        gains.append((trial.held.before, trial.held.after, trial.held.naive))
+        assert trial.improves
+        assert trial.passed
+    before, after, naive = np.mean(gains, axis=0)
+    assert after < 0.85 * before
+    assert after < 0.55 * naive
+    spread = np.std([value for seed, _ in trials for value in offsets(seed).values()])
+    assert np.sqrt(np.mean(np.square(misses))) < 0.8 * spread  # all alike would be 1
+
+
+def test_a_tag_says_nothing_of_the_level_of_phones(tmp_path: Path) -> None:
+    found = values(tried(table(tmp_path, "walk.csv", every=3), phone=False))
+    assert "path_loss.rssi_1m_dbm" not in found
+    assert "path_loss.exponent" in found
+
+
+def test_a_survey_of_wrong_places_fails_and_changes_nothing(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    places = {row[3:]: rng.uniform((4, 7), (22, 20)).round(1) for row in recorded(1)["walk.csv"][1]}
+    trial = tried(changed(tmp_path, lambda row: (*row[:3], *places[row[3:]])))
+    assert trial.enough
+    assert not trial.passed
+    assert not trial.improves
+
+
+def test_too_few_points_say_how_many_and_which_corner_is_missing(tmp_path: Path) -> None:
+    header, rows = recorded(1)["walk.csv"]
+    trial = tried(write(tmp_path / "w.csv", header, [row for row in rows if float(str(row[4])) < 11]))
+    assert not trial.enough
+    assert [(need.word, need.have, need.least) for need in trial.needs if not need.met] == [("points", 16, 20)]
+    assert [note.values for note in trial.weak] == [("x 3–13 m, y 14–21 m",), ("x 13–23 m, y 14–21 m",)]
+    assert trial.held is None
+
+
+def test_one_corner_missing_fails(tmp_path: Path) -> None:
+    header, rows = recorded(1)["walk.csv"]
+    kept = [row for row in rows[::3] if not (float(str(row[3])) > 13 and float(str(row[4])) > 13.5)]
+    trial = tried(write(tmp_path / "w.csv", header, kept))
+    assert trial.enough
+    assert not trial.passed
+    assert [check.word for check in trial.checks if not check.passed] == ["corners"]
+    assert trial.weak[0].values == ("x 13–23 m, y 14–21 m",)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda row: (*row[:3], row[4], row[3]), "x and y look swapped"),
+        (lambda row: (*row[:3], row[3], round(22 - row[4], 2)), "y looks upside down"),
+        (lambda row: (*row[:3], round(26 - row[3], 2), row[4]), "x looks mirrored"),
+    ],
+)
+def test_axes_the_wrong_way_round_are_told(tmp_path: Path, change: object, what: str) -> None:
+    with pytest.raises(InputError, match=what) as refused:
+        tried(changed(tmp_path, change))
+    assert "x_m" in refused.value.next_step or "count" in refused.value.next_step
+
+
+def test_points_off_the_plan_name_their_line(tmp_path: Path) -> None:
+    header, rows = recorded(1)["walk.csv"]
+    bad = [*rows[:5], (*rows[5][:3], 99.0, 3.0), *rows[6:]]
+    with pytest.raises(InputError, match="x 99, y 3 lies outside the plan of ground") as refused:
+        tried(write(tmp_path / "w.csv", header, bad))
+    assert refused.value.where.endswith("line 7")
+    swapped = [(*row[:3], row[4], row[3]) for row in rows] + [(*rows[0][:3], 2.0, 25.0)]
+    with pytest.raises(InputError, match="with x and y swapped all points lie on it"):
+        tried(write(tmp_path / "w.csv", header, swapped))
+
+
+def test_a_phone_that_changes_its_address_on_the_way_is_told(tmp_path: Path) -> None:
+    header, rows = recorded(1)["walk.csv"]
+    later = [(*row, "a" if number < 4000 else "b") for number, row in enumerate(rows)]
+    with pytest.raises(InputError, match="the phone changed its address on the way") as refused:
+        tried(write(tmp_path / "w.csv", (*header, "device"), later))
+    assert refused.value.where.endswith("line 4002")
+    mixed = [(*row, "ab"[number % 2]) for number, row in enumerate(rows)]
+    with pytest.raises(InputError, match="2 devices are in one survey"):
+        tried(write(tmp_path / "w.csv", (*header, "device"), mixed))
+
+
+def test_a_probe_that_hears_next_to_nothing_is_named(tmp_path: Path) -> None:
+    header, rows = recorded(1)["walk.csv"]
+    kept = [row for number, row in enumerate(rows[::3]) if row[1] != "probe-5" or number < 40]
+    trial = tried(write(tmp_path / "w.csv", header, kept))
+    assert not trial.passed
+    assert trial.weak[0].word == "probe_few"
+    assert trial.weak[0].values[0] == "probe-5"
