@@ -13,6 +13,7 @@ class Sites(LazyGroup):
     modules: MappingProxyType[str, str] = MappingProxyType(
         {
             "bundle": "hostkit.cli.site_bundle",
+            "check": "hostkit.cli.site_check",
             "init": "hostkit.cli.site_init",
         }
     )
