@@ -27,7 +27,7 @@ class Commands:
         self.config_refused: dict[str, object] | None = None
         self._verbs = {
             "describe": self._describe,
-            "identify": self._identify,
+            "identify": self.show,
             "restart": self._restart,
             "set-config": self._set_config,
             "read-log": self._read_log,
@@ -87,7 +87,8 @@ class Commands:
                 rows.append({"fingerprint": fingerprint, "elements": elements(description)})
         return {"descriptions": rows}
 
-    def _identify(self, data: dict[str, object]) -> dict[str, object]:
+    def show(self, data: dict[str, object]) -> dict[str, object]:
+        """Let the LED show which one it is, or whether it passed."""
         show = data.get("show", "identify")
         if show not in ("identify", "pass", "fail"):
             raise ValueError("show")

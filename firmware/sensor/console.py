@@ -1,7 +1,7 @@
 """What a probe on the network says on its serial line until all is well, for somebody beside it with a laptop.
 
-Frames of the stream `status`. Takes one order, `cmd/forget` with its own name: whoever holds the board may make it
-blank. Goes once the probe is well: what is not loaded takes no RAM.
+Frames of the stream `status`. Takes what `Uplink.asked_beside_us` does: whoever holds the board may make it blank. Goes
+once the probe is well: what is not loaded takes no RAM.
 """
 
 import asyncio
@@ -95,11 +95,9 @@ class Console:
     def _order(self, text: bytes) -> None:
         try:
             message = json.loads(text)
-            wanted = message["stream"] == "cmd/forget" and message["data"]["probe"]
+            self._app.uplink.asked_beside_us(message["stream"], message["data"])
         except (ValueError, KeyError, TypeError):
             return
-        if wanted == self._app.settings.get("probe"):
-            self._app.forget()
 
 
 async def run(app) -> None:

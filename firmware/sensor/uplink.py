@@ -96,8 +96,8 @@ class Uplink:
         try:
             if stream == "ack":
                 self._ack(self._read(payload, "ack"))
-            elif stream in ("who", "cmd/forget") and self.link.beside_us:
-                self._asked_beside_us(stream, payload)
+            elif stream in ("who", "show", "cmd/forget") and self.link.beside_us:
+                self.asked_beside_us(stream, payload)
             elif stream.startswith("cmd/"):
                 self._command(self._read(payload, "cmd"))
             elif stream == "config":
@@ -107,11 +107,13 @@ class Uplink:
         except (MessageError, ValueError, KeyError, TypeError):
             self._counts.drop("messages_refused")
 
-    def _asked_beside_us(self, stream: str, payload) -> None:
-        """Answer whoever has the board's cable."""
+    def asked_beside_us(self, stream: str, data) -> None:
+        """Do what whoever has the board's cable wants; ValueError, KeyError, TypeError for nonsense."""
         if stream == "who":
             self.tell()
-        elif payload["probe"] == self._voice.probe:
+        elif stream == "show":
+            self.commands.show(data)
+        elif stream == "cmd/forget" and data["probe"] == self._voice.probe:
             self.forget()
 
     async def run(self) -> None:

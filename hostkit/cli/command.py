@@ -1,7 +1,5 @@
 """`footfall command`: asks a running hub to do something and waits for its answer. No logic."""
 
-import secrets
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from hostkit.config import load_site
 from hostkit.contract.commands import Asked, Response
 from hostkit.contract.rights import Caller, verbs_of
 from hostkit.errors import ExitCode, UsageError
-from hostkit.hub.ask import EXPIRES_S, Envoy, ask, node_of
+from hostkit.hub.ask import EXPIRES_S, Envoy, ask, node_of, order_terms
 
 VERBS = verbs_of(Caller.OPERATOR)
 _decoder: msgspec.json.Decoder[Asked] = msgspec.json.Decoder(Asked)
@@ -73,7 +71,8 @@ def command(
 def _asked(verb: str, body: str, expires: int) -> Asked:
     try:
         keys = msgspec.json.decode(body or "{}", type=dict[str, msgspec.Raw])
-        added = {"verb": verb, "id": secrets.token_hex(8), "expires": int(time.time()) + expires}
+        number, until_s = order_terms(expires)
+        added = {"verb": verb, "id": number, "expires": until_s}
         whole = keys | {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in added.items()}
         return _decoder.decode(msgspec.json.encode(whole))
     except msgspec.DecodeError as error:

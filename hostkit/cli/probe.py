@@ -15,6 +15,7 @@ class Probes(LazyGroup):
             "flash": "hostkit.cli.probe_flash",
             "ports": "hostkit.cli.probe_ports",
             "provision": "hostkit.cli.probe_provision",
+            "verify": "hostkit.cli.probe_verify",
         }
     )
 

@@ -1,12 +1,15 @@
 """Options that several commands about probes share, and what they are read to."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from hostkit.cli import text
 from hostkit.errors import UsageError
+from hostkit.hub.ask import Envoy, node_of
+from hostkit.identity.client import Folder
 from hostkit.install.codes import Credential, read_codes, redeem
 from hostkit.install.provision import UPLINKS, WIFI, Network, Order
 from hostkit.model import Probe, Site
@@ -37,6 +40,35 @@ codes_option = click.option(
 take_over_option = click.option(
     "--take-over", is_flag=True, help="Also if the board, or another with this id, is set up already."
 )
+
+broker_option = click.option("--broker", metavar="URL", help="The hub's site broker, as in footfall command.")
+as_option = click.option(
+    "--as",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Your operator's credential instead of --broker: what `footfall enrol --to DIR` made.",
+)
+ble_only_option = click.option("--ble-only", is_flag=True, help="Pass without Wi-Fi frames: it hears BLE alone.")
+
+
+def envoy_of(site: Site, broker: str | None, folder: Path | None) -> Envoy | None:
+    """Say who asks which hub; None where neither option is given. UsageError for both."""
+    if broker and folder:
+        raise UsageError("are the same thing", where="--broker and --as", next_step="give one of them")
+    url = Folder(folder).url if folder else broker
+    if url is None:
+        return None
+    return Envoy(broker=url, tenant=site.tenant, site=site.site, at=datetime.now(UTC), node=node_of(url))
+
+
+def hub_of(site: Site, broker: str | None, folder: Path | None) -> Envoy:
+    """The same where there must be one."""
+    envoy = envoy_of(site, broker, folder)
+    if envoy is None:
+        step = "give --as DIR (see footfall enrol) or --broker URL"
+        raise UsageError("which hub is to be asked?", where="--as", next_step=step)
+    return envoy
 
 
 def probe_of(site: Site, probe_id: str) -> Probe:

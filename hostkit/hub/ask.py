@@ -1,5 +1,6 @@
 """The other end of a command: sends one to a hub and waits for its answers."""
 
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ class Envoy:
     at: datetime
     node: str = OPERATOR
     provenance: Provenance = Provenance.LIVE
+
+
+def order_terms(expires_s: int = EXPIRES_S) -> tuple[str, int]:
+    """Give a new command's id and when it expires, Unix seconds."""
+    return secrets.token_hex(8), int(time.time()) + expires_s
 
 
 def node_of(broker: str) -> str:

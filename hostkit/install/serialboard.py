@@ -106,10 +106,10 @@ class SerialBoard:
             next_step="erase it: footfall probe flash --factory",
         )
 
-    def status(self, until_s: float) -> Status | None:
+    def status(self, until_s: float) -> Device | Status | None:
         """Wait for its next word on how far it is, until a monotonic time; None if none came."""
         while (item := self._next(until_s)) is not None:
-            if isinstance(met := _met(item), Status):
+            if (met := _met(item)) is not None:
                 return met
         return None
 
@@ -117,6 +117,10 @@ class SerialBoard:
         """Ask the board to show itself: a blank one by Improv, one whose uplink is this line by a frame."""
         self._call(Command.GET_INFO)
         self._line.send_bytes(_WHO)
+
+    def show(self, show: str, seconds: int) -> bool:
+        """Let its LED show something; False if it does not read."""
+        return self._line.send_bytes(frames.message("show", {"show": show, "seconds": seconds}))
 
     def close(self) -> None:
         """Let go of the port."""

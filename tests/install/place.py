@@ -7,7 +7,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from hostkit.hub.fleet import probe_hash
 from hostkit.identity.access import Role
+from hostkit.identity.broker import reload_broker
 from hostkit.identity.realms import SiteRealm
 from hostkit.model import Probe
 from hostkit.sim.plan import default_site
@@ -46,6 +48,18 @@ class Shop:
         self.hub.start()
         self.hub.said("site broker: connected")
         return self
+
+    def settings(self, probe: str, **values: object) -> dict[str, object]:
+        """Give what a board is told that was provisioned as `probe`, with a credential of its own."""
+        handed = self.authority.identities.issue(probe, Role.PROBE, time.time())
+        reload_broker(self.authority.identities.broker_files.pid)
+        entry = next(one for one in SITE.probes if one.id == probe)
+        return {
+            "probe": probe, "tenant": SITE.tenant, "site": SITE.site, "uplink": "lan", "board": "wt32-eth01",
+            "host": place.HOST, "port": self.authority.port, "batch_s": 1, "dwell_ms": entry.dwell_ms,
+            "channels": list(entry.channels), "config_hash": probe_hash(entry), "ca": handed.authority.read_text(),
+            "cert": handed.certificate.read_text(), "key": handed.key.read_text(), **values,
+        }  # fmt: skip
 
     def codes(self, *probes: str, valid_s: float = 3600.0) -> Path:
         """Give a file of fresh codes, as `footfall hub enrol` prints them."""

@@ -1,0 +1,161 @@
+"""Waits until a probe is heard over its real uplink, or says which rung is missing; then its LED says so too."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from hostkit.contract.commands import Identify, Show
+from hostkit.errors import HostkitError, PeerError
+from hostkit.hub.ask import Envoy, ask, order_terms
+from hostkit.hub.fleet import probe_hash
+from hostkit.install.board import Status
+from hostkit.install.hubear import CONNECT_S, HubEar
+from hostkit.install.improv import Device
+from hostkit.install.ladder import Evidence, Rung, Standing, judge
+from hostkit.install.serialboard import SerialBoard
+from hostkit.model import Probe
+
+WAIT_S = 180.0  # a probe boots in 5 s, gets its key in 10, closes a batch every 10; a burst comes every 120
+ROUND_S = 0.5
+SHOW_S = 120
+BACK_S = 8.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What to verify and whom to ask: the hub by `envoy`, the board on `port`, or both."""
+
+    probe: Probe
+    envoy: Envoy | None
+    port: str | None
+    ble_only: bool = False
+    wait_s: float = WAIT_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """How it stands, after how many seconds, by which evidence; `shown`: its LED says so too."""
+
+    standing: Standing
+    seconds: float
+    evidence: Evidence
+    shown: bool
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether it is heard."""
+        return self.standing.failed is None
+
+
+def verify(look: Look, say: Say) -> Verified:
+    """Wait until it passes or the time is over. PeerError where nobody can be asked."""
+    began_s = time.monotonic()
+    with ExitStack() as stack:
+        watch = _Watch(look, stack)
+        evidence, standing = watch.evidence, judge(watch.evidence)
+        told: Rung | None = None
+        while standing.failed is not None and time.monotonic() < began_s + look.wait_s:
+            if standing.failed is not told:
+                told = standing.failed
+                say(f"waiting for: {told.value}")
+            evidence = watch.look(ROUND_S)
+            standing = judge(evidence)
+        shown = watch.show_on_line(Show.PASS if standing.failed is None else Show.FAIL)
+    shown = _show(look, standing) or shown
+    return Verified(standing=standing, seconds=time.monotonic() - began_s, evidence=evidence, shown=shown)
+
+
+class _Watch:
+    """Both witnesses. `evidence` is what they said last."""
+
+    def __init__(self, look: Look, stack: ExitStack) -> None:
+        self._began_s = time.monotonic()
+        self.evidence = Evidence(
+            probe=look.probe.id,
+            asked_hub=look.envoy is not None,
+            asked_line=look.port is not None,
+            ble_only=look.ble_only,
+            config_hash=probe_hash(look.probe),
+        )
+        self._board = _opened(look.port) if look.port else None
+        if self._board:
+            stack.callback(self._board.close)
+        self._ear = HubEar(look.envoy) if look.envoy else None
+        if self._ear:
+            stack.callback(self._ear.stop)
+            self._meet_hub()
+
+    def look(self, seconds: float) -> Evidence:
+        """Take what comes for a while."""
+        if self._board:
+            self._board.ask()
+            self._take_line(self._board.status(time.monotonic() + seconds))
+        if self._ear:
+            self._take_hub(time.monotonic() + (0.05 if self._board else seconds))
+        return self.evidence
+
+    def show_on_line(self, show: Show) -> bool:
+        """Let the board show it, where it hangs on a port and says so."""
+        return self._board is not None and self._board.show(show.value, SHOW_S)
+
+    def _meet_hub(self) -> None:
+        """See that the hub talks to us at all; where the board is asked too, it may do without."""
+        assert self._ear
+        try:
+            self._ear.first(CONNECT_S, live=False)
+        except PeerError:
+            if self._ear.connected and self._ear.hub is not None:
+                return  # it has not heard any probe yet
+            if self._board is None:
+                raise
+            self.evidence = replace(self.evidence, asked_hub=False)
+
+    def _take_line(self, status: Device | Status | None) -> None:
+        if not isinstance(status, Status):
+            blank = self.evidence.blank or status is not None
+            self.evidence = replace(self.evidence, blank=blank and self.evidence.line is None)
+            return
+        if status.uplink == "serial":  # its uplink is this very line: whoever is the hub must have the port
+            raise PeerError(
+                f"{status.probe} speaks with its hub over this very line",
+                where=self._board.where if self._board else "port",
+                next_step="leave out --port: footfall hub run --serial has it, and is asked by --as or --broker",
+            )
+        self.evidence = replace(self.evidence, line=status, blank=False)
+
+    def _take_hub(self, until_s: float) -> None:
+        assert self._ear
+        told = self._ear.listen(until_s)
+        if told is None or not told.live:
+            return
+        row = told.row(self.evidence.probe)
+        since_s = time.monotonic() - self._began_s
+        fresh = row is not None and row.heard_s is not None and row.heard_s < since_s
+        self.evidence = replace(self.evidence, row=row, fresh=self.evidence.fresh or fresh)
+
+
+def _opened(port: str) -> SerialBoard:
+    """Open the port; one that a board's own USB makes is away while the board restarts."""
+    until_s = time.monotonic() + BACK_S
+    while True:
+        try:
+            return SerialBoard(port)
+        except PeerError:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(ROUND_S)
+
+
+def _show(look: Look, standing: Standing) -> bool:
+    """Ask the hub to let the LED show it; a probe that is not connected shows by itself where it hangs."""
+    if look.envoy is None or standing.failed in {Rung.LINE, Rung.NETWORK, Rung.BROKER, Rung.ADMITTED}:
+        return False
+    show = Show.PASS if standing.failed is None else Show.FAIL
+    number, expires = order_terms()
+    order = Identify(id=number, expires=expires, probe=look.probe.id, show=show, seconds=SHOW_S)
+    try:
+        return ask(look.envoy, order, wait_s=CONNECT_S, on_accepted=lambda _: None).error is None
+    except HostkitError:
+        return False
