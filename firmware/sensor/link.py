@@ -12,7 +12,7 @@ FLUSH_STEP_MS = 100
 class MqttLink:
     """Topics around a connection."""
 
-    resend_ms = 60_000  # TCP and the broker lose nothing as long as the connection lasts; a hub may
+    resend_ms = 60_000  # of a hub that says nothing: one that waits for a batch repeats its ack
     beside_us = False
 
     def __init__(self, settings, uplink, net, counts) -> None:

@@ -13,6 +13,7 @@ from .wire import boot_of
 
 MOST_WAITING = const(6)
 TICK_MS = const(500)
+LATE_MS = const(1500)  # well before the hub gives a gap up for lost
 LINES, LINE = 12, 80  # kept for read-log
 KEYS_BYTES = const(1033)  # so long that the hub's copies of keys are overwritten when freed (hostkit.io.memory)
 
@@ -208,6 +209,8 @@ class Uplink:
         if count:
             self._progress_ms = time.ticks_ms()
             self.wake()
+        elif self._spool.outstanding and time.ticks_diff(time.ticks_ms(), self._progress_ms) > LATE_MS:
+            self._again()  # the hub hears us, and waits for one that did not come, or came damaged
         self.answered()
 
     def _command(self, data: dict[str, object]) -> None:

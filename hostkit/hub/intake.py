@@ -101,9 +101,8 @@ class Intake:
         seq = held.batch.seq
         if (lane.upto is not None and seq <= lane.upto) or seq in lane.held:
             self.duplicates += 1
-            if seq in lane.held:  # the same bytes on a newer connection: confirm that one
-                lane.held[seq] = held
-                return []
+            if seq in lane.held:  # the newer copy stands for it at the broker, which waits for both
+                held, lane.held[seq] = lane.held[seq], held
             return [held]
         if len(lane.held) >= MAX_HELD:
             self.drops[Refused.FLOOD] += 1

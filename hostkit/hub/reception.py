@@ -77,6 +77,7 @@ class Reception:
 
     def _batch(self, message: Arrived, probe: str) -> None:
         parts, now_s = self._parts, monotonic_s()
+        parts.roster.owe(probe)  # also of what came damaged or too early: the ack then asks for what is missing
         batch = parts.intake.decode(message, probe)
         if batch is None:
             parts.confirm.append(message)
@@ -88,7 +89,6 @@ class Reception:
         parts.keys.seen(probe, online=True)
         for held in parts.intake.hold(Held(batch=batch, message=message, at_s=now_s)):
             parts.confirm.append(held.message)
-            parts.roster.owe(probe)
 
     def _from_probe(self, message: Arrived, address: Address) -> None:
         parts, probe = self._parts, address.node

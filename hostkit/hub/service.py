@@ -28,7 +28,7 @@ from hostkit.io.outbox import Outbox
 
 ROUND_ITEMS = 256  # taken before the next commit
 WAIT_S = 0.2  # longest rest: SIGTERM, timers
-REACK_S = 5.0  # acks go at QoS 0: one may be lost
+REACK_S = 2.0  # acks go at QoS 0: one may be lost; one that frees nothing asks for what is missing
 LOOK_S, TELL_S = 1.0, 5.0  # between looks at the probes, and words about them
 
 

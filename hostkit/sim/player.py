@@ -110,7 +110,7 @@ class Player:
             held = self._held(at_s)
             if not held:
                 self.now_us = max(self.now_us + round(passed_s * self._speed * 1e6), self._silent_until_us())
-            self._close_due()
+            self._close_due(at_s)
             self._remarks.pace(at_s, self.now_us, self._speed)
 
     def _ahead_s(self) -> float:
@@ -124,14 +124,14 @@ class Player:
         known = [due for due in dues if due is not None]
         return min(known) - BATCH_US if known and len(known) == len(dues) else self.now_us
 
-    def _close_due(self) -> None:
+    def _close_due(self, at_s: float) -> None:
         for probe in self.probes:
             while (due_us := probe.due_us) is not None and due_us <= self.now_us and not self._waits(probe):
                 probe.close()
                 probe.prepare()
             if self._speed <= 1.0:
                 probe.pass_over(self.now_us)
-            probe.pump()
+            probe.pump(at_s)
 
     def _waits(self, probe: ProbeNode) -> bool:
         return self._speed > 1.0 and probe.spool.full_window
@@ -149,7 +149,7 @@ class Player:
         give_up = time.monotonic() + _DRAIN_S
         while any(len(probe.spool) for probe in self.probes) and time.monotonic() < give_up:
             for probe in self.probes:
-                probe.pump()
+                probe.pump(time.monotonic())
             self._listen(_IDLE_S)
 
     def _listen(self, wait_s: float) -> None:
@@ -157,7 +157,7 @@ class Player:
         item = take(self._inbox, min(max(wait_s, 0.0), _IDLE_S))
         while item is not None:
             self._remarks.connection(item)
-            self._by_name[item.link].handle(item)
+            self._by_name[item.link].handle(item, time.monotonic())
             item = take(self._inbox, 0.0)
 
 

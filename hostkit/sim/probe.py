@@ -144,14 +144,14 @@ class ProbeNode:
         """True time at which the open batch is full; None without one."""
         return self.source.true_us(self._open.to_us) if self._open else None
 
-    def handle(self, item: Item) -> None:
-        """Take what the connection brought. Raises PeerError for a message that breaks the contract."""
+    def handle(self, item: Item, at_s: float) -> None:
+        """Take what the connection brought at `at_s` (monotonic). Refuses and counts what breaks the contract."""
         if isinstance(item, Up):
-            self.spool.send_again()
+            self.spool.send_again(at_s)
             self._say_info()
         elif isinstance(item, Arrived):
             self.client.ack(item)
-            self._arrived(item)
+            self._arrived(item, at_s)
 
     def prepare(self) -> None:
         """Open the next batch if there is a key for it and no open one."""
@@ -191,12 +191,12 @@ class ProbeNode:
                 return
         self.over = True
 
-    def pump(self) -> None:
+    def pump(self, at_s: float) -> None:
         """Send what the window allows, and health when it is due."""
         for batch in self.spool.to_send():
             if self.client.publish(self._topic("obs"), batch.data, qos=1) is None:
                 return
-            self.spool.sent(batch)
+            self.spool.sent(batch, at_s)
             self.sent += 1
         if self.now_us >= self._health_due_us and self.client.connected:
             self._health_due_us = self.now_us + HEALTH_US
@@ -218,13 +218,13 @@ class ProbeNode:
         at_s = local_us // 1_000_000
         return next((key for key in self._keys if key.from_s <= at_s < key.until_s), None)
 
-    def _arrived(self, item: Arrived) -> None:
+    def _arrived(self, item: Arrived, at_s: float) -> None:
         try:
             stream = parse_topic(item.topic).stream
             if stream == "state":
-                self._hub_came(item)
+                self._hub_came(item, at_s)
             elif stream == "ack":
-                self._acknowledged(decode(ACK, item.payload, item.topic).data)
+                self._acknowledged(decode(ACK, item.payload, item.topic).data, at_s)
             elif stream == "config":
                 self.orders.configure(decode(CONFIG, item.payload, item.topic).data)
                 self._say_info()
@@ -233,14 +233,14 @@ class ProbeNode:
         except PeerError:
             self._refused += 1  # reaches health; a probe has nobody else to tell
 
-    def _hub_came(self, item: Arrived) -> None:
+    def _hub_came(self, item: Arrived, at_s: float) -> None:
         """A hub that comes back to a broker without its session has none of what went there meanwhile."""
         if not item.retained and decode_state(item.payload, item.topic) is State.ONLINE:
-            self.spool.send_again()
+            self.spool.send_again(at_s)
 
-    def _acknowledged(self, ack: Ack) -> None:
+    def _acknowledged(self, ack: Ack, at_s: float) -> None:
         if ack.boot == str(self.boot) and ack.upto <= self._seq:
-            self.acknowledged += self.spool.acknowledge(ack.upto)
+            self.acknowledged += self.spool.acknowledge(ack.upto, at_s)
 
     def _command(self, command: Command) -> None:
         if isinstance(command, GiveKeys):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 WINDOW = 8  # batches sent and not yet acknowledged
+LATE_S = 1.5  # well before a hub gives a gap up for lost
 CAPACITY = 512  # about 512 KiB, an hour and a half of 10 s batches
 
 
@@ -18,12 +19,13 @@ class Spooled:
 
 
 class Spool:
-    """Unacknowledged batches in order of `seq`; the first WINDOW of them may be on their way."""
+    """Unacknowledged batches in order of `seq`; the first WINDOW of them may be on their way. `at_s`: any clock."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._waiting: deque[Spooled] = deque()
         self._sent_upto = 0
+        self._progress_s = 0.0
         self.dropped_batches = 0
         self.dropped_records = 0
 
@@ -43,12 +45,25 @@ class Spool:
             self.dropped_records += lost.records
         self._waiting.append(batch)
 
-    def acknowledge(self, upto: int) -> int:
-        """Forget everything up to and including `upto`; give how many batches that were."""
+    @property
+    def outstanding(self) -> bool:
+        """Tell whether any is on its way."""
+        return bool(self._waiting) and self._waiting[0].seq <= self._sent_upto
+
+    def acknowledge(self, upto: int, at_s: float) -> int:
+        """Forget everything up to and including `upto`; give how many batches that were.
+
+        If none, and none for a while, one did not come, or came damaged: everything is sent again.
+        """
         before = len(self._waiting)
         while self._waiting and self._waiting[0].seq <= upto:
             self._waiting.popleft()
-        return before - len(self._waiting)
+        freed = before - len(self._waiting)
+        if freed:
+            self._progress_s = at_s
+        elif self.outstanding and at_s > self._progress_s + LATE_S:
+            self.send_again(at_s)
+        return freed
 
     def to_send(self) -> Iterator[Spooled]:
         """Give what may be sent and has not been since `send_again`; call `sent` for each that went."""
@@ -56,10 +71,12 @@ class Spool:
             if batch.seq > self._sent_upto:
                 yield batch
 
-    def sent(self, batch: Spooled) -> None:
+    def sent(self, batch: Spooled, at_s: float) -> None:
         """Take note that `batch` is on its way."""
+        if not self.outstanding:
+            self._progress_s = at_s
         self._sent_upto = batch.seq
 
-    def send_again(self) -> None:
-        """Send everything again: the connection is a new one."""
-        self._sent_upto = 0
+    def send_again(self, at_s: float) -> None:
+        """Send everything again: the connection is a new one, or the hub is."""
+        self._sent_upto, self._progress_s = 0, at_s

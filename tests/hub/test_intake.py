@@ -59,7 +59,8 @@ def test_each_batch_is_taken_once_and_in_order() -> None:
 def test_a_duplicate_of_a_held_one_replaces_its_message() -> None:
     box = intake(taken={("a", 1): 0})
     first, second = (Held(batch=batch(2), message=arrived(), at_s=at) for at in (0.0, 1.0))
-    assert box.hold(first) == box.hold(second) == []
+    assert box.hold(first) == []
+    assert box.hold(second) == [first]  # a broker that waits for too many confirmations sends nothing more
     box.hold(Held(batch=batch(1), message=arrived(), at_s=1.0))
     assert box.ready(1.0)[1] is second
 

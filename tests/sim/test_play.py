@@ -28,7 +28,7 @@ from hostkit.sim.plan import default_site
 from hostkit.sim.player import Player
 from hostkit.sim.probe import BATCH_RECORDS, BATCH_US
 from hostkit.sim.recorded import play_recorded
-from hostkit.sim.spool import WINDOW, Spool, Spooled
+from hostkit.sim.spool import LATE_S, WINDOW, Spool, Spooled
 from hostkit.sim.world import SimSettings, Simulation, simulate
 
 KEYS = (bytes(range(16)), bytes(range(16, 32)))
@@ -334,11 +334,26 @@ def test_the_oldest_leaves_a_full_spool() -> None:
     assert (len(spool), spool.dropped_batches, spool.dropped_records) == (3, 2, 20)
     assert [batch.seq for batch in spool.to_send()] == [3, 4, 5]
     for batch in list(spool.to_send()):
-        spool.sent(batch)
+        spool.sent(batch, 0.0)
     assert not list(spool.to_send())
-    spool.send_again()
-    assert spool.acknowledge(4) == 2
+    spool.send_again(0.0)
+    assert spool.acknowledge(4, 0.0) == 2
     assert [batch.seq for batch in spool.to_send()] == [5]
+
+
+def test_an_ack_that_frees_nothing_for_a_while_asks_for_everything_again() -> None:
+    spool = Spool()
+    for seq in range(1, 4):
+        spool.push(Spooled(seq=seq, data=b"", records=1))
+        spool.sent(Spooled(seq=seq, data=b"", records=1), 0.0)
+    assert spool.acknowledge(1, 1.0) == 1
+    assert spool.acknowledge(1, 1.0 + LATE_S) == 0
+    assert not list(spool.to_send())  # they may still be on their way
+    assert spool.acknowledge(1, 1.1 + LATE_S) == 0
+    assert [batch.seq for batch in spool.to_send()] == [2, 3]
+    spool.sent(Spooled(seq=2, data=b"", records=1), 1.1 + LATE_S)
+    assert spool.acknowledge(1, 1.1 + 2 * LATE_S) == 0
+    assert [batch.seq for batch in spool.to_send()] == [3]
 
 
 def test_no_broker_is_one_line(world: Simulation) -> None:
