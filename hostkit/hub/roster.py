@@ -31,8 +31,9 @@ class Roster:
         self._probes[name].online, self._probes[name].sent_s = online, now_s
 
     def owe(self, name: str) -> None:
-        """A batch of this probe is settled."""
-        self._probes[name].owed = True
+        """A batch of this probe came, or is settled; of a probe of another site nothing is owed."""
+        if name in self._probes:
+            self._probes[name].owed = True
 
     def take_owed(self) -> frozenset[str]:
         """Give those who are owed an ack; they are not any more."""
