@@ -9,6 +9,8 @@ import esp32
 import machine
 import network
 
+import sensor
+
 from . import RELEASE_KEY, VERSION
 from .capture import Capture
 from .commands import Commands
@@ -84,6 +86,7 @@ class App:
             "role": "probe",
             "firmware": VERSION,
             "uplink": self.settings.get("uplink"),
+            "build": sensor.BUILD,
             "hardware": f"{self.settings.get('board') or sys.platform} {sys.implementation[2]}"[:500],
             "key_id": self.capture.key_id,
             "wire_versions": [WIRE_VERSION],

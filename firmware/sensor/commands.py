@@ -114,7 +114,11 @@ class Commands:
         return {"lines": self._uplink.log[-_number(data, "lines", 1, 200, 50) :]}
 
     def _update(self, data: dict[str, object]) -> dict[str, object]:
-        return self._app.update.step(data)
+        update = self._app.update
+        try:
+            return update.step(data)
+        except ValueError as error:
+            return dict(self._refuse(f"update: {error}", "go on at the offset"), update={"offset": update.offset})
 
     def _measure(self, data: dict[str, object]) -> None:
         radio, beacon = data.get("radio", "wifi"), data["beacon"]

@@ -75,6 +75,7 @@ class Update:
             self._partition.mark_app_valid_cancel_rollback()
             self.pending = False
             self._state.put("update", 0)
+            self._counts.did("updates_kept")
             self._note("update kept")
 
     def _begin(self, text: object, signature: bytes) -> None:

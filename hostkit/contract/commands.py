@@ -191,10 +191,21 @@ class Update(Order, frozen=True, tag="update", tag_field="verb"):
     data: Annotated[str, Meta(max_length=1368, pattern=r"^[A-Za-z0-9+/]*={0,2}$(?!\n)")] = ""
 
 
+class Rollout(Order, frozen=True, tag="rollout", tag_field="verb"):
+    """Update probes from the release in the hub's data folder: one, then a quarter, then the rest; or stop, or look.
+
+    Each must have the new image, reach the hub and be well before the next begin. `probes`: these only. It is done
+    once it has begun; `status` tells how far it is.
+    """
+
+    step: Literal["begin", "status", "stop"] = "status"
+    probes: Annotated[tuple[Id, ...], Meta(max_length=1000)] = ()
+
+
 ToProbe: TypeAlias = Restart | Identify | ReadLog | Measure | Beacon | Update
 Asked: TypeAlias = (
     ToProbe | Replay | Recompute | Flush | SetThresholds | SetZones | SetHop | SetProbe | SetPrivacy | Rollback
-    | CalibrateStart | CalibrateApply | CalibrateUndo | RotateKey
+    | CalibrateStart | CalibrateApply | CalibrateUndo | RotateKey | Rollout
 )  # fmt: skip
 Command: TypeAlias = GiveKeys | AskKeys | Describe | Asked
 
@@ -244,6 +255,38 @@ class UpdateProgress(Closed, frozen=True):
     offset: Count
 
 
+class Updating(StrEnum):
+    """How far a probe's update is. `kept`, `skipped` and the failures are final."""
+
+    WAITING = "waiting"  # for its stage
+    SENDING = "sending"
+    RESTARTING = "restarting"
+    ON_TRIAL = "on_trial"  # the new image runs; it goes back unless it is well
+    KEPT = "kept"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled_back"
+
+
+class ProbeUpdate(Closed, frozen=True):
+    """One probe of a rollout; `what` says why it was skipped or failed."""
+
+    probe: Id
+    state: Updating
+    percent: Annotated[int, Meta(ge=0, le=100)] = 0
+    what: Text = ""
+
+
+class RolloutState(Closed, frozen=True):
+    """How far the last rollout is: its stage of how many, and every probe. `failed`: no further stage begins."""
+
+    state: Literal["none", "running", "done", "failed", "stopped"]
+    version: Text = ""
+    stage: Count = 0
+    stages: Count = 0
+    probes: Annotated[tuple[ProbeUpdate, ...], Meta(max_length=1000)] = ()
+
+
 class Response(Closed, frozen=True):
     """Answer to the command `id`; never retained. A probe may leave out `status`: with `error` refused, else done.
 
@@ -265,6 +308,7 @@ class Response(Closed, frozen=True):
     lines: Annotated[tuple[Text, ...], Meta(max_length=200)] = ()
     measured: Measured | None = None
     update: UpdateProgress | None = None
+    rollout: RolloutState | None = None
 
     def __post_init__(self) -> None:
         if self.status is not UNSET and (self.status is Status.REFUSED) != (self.error is not None):

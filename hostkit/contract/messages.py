@@ -33,6 +33,7 @@ Days = Annotated[float, Meta(ge=0, le=36_600)]
 Seconds = Annotated[float, Meta(ge=0, le=31_622_400)]
 Crc32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}$(?!\n)", description="of all bytes before its comma")]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Decibel = Annotated[float, Meta(ge=-256, le=256)]
 Metres = Annotated[float, Meta(ge=-10_000, le=10_000)]
 Tagged = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
 MOST_REGISTERED = 32  # of a key: two keys and their tags fit into the 2 KiB a probe reads
@@ -101,6 +102,7 @@ class Info(Closed, frozen=True):
     config_hash: Hex | None = None
     config_refused: ConfigRefused | None = None
     uplink: Id | None = None  # of a probe: lan, wifi-park, wifi-burst, serial
+    build: U32 | None = None  # number of a probe's image: an update has a higher one
     last: Ack | None = None  # last seq of the boot before this one, so that no gap can hide
 
 
@@ -147,6 +149,22 @@ class Flood(Closed, frozen=True):
     probe: Id | None = None
 
 
+class Drift(Closed, frozen=True):
+    """A probe that hears others, or that others hear, otherwise than when it was calibrated; null: not any more."""
+
+    probe: Id
+    hears_db: Decibel | None
+    is_heard_db: Decibel | None
+
+
+class CalibrationCheck(Closed, frozen=True):
+    """What the night told in which probes last heard each other: how many links, and which probes have drifted."""
+
+    checked_s: EpochS
+    links: Count
+    calibration_drift: Annotated[tuple[Drift, ...], Meta(max_length=1000)] = ()
+
+
 Counters = Annotated[dict[Name, Count], Meta(max_length=64)]
 
 
@@ -166,6 +184,7 @@ class Health(Closed, frozen=True):
     certificate_days: Days | None = None  # until the first of its certificates is over; it is renewed before
     flood: Flood | None = None
     unknown_class_share: Share | None = None  # of the last hour's devices: phone systems new to the site since today
+    calibration: CalibrationCheck | None = None  # null: the probes have not heard each other yet
     radios_disagree: bool | None = None  # Wi-Fi and BLE count otherwise than they usually do, beyond both intervals
 
 

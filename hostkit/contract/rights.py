@@ -17,6 +17,7 @@ from hostkit.contract.commands import (
     Recompute,
     Replay,
     Restart,
+    Rollout,
     SetHop,
     SetProbe,
     SetThresholds,
@@ -35,6 +36,7 @@ class Caller(StrEnum):
 # What touches people's privacy, the keys or what was counted at the door is for the shop alone to say.
 _FROM_AFAR = (
     Replay, Recompute, SetThresholds, SetZones, SetHop, SetProbe, Restart, Identify, ReadLog, Measure, Beacon, Update,
+    Rollout,
 )  # fmt: skip
 RIGHTS: Mapping[Caller, frozenset[type]] = MappingProxyType(
     {Caller.COLLECTOR: frozenset(_FROM_AFAR), Caller.OPERATOR: frozenset(get_args(Asked))}

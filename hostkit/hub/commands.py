@@ -248,7 +248,10 @@ def _known_keys(command: Command, payload: bytes) -> None:
     """Refuse keys inside zones and probes that nobody knows: their types let them pass."""
     if isinstance(command, SetZones | SetProbe):
         name = "zones" if isinstance(command, SetZones) else "probe"
-        tree = msgspec.json.decode(payload)["data"][name]
+        try:
+            tree = msgspec.json.decode(payload)["data"][name]
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:  # in what no type looked at
+            raise _NoError(Refused.MALFORMED, str(error)[:200], "see: footfall contract show cmd") from error
         if (unknown := unknown_key(tree, msgspec.to_builtins(getattr(command, name)), name)) is not None:
             raise _NoError(Refused.MALFORMED, f"{unknown}: unknown key", "see: footfall contract show cmd")
 

@@ -152,7 +152,10 @@ def _checked(desired: Desired, message: Arrived, running: Site) -> Site:
         raise ConfigError(what, where="version", next_step="update the hub first")
     if not isinstance(desired.site, Site):
         raise ConfigError("is a probe's", where=where, next_step="send the hub a site")
-    tree = msgspec.json.decode(message.payload, type=dict[str, object])["data"]
+    try:
+        tree = msgspec.json.decode(message.payload, type=dict[str, object])["data"]
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # in what no type looked at
+        raise PeerError(str(error)[:200], where=where, next_step="see: footfall contract show config") from error
     known = msgspec.to_builtins(desired) | {"version": 1}
     if (unknown := unknown_key(tree, known)) is not None:
         raise ConfigError("unknown key", where=unknown, next_step="remove it or update the hub")

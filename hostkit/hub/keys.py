@@ -119,6 +119,10 @@ class KeyFlow:
         self._complete()
         return True
 
+    def of(self, key_id: int) -> memoryview | None:
+        """Give the key of this id; None once it is wiped."""
+        return next((key.secret.raw for key in self.keys if key.key_id == key_id), None)
+
     def fits(self, key_id: int, at_s: float) -> bool:
         """Tell whether what was heard at `at_s` may carry this key: yesterday's names nothing that is of today."""
         if self._before is not None and key_id == self._before[0]:

@@ -6,12 +6,11 @@ Called from the service's thread. What is said goes out after the outbox's commi
 from collections.abc import Callable
 from secrets import token_hex
 
-from hostkit.contract.codec import CMD, CONFIG, RSP
-from hostkit.contract.commands import Command, Response
+from hostkit.contract.codec import CONFIG, EVENT, RSP
+from hostkit.contract.commands import Response
 from hostkit.contract.messages import Info
-from hostkit.contract.rights import verb_of
 from hostkit.contract.topics import Address
-from hostkit.errors import PeerError, UsageError
+from hostkit.errors import PeerError
 from hostkit.hub.commands import Desk
 from hostkit.hub.configuration import Configuration
 from hostkit.hub.fleet import Fleet
@@ -21,9 +20,8 @@ from hostkit.hub.parts import Parts
 from hostkit.hub.roles import Roles
 from hostkit.hub.verbs import Means, Verbs
 from hostkit.io.mqtt import Arrived
-from hostkit.model import Site
+from hostkit.model import Provenance, Site
 
-PROBE_READS_BYTES = 2048  # MOST_BYTES of firmware/sensor/messages.py
 ROTATE_LEAD_S = 120  # a batch is open for 10 s and a command may take a while
 
 
@@ -43,13 +41,14 @@ class Office:
             configuration=self.configuration,
             fleet=self.fleet,
             flush=flush,
-            send=self._tell_probe,
+            send=parts.tell,
             online=parts.roster.online,
-            now_s=self._at_s,
+            now_s=lambda: parts.now.at_s,
             devices=parts.keeper.devices,
             replay=parts.uplink.send_again,
-            recompute=lambda day: parts.speaker.recompute(day, self._at_s()),
+            recompute=lambda day: parts.speaker.recompute(day, parts.now.at_s),
             rotate=self._rotate,
+            rollout=lambda command: parts.rollouts.do(command, self.fleet.names, parts.roster.online),
         )
         self._verbs = Verbs(means)
         self._desk = Desk(parts.outbox, roles, self._verbs.do)
@@ -82,7 +81,10 @@ class Office:
 
     def answered(self, probe: str, response: Response) -> bool:
         """Take a probe's answer to a relayed command or to a question of ours; False if it is to something else."""
-        if self._parts.descriptions.answered(probe, response, monotonic_s()):
+        parts = self._parts
+        if parts.anchors.answered(response.id) or parts.rollouts.answered(probe, response):
+            return True
+        if parts.descriptions.answered(probe, response, monotonic_s()):
             return True
         last = self._verbs.answered(probe, response)
         if last is not None:
@@ -90,21 +92,27 @@ class Office:
         return last is not None
 
     def informed(self, probe: str, info: Info) -> None:
-        """Take what a probe says of its configuration."""
+        """Take what a probe says of its configuration and its image."""
+        self._parts.rollouts.informed(probe, info)
         self.fleet.informed(probe, info)
         for response in self._verbs.informed(probe):
             self._desk.finish(response)
 
     def mind(self, now_s: float) -> None:
-        """Give up what nobody answered, look at the file."""
+        """Give up what nobody answered, look at the file; go on with updates and with probes that hear each other."""
         self.configuration.look(now_s)
         for id_ in self._desk.overdue(now_s):
             self._desk.finish(self._verbs.given_up(id_))
-        self._parts.descriptions.keep(now_s)
+        parts, at_s = self._parts, self._parts.now.at_s
+        parts.descriptions.keep(now_s)
+        parts.rollouts.mind(now_s, at_s)
+        if parts.voice.provenance is Provenance.LIVE and parts.keys.running is not None:
+            parts.anchors.mind(at_s)
 
     def speak(self) -> None:
         """Answer on the broker each command came from; what it did is committed. Tell probes their configuration."""
-        at_s, voice, parts = self._at_s(), self._parts.voice, self._parts
+        parts = self._parts
+        at_s, voice = parts.now.at_s, parts.voice
         answers, self._desk.answers = self._desk.answers, []
         for name, response in answers:
             link = parts.near if name == SITE_LINK else parts.upward
@@ -113,25 +121,20 @@ class Office:
             return
         for probe in filter(parts.roster.online, self.fleet.names):
             if ask := parts.descriptions.due(probe, monotonic_s(), wall_s(), token_hex(8)):
-                self._tell_probe(probe, ask)
+                parts.tell(probe, ask)
         for probe, desired in self.fleet.due():
             payload = voice.payload(CONFIG, desired, at_s)
             if parts.near.publish(voice.topic("config", probe), payload, retain=True):
                 self.fleet.told(probe)
-
-    def _tell_probe(self, probe: str, command: Command) -> bool:
-        parts = self._parts
-        if not parts.roster.online(probe):
-            return False
-        payload = parts.voice.payload(CMD, command, self._at_s())
-        if len(payload) > PROBE_READS_BYTES:
-            what = f"the command has {len(payload)} bytes, {probe} reads {PROBE_READS_BYTES}"
-            raise UsageError(what, where="probe", next_step="send it in parts")
-        return parts.near.publish(parts.voice.topic(f"cmd/{verb_of(command)}", probe), payload)
+        events, parts.anchors.events[:] = tuple(parts.anchors.events), ()
+        for event in events:
+            for client in parts.links:
+                client.publish(voice.topic("event"), voice.payload(EVENT, event, at_s))
 
     def _take_over(self, site: Site) -> None:
         self._parts.keeper.reconfigure(site)
         self._parts.voice.site = site
+        self._parts.anchors.reconfigure(site)
         self.fleet.reconfigure(site)
         self._name_configuration()
 
@@ -142,10 +145,5 @@ class Office:
     def _rotate(self) -> None:
         if self._parts.keys.running is None:
             raise PeerError("there is no key yet", where="rotate-key", next_step="wait until a probe is connected")
-        until_s = self._parts.keys.rotate_soon(int(self._at_s()) + ROTATE_LEAD_S)
+        until_s = self._parts.keys.rotate_soon(int(self._parts.now.at_s) + ROTATE_LEAD_S)
         self._parts.keeper.cut(until_s * 1_000_000)
-
-    def _at_s(self) -> float:
-        """The hub's time; before anybody told it, this machine's."""
-        now_us = self._parts.now.us
-        return wall_s() if now_us is None else now_us / 1e6

@@ -22,6 +22,12 @@ class Now:
         """Give Unix time in µs; None while nobody has told it."""
         return self._told_us if self.batch else time.time_ns() // 1000
 
+    @property
+    def at_s(self) -> float:
+        """Give it in seconds; before anybody told it, this machine's."""
+        now_us = self.us
+        return wall_s() if now_us is None else now_us / 1e6
+
     def step_us(self) -> int:
         """Give how far the wall clock was set since this was last asked, 0 if it was not; a batch clock never is."""
         before, self._ahead_us = self._ahead_us, _ahead_us()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
+from hostkit.hub.anchors import Anchors
 from hostkit.hub.describe import Descriptions
 from hostkit.hub.intake import Intake
 from hostkit.hub.keeper import Keeper
@@ -12,9 +13,11 @@ from hostkit.hub.keys import KeyFlow
 from hostkit.hub.links import site_client, uplink_client
 from hostkit.hub.overview import Overview
 from hostkit.hub.pace import Now, monotonic_s
+from hostkit.hub.rollout import Rollouts
 from hostkit.hub.roster import Roster
 from hostkit.hub.serial import Near, SerialProbes
 from hostkit.hub.speaker import Speaker
+from hostkit.hub.teller import Teller
 from hostkit.hub.uplink import Uplink
 from hostkit.hub.voice import Voice
 from hostkit.io.memory import random_fill
@@ -66,6 +69,9 @@ class Parts:
     near: Near
     roster: Roster
     overview: Overview
+    tell: Teller
+    anchors: Anchors
+    rollouts: Rollouts
     intake: Intake
     descriptions: Descriptions
     keys: KeyFlow
@@ -100,6 +106,9 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
     local = site_client(voice, settings.broker, inbox, shared=settings.uplink is None)
     upward = local if settings.uplink is None else uplink_client(voice, settings.uplink, inbox)
     serial = SerialProbes(settings.serial, site, inbox, say)
+    near, now, roster = Near(local, serial), Now(batch=settings.batch_clock), Roster(probe.id for probe in site.probes)
+    tell = Teller(voice, near, roster, now)
+    anchors = Anchors(site, settings.path, outbox, send=tell, online=roster.online, say=say)
     uplink = Uplink(outbox, upward, voice)
     speaker = Speaker(
         voice=voice,
@@ -107,6 +116,7 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
         intake=intake,
         keeper=keeper,
         uplink=uplink,
+        anchors=anchors,
         links=tuple(dict.fromkeys((local, upward))),
         data=settings.data,
         began_s=monotonic_s(),
@@ -116,15 +126,18 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
         settings=settings,
         say=say,
         outbox=outbox,
-        now=Now(batch=settings.batch_clock),
+        now=now,
         voice=voice,
         inbox=inbox,
         local=local,
         upward=upward,
         serial=serial,
-        near=Near(local, serial),
-        roster=Roster(probe.id for probe in site.probes),
+        near=near,
+        roster=roster,
         overview=Overview(site),
+        tell=tell,
+        anchors=anchors,
+        rollouts=Rollouts(settings.data, outbox, send=tell, say=say),
         intake=intake,
         descriptions=Descriptions(outbox),
         keys=KeyFlow(site, random_fill, life.key_id if life else None),

@@ -104,6 +104,7 @@ class Reception:
             health = decode(HEALTH, message.payload, message.topic)
             self._told(health)
             parts.overview.said_health(probe, health.data)
+            parts.rollouts.healthy(probe, health.data)
         elif address.stream == "rsp/<id>":
             self._answered(message, probe)
             return  # may hold a key: never relayed

@@ -16,6 +16,7 @@ from hostkit.core.kpi import Kpi
 from hostkit.core.rollup import Grain, day_of
 from hostkit.core.wire import READABLE_VERSIONS
 from hostkit.errors import UsageError
+from hostkit.hub.anchors import Anchors
 from hostkit.hub.clocks import probe_clocks
 from hostkit.hub.figures import HOUR_S, KEPT_S, LIVE_LAG_S
 from hostkit.hub.intake import Intake
@@ -44,13 +45,14 @@ class Speaker:
         intake: Intake,
         keeper: Keeper,
         uplink: Uplink,
+        anchors: Anchors,
         links: tuple[Client, ...],
         data: Path,
         began_s: float,
         certificates: tuple[Path, ...] = (),
     ) -> None:
         self._voice, self._outbox, self._intake = voice, outbox, intake
-        self._keeper, self._uplink, self._links = keeper, uplink, links
+        self._keeper, self._uplink, self._anchors, self._links = keeper, uplink, anchors, links
         self._data, self._began_s, self._certificates = data, began_s, certificates
         self._timers = Timers()
         self._said_info: tuple[object, ...] = ()
@@ -177,6 +179,7 @@ class Speaker:
             "frames": counts["frames"],
             "frames_late": counts["frames_late"],
             "visits": counts["visits"],
+            "beacons": self._anchors.beacons,
             "frames_unsynced": intake.unsynced,
             "resumed_entries": self._keeper.resumed,
             "visits_restart": self._keeper.abandoned,
@@ -208,6 +211,7 @@ class Speaker:
             outbox_gone=Ack(boot=outbox.boot, upto=outbox.gone),
             flood=flood_message(self._keeper.flood, self._voice.site, at_s),
             unknown_class_share=self._keeper.chain.unknown_class_share,
+            calibration=self._anchors.check,
             radios_disagree=self._keeper.figures.radios_disagree,
             disk_free_bytes=shutil.disk_usage(self._data).free,
             certificate_days=days_left(self._certificates, at_s),

@@ -19,6 +19,7 @@ from hostkit.contract.commands import (
     Replay,
     Response,
     Rollback,
+    Rollout,
     RotateKey,
     SetHop,
     SetPrivacy,
@@ -61,6 +62,7 @@ class Means:
     replay: Callable[[int, int], int]
     recompute: Callable[[str], int]
     rotate: Callable[[], None]
+    rollout: Callable[[Rollout], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class Verbs:
             case Flush():
                 self._means.flush()
                 return Response(id=command.id)
+            case Rollout():
+                return self._means.rollout(command)
             case RotateKey():
                 self._means.rotate()
                 return Response(id=command.id)

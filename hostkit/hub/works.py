@@ -105,6 +105,8 @@ class Works:
     def _take(self, batch: Batch, arrived_us: int, now_s: float, now_us: int) -> None:
         parts = self._parts
         assert parts.keeper.seal is not None
+        if (key := parts.keys.of(batch.key_id)) is not None:
+            batch = parts.anchors.without_beacons(batch, key)
         heard = parts.intake.heard(batch, arrived_us, now_us, parts.keeper.seal)
         if heard is None:
             return

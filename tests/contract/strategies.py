@@ -132,11 +132,24 @@ clocks = built(
     drift_ppm=st.none() | st.floats(-1e4, 1e4),
 )
 channels, people = st.integers(1, 177), st.integers(0, 1_000_000)
+decibels = st.floats(-256, 256)
 levels = st.none() | st.floats(-128, 0)
 
 
 def ordered(of: type, **fields: st.SearchStrategy) -> st.SearchStrategy:
     return built(of, id=ids, expires=epochs, **fields)
+
+
+rollouts = built(
+    c.RolloutState,
+    state=st.sampled_from(["none", "running", "done", "failed", "stopped"]),
+    version=texts,
+    stage=counts,
+    stages=counts,
+    probes=tuples_of(
+        built(c.ProbeUpdate, probe=ids, state=st.sampled_from(c.Updating), percent=st.integers(0, 100), what=texts)
+    ),
+)
 
 
 def responses(status: st.SearchStrategy, error: st.SearchStrategy) -> st.SearchStrategy:
@@ -156,6 +169,7 @@ def responses(status: st.SearchStrategy, error: st.SearchStrategy) -> st.SearchS
         lines=tuples_of(texts),
         measured=st.none() | built(c.Measured, frames=counts, rssi_dbm=levels, low_dbm=levels, high_dbm=levels),
         update=st.none() | built(c.UpdateProgress, offset=counts),
+        rollout=st.none() | rollouts,
     )
 
 
@@ -204,6 +218,7 @@ BODIES = {
         config_hash=st.none() | hexes,
         config_refused=st.none() | built(m.ConfigRefused, config_hash=hashes, what=texts),
         uplink=st.none() | ids,
+        build=st.none() | u32,
         last=st.none() | acks,
     ),
     "health": built(
@@ -230,6 +245,15 @@ BODIES = {
         disk_free_bytes=st.none() | counts,
         certificate_days=st.none() | st.floats(0, 36_600),
         unknown_class_share=st.none() | shares,
+        calibration=st.none()
+        | built(
+            m.CalibrationCheck,
+            checked_s=epochs,
+            links=counts,
+            calibration_drift=tuples_of(
+                built(m.Drift, probe=ids, hears_db=st.none() | decibels, is_heard_db=st.none() | decibels)
+            ),
+        ),
         radios_disagree=st.none() | st.booleans(),
         flood=st.none() | built(m.Flood, active=st.booleans(), set_aside=counts, minutes=counts, probe=st.none() | ids),
     ),
@@ -318,6 +342,7 @@ BODIES = {
             count=st.integers(1, 1000),
             channel=st.integers(1, 14),
         ),
+        ordered(c.Rollout, step=st.sampled_from(["begin", "status", "stop"]), probes=tuples_of(ids)),
         ordered(
             c.Update,
             probe=ids,

@@ -131,6 +131,14 @@ def test_everybody_may_what_the_table_says_and_nothing_else(desk: Desked, caller
 
 
 REFUSED = [
+    (
+        "no text in a key nobody knows",
+        Refused.MALFORMED,
+        lambda: packed(SetProbe(id="r1", expires=int(NOW_S), probe=Probe(id="a"))).replace(
+            b'"id":"a"', b'"id":"a","x":"\x80"'
+        ),
+        "utf-8",
+    ),
     ("a stranger", Refused.RIGHT, lambda: packed(replay(), "probe-1"), "its sender has no such right"),
     (
         "on another topic",

@@ -13,6 +13,7 @@ from hostkit.contract.messages import VisitRow
 from hostkit.core.rollup import Grain, day_at
 from hostkit.core.wire import SIGHTING
 from hostkit.errors import UsageError
+from hostkit.hub.anchors import Anchors
 from hostkit.hub.chain import Heard
 from hostkit.hub.figures import HOUR_S, Figures
 from hostkit.hub.intake import Intake
@@ -334,6 +335,9 @@ def speaker(one: Keeper, outbox: Outbox, folder: Path) -> Speaker:
         intake=intake,
         keeper=one,
         uplink=Uplink(outbox, None, voice),  # type: ignore[arg-type]
+        anchors=Anchors(
+            SITE, folder / "site.toml", outbox, send=lambda *_: False, online=lambda _: False, say=lambda _: None
+        ),
         links=(),
         data=folder,
         began_s=0.0,

@@ -50,6 +50,7 @@ class Bench:
                 replay=lambda from_s, to_s: 0,
                 recompute=lambda day: 0,
                 rotate=lambda: None,
+                rollout=lambda command: Response(id=command.id),
             )
         )
 
