@@ -94,6 +94,7 @@ class Anchors:
         self._senders: dict[int, NDArray[np.uint32]] = {}  # by key id
         self._night: _Night | None = None
         self._looked_s = float("-inf")
+        self._here: tuple[int, ...] = ()
         self.beacons = 0
         self.nights = 0
         self.check: CalibrationCheck | None = None
@@ -147,8 +148,9 @@ class Anchors:
             index for index, probe in enumerate(site.probes) if probe.position_m is not None and probe.floor is not None
         ][:MOST_PROBES]
         here = tuple(index for index in placed if self._online(site.probes[index].id))
+        settled, self._here = here == self._here, here  # after a start they come one by one
         hour = datetime.fromtimestamp(at_s, ZoneInfo(zone)).hour
-        if len(here) < LEAST_PROBES or MORNING <= hour < EVENING:
+        if not settled or len(here) < LEAST_PROBES or MORNING <= hour < EVENING:
             return ()
         if at_s < float(self._outbox.word(_WORD) or "-inf") + BETWEEN_S:
             return ()

@@ -78,7 +78,7 @@ class Air:
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     monkeypatch.setattr(anchors, "NIGHT", anchors.Plan(channels=1, count=5, slot_ms=300, settle_s=4.0))
     monkeypatch.setattr(anchors, "BETWEEN_S", 0.0)
-    monkeypatch.setattr(anchors, "LOOK_S", 0.2)
+    monkeypatch.setattr(anchors, "LOOK_S", 2.0)
     shop = Shop(tmp_path, site())
     yield shop
     shop.stop()
