@@ -16,9 +16,9 @@ class LazyGroup(click.Group):
         return sorted(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of `cmd_name` and return the command it defines under the same name."""
+        """Import the module of `cmd_name` and return the command it defines under the same name, `_` for `-`."""
         if cmd_name not in self.modules:
             return None
-        command = getattr(importlib.import_module(self.modules[cmd_name]), cmd_name)
+        command = getattr(importlib.import_module(self.modules[cmd_name]), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command

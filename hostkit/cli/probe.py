@@ -14,6 +14,7 @@ class Probes(LazyGroup):
         {
             "flash": "hostkit.cli.probe_flash",
             "ports": "hostkit.cli.probe_ports",
+            "put-app": "hostkit.cli.probe_put_app",
             "provision": "hostkit.cli.probe_provision",
             "verify": "hostkit.cli.probe_verify",
         }

@@ -15,6 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from hostkit.errors import HostkitError, InputError, PeerError, StorageError, UsageError
+from hostkit.install import complaints
+from hostkit.install.complaints import Complaint
 from hostkit.install.fleet import Board, Job, Step
 from hostkit.install.images import TABLE_BYTES, TABLE_OFFSET, Build, Part, parts_for_update, read_table
 from hostkit.install.ports import TAKE_RULE, check_port, pick_port
@@ -53,39 +55,77 @@ class Found:
 # pyserial and of the operating systems.
 _NEXT_BOOT = "hold BOOT, press and let go RESET (or plug it in again), let go BOOT after two seconds, and try again"
 _NEXT_CABLE = "try again with --baud 115200, a shorter cable that carries data, and no USB hub between"
-_COMPLAINTS: tuple[tuple[str, type[HostkitError], str, str], ...] = (
-    (r"device disconnected|device reports readiness|Errno 5\]|Errno 6\]|Input/output error|Device not configured|"
-     r"ClearCommError|WriteFile failed|No such device|Bad file descriptor", PeerError,
-     "the board was unplugged", "plug it in again and start over: a board half written stays in its boot loader"),
-    (r"PermissionError\(13|WinError 5|Access is denied", PeerError,
-     "the port is busy", "close the program that has it open"),
-    (r"Errno 13|Permission denied", PeerError, "you may not open it", TAKE_RULE),
-    (r"Errno 16|Errno 11|exclusively lock|Resource temporarily", PeerError,
-     "the port is busy", "close the program that has it open (footfall probe ports names it)"),
-    (r"No such file|FileNotFoundError|[Cc]ould not open port", PeerError,
-     "the board is not there: unplugged, or on another port",
-     "plug it in again and start over; footfall probe ports lists the ports"),
-    (r"This chip is (\S+?),? not (\S+?)\.", InputError,
-     "the chip is another than before", "see that nobody plugged in another board, and try again"),
-    (r"Unexpected chip|Failed to autodetect", PeerError,
-     "is no chip we know", "use a board of hardware/boards"),
-    (r"MD5 of file does not match|flash region is empty|Hash.*mismatch|Digest mismatch", PeerError,
-     "what the chip holds is not what was written (its MD5 differs)",
-     "try again; if it stays, the board's flash is worn out: take another board"),
-    (r"Wrong boot mode|download mode", PeerError,
-     "the chip is not in its boot loader", _NEXT_BOOT),
-    (r"Invalid head of packet|serial noise|Packet content transfer stopped|Unable to verify flash chip|"
-     r"Corrupt data|Invalid SLIP|Checksum error|Unexpected response", PeerError,
-     "the line garbles what is sent (wrong baud rate, a bad cable)", _NEXT_CABLE),
-    (r"stopped responding|Serial data stream stopped|Failed to write|Failed to enter|Timed? ?out|"
-     r"Failed to start stub", PeerError,
-     "the chip fell silent half-way", "plug it in again and start over; " + _NEXT_CABLE),
-    (r"No serial data received|Failed to connect|Could not connect", PeerError,
-     "no answer from a boot loader", _NEXT_BOOT),
-    (r"No space left|Errno 28", StorageError, "the disk is full", "free some space"),
-    (r"[Ss]ecure [Dd]ownload|[Ee]ncryption", PeerError,
-     "the chip is locked (secure download or flash encryption)", "update it over the network: footfall probe update"),
-)  # fmt: skip
+_COMPLAINTS = (
+    Complaint(
+        r"device disconnected|device reports readiness|Errno 5\]|Errno 6\]|Input/output error|Device not configured|"
+        r"ClearCommError|WriteFile failed|No such device|Bad file descriptor",
+        PeerError,
+        "the board was unplugged",
+        "plug it in again and start over: a board half written stays in its boot loader",
+    ),
+    Complaint(
+        r"PermissionError\(13|WinError 5|Access is denied",
+        PeerError,
+        "the port is busy",
+        "close the program that has it open",
+    ),
+    Complaint(r"Errno 13|Permission denied", PeerError, "you may not open it", TAKE_RULE),
+    Complaint(
+        r"Errno 16|Errno 11|exclusively lock|Resource temporarily",
+        PeerError,
+        "the port is busy",
+        "close the program that has it open (footfall probe ports names it)",
+    ),
+    Complaint(
+        r"No such file|FileNotFoundError|[Cc]ould not open port",
+        PeerError,
+        "the board is not there: unplugged, or on another port",
+        "plug it in again and start over; footfall probe ports lists the ports",
+    ),
+    Complaint(
+        r"This chip is (\S+?),? not (\S+?)\.",
+        InputError,
+        "the chip is another than before",
+        "see that nobody plugged in another board, and try again",
+    ),
+    Complaint(
+        r"Unexpected chip|Failed to autodetect", PeerError, "is no chip we know", "use a board of hardware/boards"
+    ),
+    Complaint(
+        r"MD5 of file does not match|flash region is empty|Hash.*mismatch|Digest mismatch",
+        PeerError,
+        "what the chip holds is not what was written (its MD5 differs)",
+        "try again; if it stays, the board's flash is worn out: take another board",
+    ),
+    Complaint(r"Wrong boot mode|download mode", PeerError, "the chip is not in its boot loader", _NEXT_BOOT),
+    Complaint(
+        r"Invalid head of packet|serial noise|Packet content transfer stopped|Unable to verify flash chip|"
+        r"Corrupt data|Invalid SLIP|Checksum error|Unexpected response",
+        PeerError,
+        "the line garbles what is sent (wrong baud rate, a bad cable)",
+        _NEXT_CABLE,
+    ),
+    Complaint(
+        r"stopped responding|Serial data stream stopped|Failed to write|Failed to enter|Timed? ?out|"
+        r"Failed to start stub",
+        PeerError,
+        "the chip fell silent half-way",
+        "plug it in again and start over; " + _NEXT_CABLE,
+    ),
+    Complaint(
+        r"No serial data received|Failed to connect|Could not connect",
+        PeerError,
+        "no answer from a boot loader",
+        _NEXT_BOOT,
+    ),
+    Complaint(r"No space left|Errno 28", StorageError, "the disk is full", "free some space"),
+    Complaint(
+        r"[Ss]ecure [Dd]ownload|[Ee]ncryption",
+        PeerError,
+        "the chip is locked (secure download or flash encryption)",
+        "update it over the network: footfall probe update",
+    ),
+)
 
 
 def flash_step(catalogue: Mapping[str, Build], mode: Mode, *, baud: int = BAUD) -> Step:
@@ -223,13 +263,4 @@ def esptool(
 
 def explain(said: Sequence[str], port: str) -> HostkitError:
     """Turn esptool's last words into an error with its cause and next step."""
-    first = next((at for at, line in enumerate(said) if "rror" in line), max(len(said) - 3, 0))
-    words = "\n".join(said[first:])
-    for pattern, kind, what, next_step in _COMPLAINTS:
-        if found := re.search(pattern, words):
-            detail = f" ({found[0]})" if kind is InputError else ""
-            return kind(what + detail, where=port, next_step=next_step)
-    last = next((line for line in reversed(said) if "rror" in line), said[-1] if said else "it said nothing")
-    return PeerError(
-        f"esptool failed ({last[:120]})", where=port, next_step="plug the board in again and try once more"
-    )
+    return complaints.explain("esptool", said, port, _COMPLAINTS)

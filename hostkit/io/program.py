@@ -84,11 +84,12 @@ def _next(said: "queue.Queue[str | None]") -> str | None:
 
 def _read(stream: IO[bytes], said: "queue.Queue[str | None]") -> None:
     held = ""
-    while data := os.read(stream.fileno(), _READ_BYTES):
-        *whole, held = _BREAK.split(held + data.decode("utf-8", "replace"))
-        for line in whole:
-            said.put(_clean(line))
-        held = held[-MAX_LINE:]
+    with stream:
+        while data := os.read(stream.fileno(), _READ_BYTES):
+            *whole, held = _BREAK.split(held + data.decode("utf-8", "replace"))
+            for line in whole:
+                said.put(_clean(line))
+            held = held[-MAX_LINE:]
     said.put(_clean(held))
     said.put(None)
 

@@ -28,8 +28,9 @@ class Cable:
         """Let the hub see a port."""
         hub_end, hub = os.openpty()
         tty.setraw(hub)
-        self._ends = [hub_end, hub]
+        self._ends = [hub_end]
         self._plug.symlink_to(os.ttyname(hub))
+        os.close(hub)  # who holds a port is asked
 
     def unplug(self) -> None:
         """Take the port away under the hub's hands."""
@@ -53,7 +54,7 @@ class Cable:
                     if other != end:  # unplugged: what the board says goes nowhere
                         os.write(other, data)
                 except OSError:
-                    continue
+                    time.sleep(0.01)  # nobody has the port open
 
     def _spoilt(self, data: bytes) -> bytes:
         out = bytearray()
