@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from hostkit.cli.calibrate_options import conclude, floor_option, from_option, language_option, tell
+from hostkit.cli.calibrate_options import (
+    Output,
+    conclude,
+    floor_option,
+    from_option,
+    language_option,
+    report_option,
+    tell,
+)
 from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.field.anchors import anchors_trial, newest, read_links_table
@@ -30,8 +38,17 @@ from hostkit.io.anchorlinks import read_links, reference_file
 @from_option
 @floor_option
 @language_option
+@report_option
 @json_option
-def anchors(*, site_path: Path, table: Path | None, floor: str | None, language: Language, as_json: bool) -> None:
+def anchors(
+    *,
+    site_path: Path,
+    table: Path | None,
+    floor: str | None,
+    language: Language,
+    reports: tuple[Path, ...],
+    as_json: bool,
+) -> None:
     """Learn each probe's offset, and the exponent where it clearly differs, from the beacons of the others."""
     site = load_site(site_path)
     ground = ground_of(site, floor)
@@ -43,4 +60,5 @@ def anchors(*, site_path: Path, table: Path | None, floor: str | None, language:
         links, remarks = read_links_table(table, ground)
         tell(remarks)
     trial = anchors_trial(site, ground, links)
-    conclude(site_path, site, trial, language=language, as_json=as_json, also=also)
+    wanted = Output(language=language, as_json=as_json, reports=reports, floor=floor)
+    conclude(site_path, site, trial, wanted, also)

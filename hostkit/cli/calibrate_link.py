@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from hostkit.cli.calibrate_options import conclude, device_option, language_option, table_option, tell
+from hostkit.cli.calibrate_options import (
+    Output,
+    conclude,
+    device_option,
+    language_option,
+    report_option,
+    table_option,
+    tell,
+)
 from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.field.link import link_trial, read_stands
@@ -27,11 +35,14 @@ from hostkit.field.words import Language
 @table_option
 @device_option
 @language_option
+@report_option
 @json_option
-def link(*, site_path: Path, table: Path, device: str, language: Language, as_json: bool) -> None:
+def link(
+    *, site_path: Path, table: Path, device: str, language: Language, reports: tuple[Path, ...], as_json: bool
+) -> None:
     """Stand at measured distances from each probe, and learn its level at 1 m and how fast it falls off."""
     site = load_site(site_path)
     stands, remarks = read_stands(table, site)
     tell(remarks)
     trial = link_trial(site, stands, phone=device == "phone")
-    conclude(site_path, site, trial, language=language, as_json=as_json)
+    conclude(site_path, site, trial, Output(language=language, as_json=as_json, reports=reports))

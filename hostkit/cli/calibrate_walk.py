@@ -5,10 +5,12 @@ from pathlib import Path
 import click
 
 from hostkit.cli.calibrate_options import (
+    Output,
     conclude,
     device_option,
     floor_option,
     language_option,
+    report_option,
     table_option,
     tell,
 )
@@ -25,7 +27,7 @@ from hostkit.field.words import Language
 
     \b
       footfall calibrate walk --site site.toml --from walk.csv
-      footfall calibrate walk --site site.toml --from walk.csv --device tag --json
+      footfall calibrate walk --site site.toml --from walk.csv --device tag --report walk.pdf --report walk.html
 
     \b
     A table is `time_s,anchor,rssi_dbm,x_m,y_m`, anchor being a probe's id, and may have `device`. It needs 20 points a
@@ -37,6 +39,7 @@ from hostkit.field.words import Language
 @floor_option
 @device_option
 @language_option
+@report_option
 @json_option
 def walk(
     *,
@@ -45,6 +48,7 @@ def walk(
     floor: str | None,
     device: str,
     language: Language,
+    reports: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Stand on marked points with a phone or tag, and learn how far off positions are and how to make them better.
@@ -57,4 +61,4 @@ def walk(
     survey, remarks = read_survey(table, ground)
     tell(remarks)
     trial = walk_trial(site, ground, survey, phone=device == "phone")
-    conclude(site_path, site, trial, language=language, as_json=as_json)
+    conclude(site_path, site, trial, Output(language=language, as_json=as_json, reports=reports, floor=floor))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hostkit.cli.calibrate_options import conclude, language_option, table_option, tell
+from hostkit.cli.calibrate_options import Output, conclude, language_option, report_option, table_option, tell
 from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.field.words import Language
@@ -27,10 +27,11 @@ from hostkit.field.zones import read_rounds, zones_trial
 @site_option
 @table_option
 @language_option
+@report_option
 @json_option
-def zones(*, site_path: Path, table: Path, language: Language, as_json: bool) -> None:
+def zones(*, site_path: Path, table: Path, language: Language, reports: tuple[Path, ...], as_json: bool) -> None:
     """Walk in and out of zones, see which are taken for which, and choose levels and hysteresis."""
     site = load_site(site_path)
     rounds, remarks = read_rounds(table, site)
     tell(remarks)
-    conclude(site_path, site, zones_trial(site, rounds), language=language, as_json=as_json)
+    conclude(site_path, site, zones_trial(site, rounds), Output(language=language, as_json=as_json, reports=reports))

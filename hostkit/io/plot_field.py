@@ -1,0 +1,95 @@
+"""A floor with the points of a survey, their errors, the probes and where one more helps, as a PNG. Computes nothing.
+
+It writes ids and figures only, so that it needs no font of any language.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon as Patch
+from numpy.typing import NDArray
+
+from hostkit.model import Floor, Probe, Zone
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#777777"  # Okabe and Ito
+WIDE_INCH, DOTS_PER_INCH = 6.2, 150
+AREA_PER_M = 45.0  # points² of a circle for each metre of error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldMap:
+    """What is drawn. marks (M, 4): x, y, error before and after; `predicted`: x (C,), y (R,), error (R, C).
+
+    `better`: where one more probe helps. All may be empty or None.
+    """
+
+    floor: Floor
+    zones: Sequence[Zone]
+    probes: Sequence[Probe]
+    marks: NDArray[np.float64]
+    predicted: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None
+    better: tuple[float, float] | None
+
+
+def png(chart: FieldMap) -> bytes:
+    """Draw it as wide as half a page, at the floor's own shape."""
+    x0, y0, x1, y1 = chart.floor.bounds_m
+    tall = float(np.clip(WIDE_INCH * (y1 - y0) / (x1 - x0), 2.5, 7.0))
+    figure = Figure(figsize=(WIDE_INCH, tall), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    _draw_floor(figure, axes, chart)
+    _draw_marks(axes, chart.marks)
+    for probe in chart.probes:
+        if probe.position_m is not None:
+            x, y, _ = probe.position_m
+            axes.plot(x, y, "^", color="black", markersize=9, zorder=5)
+            axes.annotate(probe.id, (x, y), (4, 5), textcoords="offset points", fontsize=8, zorder=6)
+    if chart.better is not None:
+        axes.plot(*chart.better, "*", color=GREEN, markersize=18, markeredgecolor="black", zorder=7)
+    axes.set_xlim(x0, x1)
+    axes.set_ylim(y0, y1)
+    axes.set_aspect("equal")
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel("x, m", fontsize=8)
+    axes.set_ylabel("y, m", fontsize=8)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": "footfall"})
+    return out.getvalue()
+
+
+def _draw_floor(figure: Figure, axes: Axes, chart: FieldMap) -> None:
+    if chart.predicted is not None:
+        x, y, error = chart.predicted
+        top = float(np.quantile(error[np.isfinite(error)], 0.98)) if np.isfinite(error).any() else 1.0
+        shade = axes.pcolormesh(
+            x, y, error, cmap="Greys", vmin=0.0, vmax=max(1.8 * top, 1.0), shading="nearest", zorder=0
+        )
+        bar = figure.colorbar(shade, ax=axes, shrink=0.7, pad=0.01)
+        bar.ax.tick_params(labelsize=7)
+        bar.ax.set_ylim(float(np.nanmin(error)), top)
+    for zone in chart.zones:
+        axes.add_patch(
+            Patch(np.asarray(zone.polygon_m), closed=True, fill=False, edgecolor=GREY, linewidth=0.6, ls=":")
+        )
+        x, y = np.asarray(zone.polygon_m).mean(axis=0)
+        axes.text(x, y, zone.id, fontsize=6, color=GREY, ha="center", va="center")
+    axes.add_patch(Patch(np.asarray(chart.floor.interior_m), closed=True, fill=False, edgecolor="black", linewidth=1.4))
+    for wall in chart.floor.walls:
+        axes.plot(*zip(wall.from_m, wall.to_m, strict=True), color="black", linewidth=1.0)
+
+
+def _draw_marks(axes: Axes, marks: NDArray[np.float64]) -> None:
+    if not len(marks):
+        return
+    x, y, before, after = marks.T
+    worse = after > before
+    for chosen, colour in ((~worse, BLUE), (worse, ORANGE)):
+        area = np.clip(after[chosen] * AREA_PER_M, 6.0, 900.0)
+        axes.scatter(x[chosen], y[chosen], s=area, color=colour, alpha=0.45, linewidths=0, zorder=3)
+        axes.scatter(x[chosen], y[chosen], s=5, color=colour, zorder=4)
