@@ -13,6 +13,9 @@ class Probes(LazyGroup):
     modules = MappingProxyType(
         {
             "flash": "hostkit.cli.probe_flash",
+            "identify": "hostkit.cli.probe_identify",
+            "list": "hostkit.cli.probe_list",
+            "monitor": "hostkit.cli.probe_monitor",
             "ports": "hostkit.cli.probe_ports",
             "put-app": "hostkit.cli.probe_put_app",
             "provision": "hostkit.cli.probe_provision",

@@ -1,5 +1,6 @@
 """`footfall probe verify`: is this probe heard over its real uplink? No logic."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from hostkit.cli import text
 from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.errors import ExitCode, UsageError
+from hostkit.install.hubline import HubLine
 from hostkit.install.verify import WAIT_S, Look, Verified
 from hostkit.install.verify import verify as verify_probe
 
@@ -63,8 +65,10 @@ def verify(
     if envoy is None and port is None:
         step = "give --as DIR or --broker URL for the hub, --port for the board, or both"
         raise UsageError("whom is it to ask?", where="verify", next_step=step)
-    look = Look(probe=options.probe_of(site, probe_id), envoy=envoy, port=port, ble_only=ble_only, wait_s=wait_s)
-    done = verify_probe(look, lambda line: text.remark(f"{probe_id}: {line}"))
+    probe = options.probe_of(site, probe_id)
+    with HubLine(envoy) if envoy else nullcontext() as hub:
+        look = Look(probe=probe, hub=hub, port=port, ble_only=ble_only, wait_s=wait_s)
+        done = verify_probe(look, lambda line: text.remark(f"{probe_id}: {line}"))
     text.emit(_object(probe_id, done) if as_json else _lines(probe_id, done))
     if not done.passed:
         text.remark(f"{probe_id}: {done.standing.what}; {done.standing.next_step}")

@@ -56,24 +56,38 @@ def node_of(broker: str) -> str:
     return str(name.value).rpartition("/")[2]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A command as it is published."""
+
+    topic: str
+    payload: bytes
+
+
+def request_of(envoy: Envoy, command: Asked) -> Request:
+    """Put a command into its envelope."""
+    address = Address(tenant=envoy.tenant, site=envoy.site, node=envoy.node)
+    message = compose(CMD, command, publisher=address, at=envoy.at, boot=command.id, seq=1, provenance=envoy.provenance)
+    where = topic(envoy.tenant, envoy.site, HUB, f"cmd/{verb_of(command)}")
+    return Request(topic=where, payload=encode(CMD, message))
+
+
 def ask(envoy: Envoy, command: Asked, *, wait_s: float, on_accepted: Callable[[Response], None]) -> Response:
     """Send `command` once and give its final answer, refused or done.
 
     Raises PeerError where no broker or hub answers within `wait_s`; what was accepted may still be done then.
     """
-    address = Address(tenant=envoy.tenant, site=envoy.site, node=envoy.node)
     answer = topic(envoy.tenant, envoy.site, HUB, f"rsp/{command.id}")
-    message = compose(CMD, command, publisher=address, at=envoy.at, boot=command.id, seq=1, provenance=envoy.provenance)
-    request = topic(envoy.tenant, envoy.site, HUB, f"cmd/{verb_of(command)}")
+    request = request_of(envoy, command)
     inbox: Inbox = Queue(100)
     client = Client(
         parse_url(envoy.broker),
         inbox,
         name="ask",
-        client_id=f"{address.source[1:]}-{command.id}",
+        client_id=f"{envoy.tenant}/{envoy.site}/{envoy.node}-{command.id}",
         subscriptions=((answer, 1),),
     )
-    conversation = _Conversation(client, inbox, request, encode(CMD, message), answer)
+    conversation = _Conversation(client, inbox, request.topic, request.payload, answer)
     client.start()
     try:
         return conversation.final(time.monotonic() + wait_s, on_accepted)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from hostkit.contract.commands import Identify, Show
 from hostkit.errors import HostkitError, PeerError
-from hostkit.hub.ask import Envoy, ask, order_terms
+from hostkit.hub.ask import order_terms
 from hostkit.hub.fleet import probe_hash
 from hostkit.install.board import Status
-from hostkit.install.hubear import CONNECT_S, HubEar
+from hostkit.install.hubline import CONNECT_S, HubLine, Told
 from hostkit.install.improv import Device
 from hostkit.install.ladder import Evidence, Rung, Standing, judge
 from hostkit.install.serialboard import SerialBoard
@@ -25,10 +25,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What to verify and whom to ask: the hub by `envoy`, the board on `port`, or both."""
+    """What to verify and whom to ask: the hub, the board on `port`, or both."""
 
     probe: Probe
-    envoy: Envoy | None
+    hub: HubLine | None
     port: str | None
     ble_only: bool = False
     wait_s: float = WAIT_S
@@ -49,8 +49,8 @@ class Verified:
         return self.standing.failed is None
 
 
-def verify(look: Look, say: Say) -> Verified:
-    """Wait until it passes or the time is over. PeerError where nobody can be asked."""
+def verify(look: Look, say: Say, check: Callable[[], None] = lambda: None) -> Verified:
+    """Wait until it passes or the time is over; `check` is called meanwhile. PeerError where nobody can be asked."""
     began_s = time.monotonic()
     with ExitStack() as stack:
         watch = _Watch(look, stack)
@@ -60,6 +60,7 @@ def verify(look: Look, say: Say) -> Verified:
             if standing.failed is not told:
                 told = standing.failed
                 say(f"waiting for: {told.value}")
+            check()
             evidence = watch.look(ROUND_S)
             standing = judge(evidence)
         shown = watch.show_on_line(Show.PASS if standing.failed is None else Show.FAIL)
@@ -74,7 +75,7 @@ class _Watch:
         self._began_s = time.monotonic()
         self.evidence = Evidence(
             probe=look.probe.id,
-            asked_hub=look.envoy is not None,
+            asked_hub=look.hub is not None,
             asked_line=look.port is not None,
             ble_only=look.ble_only,
             config_hash=probe_hash(look.probe),
@@ -82,35 +83,26 @@ class _Watch:
         self._board = _opened(look.port) if look.port else None
         if self._board:
             stack.callback(self._board.close)
-        self._ear = HubEar(look.envoy) if look.envoy else None
-        if self._ear:
-            stack.callback(self._ear.stop)
-            self._meet_hub()
+        self._hub = look.hub
+        if self._hub and not self._hub.reachable():
+            if self._board is None:
+                raise self._hub.silent()
+            self.evidence = replace(self.evidence, asked_hub=False)
 
     def look(self, seconds: float) -> Evidence:
         """Take what comes for a while."""
         if self._board:
             self._board.ask()
             self._take_line(self._board.status(time.monotonic() + seconds))
-        if self._ear:
-            self._take_hub(time.monotonic() + (0.05 if self._board else seconds))
+        else:
+            time.sleep(seconds)
+        if self._hub:
+            self._take_hub(self._hub.told)
         return self.evidence
 
     def show_on_line(self, show: Show) -> bool:
         """Let the board show it, where it hangs on a port and says so."""
         return self._board is not None and self._board.show(show.value, SHOW_S)
-
-    def _meet_hub(self) -> None:
-        """See that the hub talks to us at all; where the board is asked too, it may do without."""
-        assert self._ear
-        try:
-            self._ear.first(CONNECT_S, live=False)
-        except PeerError:
-            if self._ear.connected and self._ear.hub is not None:
-                return  # it has not heard any probe yet
-            if self._board is None:
-                raise
-            self.evidence = replace(self.evidence, asked_hub=False)
 
     def _take_line(self, status: Device | Status | None) -> None:
         if not isinstance(status, Status):
@@ -125,13 +117,11 @@ class _Watch:
             )
         self.evidence = replace(self.evidence, line=status, blank=False)
 
-    def _take_hub(self, until_s: float) -> None:
-        assert self._ear
-        told = self._ear.listen(until_s)
-        if told is None or not told.live:
+    def _take_hub(self, told: Told | None) -> None:
+        if told is None or not told.live or told.at_s < self._began_s:
             return
         row = told.row(self.evidence.probe)
-        since_s = time.monotonic() - self._began_s
+        since_s = told.at_s - self._began_s
         fresh = row is not None and row.heard_s is not None and row.heard_s < since_s
         self.evidence = replace(self.evidence, row=row, fresh=self.evidence.fresh or fresh)
 
@@ -150,12 +140,12 @@ def _opened(port: str) -> SerialBoard:
 
 def _show(look: Look, standing: Standing) -> bool:
     """Ask the hub to let the LED show it; a probe that is not connected shows by itself where it hangs."""
-    if look.envoy is None or standing.failed in {Rung.LINE, Rung.NETWORK, Rung.BROKER, Rung.ADMITTED}:
+    if look.hub is None or standing.failed in {Rung.LINE, Rung.NETWORK, Rung.BROKER, Rung.ADMITTED}:
         return False
     show = Show.PASS if standing.failed is None else Show.FAIL
     number, expires = order_terms()
     order = Identify(id=number, expires=expires, probe=look.probe.id, show=show, seconds=SHOW_S)
     try:
-        return ask(look.envoy, order, wait_s=CONNECT_S, on_accepted=lambda _: None).error is None
+        return look.hub.order(order, CONNECT_S).error is None
     except HostkitError:
         return False

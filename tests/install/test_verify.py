@@ -1,6 +1,7 @@
 """Verifying for real: firmware, broker with TLS and ACL, hub, the command; what is missing is named and shown."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from tests.cli.command import footfall
 from tests.firmware.shop import frame
-from tests.install.place import Desk, Shop, footfall_at
+from tests.install.place import SITE, Desk, Shop, footfall_at
 
 pytestmark = pytest.mark.needs("mosquitto")
 
@@ -52,6 +53,53 @@ def test_a_probe_that_is_heard_passes_and_shows_it(shop: Shop, desk: Desk) -> No
     again = verify(shop, "window-left", "--port", desk.port)  # the board's word alone
     assert again.returncode == 0, again.stderr
     assert again.stdout.startswith("window-left: PASS")
+
+
+def test_the_probes_of_a_site_are_listed_watched_and_found(shop: Shop, desk: Desk) -> None:
+    desk.board.settings(**shop.settings("window-left"))
+    desk.on()
+    desk.board.until("app.capture.key_id")
+    for number in range(100):
+        desk.board.air(frame(number))
+    desk.board.run("app.uplink.say('health', 'health', app.health.data(), 0)")
+    desk.board.until("app.counts.passed['acknowledged'] > 1")
+    hub = ("--site", shop.site, "--broker", shop.broker)
+    rows = json.loads(footfall("probe", "list", *hub, "--json").stdout)["rows"]
+    assert [row["id"] for row in rows] == [probe.id for probe in SITE.probes]
+    assert (rows[0]["verdict"], rows[0]["state"], rows[0]["uplink"], rows[0]["key_held"]) == (
+        "pass",
+        "online",
+        "lan",
+        True,
+    )
+    assert rows[0]["firmware"] == desk.board.eval("sensor.VERSION")
+    lines = footfall("probe", "list", *hub).stdout.splitlines()
+    assert re.match(r"window-left +pass +online +lan ", lines[1])
+    assert "not connected: power, network?" in lines[3]
+    assert lines[-1] == "1 of 3 probes pass"
+    seen = footfall("probe", "monitor", *hub, "--probe", "window-left", "--count", "2", "--json").stdout.splitlines()
+    told = [json.loads(line)["rows"] for line in seen]
+    assert [len(rows) for rows in told] == [1, 1]
+    assert told[0][0]["memory"]["free_bytes"] > 0
+    plain = footfall("probe", "monitor", *hub, "--count", "1").stdout.splitlines()
+    assert plain[0].split() == [
+        "probe",
+        "Wi-Fi/s",
+        "BLE/s",
+        "radio/s",
+        "RSSI",
+        "channels",
+        "heap",
+        "KiB",
+        "block",
+        "KiB",
+        "drops",
+    ]
+    done = footfall("probe", "identify", *hub, "--probe", "window-left", "--seconds", "5")
+    assert done.stdout == "window-left: blinks for 5 s\n", done.stderr
+    assert desk.board.eval("app.led()") == "identify"
+    done = footfall("probe", "identify", *hub, "--probe", "door")
+    assert (done.returncode, "door is not connected" in done.stderr) == (6, True)
 
 
 def test_a_probe_that_hears_nothing_fails_and_shows_it(shop: Shop, desk: Desk) -> None:
