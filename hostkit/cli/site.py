@@ -15,6 +15,7 @@ class Sites(LazyGroup):
             "bundle": "hostkit.cli.site_bundle",
             "check": "hostkit.cli.site_check",
             "init": "hostkit.cli.site_init",
+            "show": "hostkit.cli.site_show",
         }
     )
 

@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from enum import StrEnum
 
 from hostkit.config.keys import KEYS, WEEKDAYS
-from hostkit.model import OpeningHours, OpenIntervals, Site
+from hostkit.model import OpeningHours, OpenIntervals, Probe, Site
 
 _INLINE = ("floors.walls",)  # short tables written in one line each
 
@@ -25,6 +25,11 @@ def dump_site(site: Site) -> str:
             for index, item in enumerate(value):
                 lines += ["", f"[[{field.name}]]", *_pairs(item, field.name, commented=index == 0)]
     return "\n".join(lines) + "\n"
+
+
+def dump_probe(probe: Probe) -> str:
+    """Write one probe as a table of its own, to be pasted into a site.toml."""
+    return "\n".join(["[[probes]]", *_pairs(probe, "probes", commented=False)]) + "\n"
 
 
 def _pairs(record: object, name: str, *, commented: bool) -> Iterator[str]:

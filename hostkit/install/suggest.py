@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hostkit.core.predict import error_m, links_to, parts, room
 from hostkit.core.zones import inside
 from hostkit.errors import UsageError
-from hostkit.model import Floor, PathLoss, Polygon, Probe
+from hostkit.model import Floor, PathLoss, Polygon, Probe, Wall
 
 WALL_HEIGHT_M = 2.5  # above heads and shelves, below most ceilings
 FROM_WALL_M = 0.3  # further in than metal studs and cables, near enough for a bracket
@@ -67,6 +67,9 @@ def mounts(floor: Floor, ceiling_m: float | None) -> NDArray[np.float64]:
     while sum(_length(a, b) for a, b in _edges(outline)) / step > MAX_PLACES / 2:
         step *= 1.5
     along = np.concatenate([_along(a, b, step) for a, b in _edges(outline)])
+    on_wall = np.array([any(_to_wall_m(place, wall) <= 2 * FROM_WALL_M for wall in floor.walls) for place in along])
+    if on_wall.mean() > 0.5:  # the outline is drawn: an opening in it holds no bracket
+        along = along[on_wall]
     found = [np.column_stack((along, np.full(len(along), WALL_HEIGHT_M)))]
     if ceiling_m is not None:
         points = _points(outline, MAX_PLACES // 2, CEILING_STEP_M)
@@ -134,6 +137,12 @@ def _edges(outline: Polygon) -> list[tuple[tuple[float, float], tuple[float, flo
 
 def _length(a: tuple[float, float], b: tuple[float, float]) -> float:
     return float(np.hypot(b[0] - a[0], b[1] - a[1]))
+
+
+def _to_wall_m(place: NDArray[np.float64], wall: Wall) -> float:
+    a, b = np.array(wall.from_m), np.array(wall.to_m)
+    along = np.clip((place - a) @ (b - a) / ((b - a) @ (b - a)), 0.0, 1.0)
+    return float(np.linalg.norm(place - a - along * (b - a)))
 
 
 def _along(a: tuple[float, float], b: tuple[float, float], step: float) -> NDArray[np.float64]:
