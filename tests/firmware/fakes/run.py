@@ -14,7 +14,7 @@ sensor.BUILD = esp32.boot_loader()
 from sensor import app as sensor_app
 
 app = sensor_app.build()
-control.names.update(app=app, gc=gc, sys=sys, sensor=sensor)
+control.names.update(app=app, gc=gc, sys=sys, sensor=sensor, sensor_app=sensor_app)
 gc.collect()
 asyncio.create_task(control.serve())
 control.say(booted=True)
