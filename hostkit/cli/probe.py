@@ -16,6 +16,7 @@ class Probes(LazyGroup):
             "identify": "hostkit.cli.probe_identify",
             "list": "hostkit.cli.probe_list",
             "monitor": "hostkit.cli.probe_monitor",
+            "label": "hostkit.cli.probe_label",
             "ports": "hostkit.cli.probe_ports",
             "put-app": "hostkit.cli.probe_put_app",
             "provision": "hostkit.cli.probe_provision",
