@@ -50,7 +50,7 @@ def label_of(site: Site, probe: Probe) -> Label:
     """Give what stands on a probe's label."""
     place = f"{site.tenant}/{site.site}"
     where = {"floor": probe.floor} if probe.floor else {}
-    lines = (f"floor {probe.floor}",) if probe.floor else ()
+    lines: tuple[str, ...] = (f"floor {probe.floor}",) if probe.floor else ()
     if probe.position_m:
         x, y, z = (f"{value:.2f}" for value in probe.position_m)
         where |= {"x": x, "y": y, "z": z}
