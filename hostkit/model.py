@@ -239,6 +239,11 @@ class Privacy:
     k: int = 5
     rotation_hour: int = 4  # site-local hour of the daily key rotation
 
+    @property
+    def anonymous(self) -> bool:
+        """Tell whether nobody may be told apart for longer than a few minutes: then there are no visits."""
+        return self.mode is PrivacyMode.ANONYMOUS_5MIN
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:

@@ -12,7 +12,7 @@ from hostkit.contract.visitrows import visit_of_row
 from hostkit.core.kpi import compute
 from hostkit.core.rollup import Bucket, Grain, Origin, Place, day_at, hour_at
 from hostkit.core.sales import Sale, compute_sales
-from hostkit.model import Coverage, PrivacyMode, Site, Visit
+from hostkit.model import Coverage, Site, Visit
 
 BATCH_HOURS = 48  # of one transaction
 # A visit is known when its device was silent for the visit timeout and the hub sent it, within a minute.
@@ -50,7 +50,7 @@ def rebuild(store: Store, *, limit: int = BATCH_HOURS) -> int:
 
 def origin_of(site: Site) -> Origin:
     """Give whose buckets count: no visit leaves a site that is anonymous, so there the hub's are the source."""
-    return Origin.HUB if site.privacy.mode is PrivacyMode.ANONYMOUS_5MIN else Origin.COLLECTOR
+    return Origin.HUB if site.privacy.anonymous else Origin.COLLECTOR
 
 
 def _rebuild_place(store: Store, place: Place, hours_s: Sequence[int]) -> None:

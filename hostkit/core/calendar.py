@@ -3,6 +3,20 @@
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from hostkit.model import Site
+
+# In anonymous_5min a key, and all that is told apart by it, lives so long. With the minute that the slowest probe's
+# batches may take (hub/works.py) it is five from the first frame; a whole number of them makes an hour.
+WINDOW_S = 240
+_WINDOW_US = WINDOW_S * 1_000_000
+
+
+def key_end_us(now_us: int, site: Site) -> int:
+    """First instant after `now_us` (µs since epoch) at which the site's key changes: by its privacy mode."""
+    if site.privacy.anonymous:
+        return (now_us // _WINDOW_US + 1) * _WINDOW_US
+    return next_rotation_us(now_us, site.time_zone, site.privacy.rotation_hour)
+
 
 def next_rotation_us(now_us: int, time_zone: str, hour: int) -> int:
     """First instant after `now_us` (µs since epoch, UTC) that is `hour`:00 site-local.

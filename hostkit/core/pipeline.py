@@ -109,6 +109,10 @@ class Pipeline:
         self._listening.reconfigure(site.probes)
         self._unsettled_us = max(0, SETTLED_US - int(site.thresholds.visit_timeout_s * 1e6))
 
+    def begin(self, from_us: int) -> None:
+        """Take the first life to have been listened to from there on, not from its first sighting."""
+        self._rotated_us = from_us
+
     def rotate_at(self, end_us: int) -> None:
         """Let the key's life end at `end_us` rather than at the rotation hour."""
         if self._life is not None:

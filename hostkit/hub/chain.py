@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hostkit.config import parse_site
 from hostkit.core.bins import CountBin
-from hostkit.core.calendar import next_rotation_us
+from hostkit.core.calendar import WINDOW_S, key_end_us
 from hostkit.core.classes import ClassRegister, ClassWatch
 from hostkit.core.flood import Flood
 from hostkit.core.listening import ByChannel
@@ -22,6 +22,7 @@ from hostkit.model import Site, Visit
 
 STEP_US = 30_000_000  # a visit ends after 20 minutes of silence: a finer step shows nothing and costs a cut each
 LATE_US = 60_000_000  # what comes later than this after its step is no news of who is here now: dropped, counted
+COUNT_S = 600  # of a bin, where nothing says otherwise
 MAX_WAITING_ROWS = 2_000_000  # 64 MB: an hour of four probes in a crowd; beyond it a step is due whoever is awaited
 
 
@@ -68,14 +69,16 @@ Entry: TypeAlias = Heard | Step | Change | Cut
 class Chain:
     """One life of the key. `end_us` is when the key rotates; a step never goes beyond it.
 
-    `register` holds the phone models the site has met; it is the caller's and learns from every hour.
+    `register` holds the phone models the site has met; it is the caller's and learns from every hour. In anonymous_5min
+    it learns nothing, no visit is given, and the one bin of the life is all that is left of it.
     """
 
     def __init__(self, site: Site, register: ClassRegister | None = None) -> None:
         self._site = site
         self._register = ClassRegister() if register is None else register
         self._classes = ClassWatch()
-        self._pipeline = Pipeline(site, visit_prefix="")
+        self._anonymous = site.privacy.anonymous
+        self._pipeline = Pipeline(site, visit_prefix="", bin_s=WINDOW_S if self._anonymous else COUNT_S)
         self._counted: list[CountBin] = []
         self._waiting: list[NDArray[np.void]] = []
         self._rows = 0
@@ -127,7 +130,8 @@ class Chain:
         self._pipeline.feed(before)
         if self._cut_us is not None:
             self._pipeline.rotate_at(self._cut_us)
-        self._classes.add(before)
+        if not self._anonymous:
+            self._classes.add(before)
         self.stepped_us = step.until_us
         events = self._pipeline.advance(step.until_us)
         self._classes.advance(step.until_us, self._register, self._pipeline.devices_of)
@@ -158,7 +162,7 @@ class Chain:
 
     def open_visits(self) -> tuple[Visit, ...]:
         """Give the visits that are still open, as they stand."""
-        return self._pipeline.open_visits()
+        return () if self._anonymous else self._pipeline.open_visits()
 
     def open_bursts(self) -> bytes:
         """Give the bursts of open visits, without any key."""
@@ -182,9 +186,12 @@ class Chain:
     def _begin(self, from_us: int) -> None:
         if self.stepped_us is None:
             self.stepped_us = from_us // STEP_US * STEP_US
-            self.end_us = next_rotation_us(from_us, self._site.time_zone, self._site.privacy.rotation_hour)
+            self.end_us = key_end_us(from_us, self._site)
             if self._cut_us is not None and self._cut_us > from_us:
                 self.end_us = min(self.end_us, self._cut_us)
+            if self._anonymous:
+                self._cut_us = self.end_us
+                self._pipeline.begin(from_us)
 
     def _split(self, until_us: int) -> tuple[NDArray[np.void], list[NDArray[np.void]]]:
         rows = np.concatenate([np.empty(0, SIGHTING), *self._waiting])
@@ -194,5 +201,7 @@ class Chain:
 
     def _made(self, events: Events) -> tuple[Visit, ...]:
         self._counted += events.bins
+        if self._anonymous:
+            return ()
         self.made += len(events.visits)
         return events.visits

@@ -47,11 +47,12 @@ class ClockCheck:
         last_us = int(rows["time_us"][-1])
         if self._until_us is None or last_us >= self._until_us:
             if self._samples:
-                self._close()
+                self.close()
             self._until_us = last_us + WINDOW_US
         self._samples.setdefault(probe, CommonSample(SAMPLE)).add(rows)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the window: compare, and forget the frames."""
         frames = {probe: sample.frames() for probe, sample in self._samples.items()}
         self._samples = {}
         self.found = {probe: _agreement(probe, frames) for probe in frames}

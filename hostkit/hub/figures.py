@@ -14,11 +14,10 @@ from hostkit.core.inside import Inside, people_inside
 from hostkit.core.kpi import Kpi, compute
 from hostkit.core.listening import Listening
 from hostkit.core.rollup import Bucket, day_at
-from hostkit.hub.chain import Heard
+from hostkit.hub.chain import COUNT_S, Heard
 from hostkit.model import Coverage, Estimate, Site, Visit
 
 LIVE_LAG_S = 120.0  # by then a present phone was heard again with P = 0.82; sooner, silence would read as leaving
-BIN_S = 600  # of a Pipeline, where it is not told
 KEPT_BINS = 36  # six hours of them: what is longer ago says nothing of who is inside now
 INSIDE_OLD_S = 1500.0  # a bin that began longer ago is not now
 KEPT_S = 2 * 86_400  # today, and hours that late visits may still change
@@ -29,14 +28,13 @@ LISTENS_S = 300.0  # no batch for longer: no probe listens now
 class Figures:
     """Closed visits of the last two days and what is computed from them."""
 
-    def __init__(self, site: Site, visits: Sequence[Visit] = ()) -> None:
-        self._site = site
+    def __init__(self, site: Site, visits: Sequence[Visit] = (), *, bin_s: int = COUNT_S) -> None:
+        self._site, self._bin_s = site, bin_s
         self._zone = ZoneInfo(site.time_zone)
         self.visits = list(visits)
         self.listening = Listening(site.probes)
         self.completeness: float | None = None
         self.whole_from_s = float("-inf")  # a restart lost the visits before it
-        self.dropped_before_s = float("-inf")  # see `forget_published`
         self._bins: list[CountBin] = []
         self._dirty: set[int] = set()  # starts of hours with visits since they were last computed
         self._dirty_days: set[Bucket] = set()
@@ -65,7 +63,7 @@ class Figures:
     def inside(self, until_s: float) -> tuple[tuple[float, Estimate], ...]:
         """People inside on average in each bin that is over by `until_s`, with when it began; silence counts too."""
         rows = self._inside_rows(until_s)
-        found = people_inside(rows, self._site.occupancy, bin_s=BIN_S)
+        found = people_inside(rows, self._site.occupancy, bin_s=self._bin_s)
         return tuple((start_s, one) for (start_s, _), one in zip(rows, found, strict=True))
 
     @property
@@ -122,12 +120,6 @@ class Figures:
         self._bins = [bin_ for bin_ in self._bins if bin_.end_s >= time_s]
         self.listening.forget_before(time_s)
 
-    def forget_published(self, stepped_s: float) -> None:
-        """Drop the visits of local days that are published at `stepped_s`: those days never change again."""
-        over_s = stepped_s - self._site.thresholds.visit_timeout_s - 2 * HOUR_S  # live figures look back an hour
-        self.dropped_before_s = max(self.dropped_before_s, self._day_began_s(over_s))
-        self.visits = [visit for visit in self.visits if visit.end_s.hi >= self.dropped_before_s]
-
     def between(self, start_s: float, end_s: float, still_open: Sequence[Visit]) -> tuple[Kpi, ...]:
         """Compute any span of the last days, with the visits that are still open as they stand."""
         coverage = self.listening.coverage(start_s, end_s, self.completeness)
@@ -136,21 +128,22 @@ class Figures:
 
     def _inside_rows(self, until_s: float) -> list[tuple[float, Inside]]:
         rows = {bin_.start_s: bin_.inside for bin_ in self._bins}
-        silent = set(range(int(min(rows)), int(until_s) - BIN_S + 1, BIN_S)) - rows.keys() if rows else set()
+        bin_s = self._bin_s
+        silent = set(range(int(min(rows)), int(until_s) - bin_s + 1, bin_s)) - rows.keys() if rows else set()
         for start_s in silent:
-            coverage = self.listening.coverage(start_s, start_s + BIN_S, None)
+            coverage = self.listening.coverage(start_s, start_s + bin_s, None)
             if coverage.probes_up:
-                rows[float(start_s)] = Inside(devices=0.0, variance=0.0, listened_s=float(BIN_S))
+                rows[float(start_s)] = Inside(devices=0.0, variance=0.0, listened_s=float(bin_s))
         return sorted(rows.items())
 
     def _people_inside(self, at_s: float, coverage: Coverage) -> Kpi:
         """Those of the last bin, as core.inside counts them from it and the ones before."""
-        rows = self._inside_rows(at_s)[-KEPT_BINS:]
+        rows = [row for row in self._inside_rows(at_s) if row[0] < at_s][-KEPT_BINS:]
         if not rows or rows[-1][0] < at_s - INSIDE_OLD_S or not coverage.probes_up:
             none = undefined("no ten minutes were listened to yet", method=INSIDE_METHOD)
             return Kpi(id="people_inside", value=none, devices=none, coverage=coverage)
         people, devices = (
-            people_inside(rows, site, bin_s=BIN_S)[-1]
+            people_inside(rows, site, bin_s=self._bin_s)[-1]
             for site in (self._site.occupancy, replace(self._site.occupancy, people_per_device=1.0, log_sd=0.0))
         )
         return Kpi(id="people_inside", value=people, devices=devices, coverage=coverage)

@@ -126,8 +126,11 @@ class Intake:
         self.batches += len(ready)
         return ready
 
-    def heard(self, batch: Batch, arrived_us: int, now_us: int | None, seal: Seal) -> Heard | None:
-        """Put a batch on hub time; None, counted, if its time is impossible. Device keys end here."""
+    def heard(self, batch: Batch, arrived_us: int, now_us: int | None, seal: Seal | None) -> Heard | None:
+        """Put a batch on hub time; None, counted, if its time is impossible. Device keys end here, if there is a seal.
+
+        A life of a few minutes has none: nothing of it is written, and a tag would live no shorter than the key.
+        """
         self.other_tables += batch.element_table != FINGERPRINT_VERSION
         shift_us = 0 if self._batch_clock else self._shift_us(batch, arrived_us)
         from_us = batch.base_time_us + shift_us
@@ -137,7 +140,8 @@ class Intake:
             return None
         index = self._index[batch.probe]
         rows = sightings_of_batch(batch, index, shift_us)
-        rows["device_key"] = seal.tags(rows["device_key"])
+        if seal is not None:
+            rows["device_key"] = seal.tags(rows["device_key"])
         self.check.add(index, rows)
         if not self.vouched(batch, index):
             rows["flags"] |= UNSYNCED

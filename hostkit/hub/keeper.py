@@ -11,8 +11,8 @@ What a SIGKILL loses, and what covers it:
   Lost then are bursts of the last `CHECKPOINT_US` of event time (of `CHECKPOINT_S` where it runs fast) and visits
   that waited for their time grain to end; who stayed on is counted once more.
 - A kill between a rotation and its last batches loses the key of the day before: as if no probe had it.
-- In anonymous_5min nothing of a visit is written: no journal, no checkpoint, no closed visit. A restart loses the
-  visits of the running day; hours and days of which more was known before it stay as they are.
+- In anonymous_5min there are no visits, and nothing is written but hours and days: no journal, no checkpoint. A restart
+  loses the windows of the running day; hours and days of which more was known before it stay as they are.
 """
 
 import hashlib
@@ -38,8 +38,9 @@ from hostkit.hub.keys import HeldKey
 from hostkit.hub.seal import Seal
 from hostkit.hub.settings import kept_until_restart
 from hostkit.hub.voice import Voice
+from hostkit.hub.windows import WindowFigures
 from hostkit.io.outbox import Life, Outbox
-from hostkit.model import PrivacyMode, Site, Visit
+from hostkit.model import Site, Visit
 
 EMIT_ROWS = 200  # in one message
 CLASSES = "classes"  # the outbox's word that holds the register of phone models
@@ -58,8 +59,10 @@ class Keeper:
         self._outbox = outbox
         self._voice = voice
         self._text = dump_site(site)
-        self._stores_visits = site.privacy.mode is not PrivacyMode.ANONYMOUS_5MIN
-        self.figures = Figures(site, [_visit_decoder.decode(data) for data in outbox.visits()])
+        self._anonymous = site.privacy.anonymous
+        if self._anonymous:
+            outbox.give_up_visits()  # of another mode
+        self.figures = WindowFigures(site) if self._anonymous else Figures(site, _kept(outbox))
         self._register = ClassRegister.load(outbox.word(CLASSES))
         self.chain = Chain(site, self._register)
         self._past: Counter[str] = Counter()
@@ -69,7 +72,7 @@ class Keeper:
         self.resumed = 0  # journal entries taken again
         self.abandoned = 0  # visits closed with end_reason restart
         self._life: Life | None = None
-        self._whole = self._stores_visits
+        self._whole = not self._anonymous
         self._bytes = 0
         self._committed = 0  # visits of this life
         self._entries: list[Entry] = []
@@ -77,15 +80,13 @@ class Keeper:
         self._pending_since_s: float | None = None
         self._checkpoint_us = 0
         self._checkpoint_s = float("-inf")
-        if not self._stores_visits:
-            self._clear_disk()
 
     def begin(self, key: HeldKey, life_id: str, at_s: float) -> None:
         """Go on with the life of this key if it can be, else close what is left of it and begin `life_id`."""
         life = self._outbox.life()
-        if not self._stores_visits and not self.figures.visits:
-            self.figures.whole_from_s = at_s
-        if life is not None and not self._resume(life, key):
+        if self._anonymous:
+            self.figures.whole_from_s, life = at_s, None
+        elif life is not None and not self._resume(life, key):
             self._abandon(life, at_s)
             life = None
         if life is None:
@@ -122,20 +123,14 @@ class Keeper:
         return by_id["footfall"].value or 0.0, by_id["passersby"].value or 0.0
 
     def reconfigure(self, site: Site) -> None:
-        """Go on by another configuration of the same probes, time zone and rotation hour (see settings.py)."""
+        """Go on by another configuration of the same probes, key life and time zone (see settings.py)."""
         self._site, self._text = site, dump_site(site)
-        self._stores_visits = site.privacy.mode is not PrivacyMode.ANONYMOUS_5MIN
         self.figures.reconfigure(site)
         self._enter(Change(self._text))
-        if not self._stores_visits:
-            self._outbox.give_up_visits()
-            self._whole = False
 
     def forget(self, now_s: float) -> None:
-        """Drop what is too old for the figures; in anonymous_5min every visit whose day is published."""
+        """Drop what is too old for the figures."""
         self.figures.forget_before(now_s - KEPT_S)
-        if not self._stores_visits and self.chain.stepped_us is not None:
-            self.figures.forget_published(self.chain.stepped_us / 1e6)
 
     def cut(self, end_us: int) -> None:
         """Let the running key's life end at `end_us`."""
@@ -173,7 +168,7 @@ class Keeper:
         if self._register.changed:
             self._outbox.set_word(CLASSES, self._register.dump())
         stepped_us = self.chain.stepped_us or 0
-        if not self._stores_visits:
+        if self._anonymous:
             return
         if stepped_us >= self._checkpoint_us + CHECKPOINT_US and now_s >= self._checkpoint_s + CHECKPOINT_S:
             self._checkpoint_us, self._checkpoint_s = stepped_us, now_s
@@ -238,13 +233,6 @@ class Keeper:
         else:
             self.chain.cut(entry)
 
-    def _clear_disk(self) -> None:
-        """Take what another mode left in the file into memory, and out of the file."""
-        life = self._outbox.life()
-        if life is not None:
-            self._abandon(life, 0.0)
-            self._outbox.give_up_visits()
-
     def _abandon(self, life: Life, at_s: float) -> None:
         """Close what was open when the key was lost."""
         try:
@@ -260,7 +248,7 @@ class Keeper:
             self._put(named[first : first + EMIT_ROWS], at_s)
 
     def _new_life(self, key: HeldKey, life_id: str) -> None:
-        life = Life(id=life_id, key_id=key.key_id, site=self._text, whole=self._stores_visits)
+        life = Life(id=life_id, key_id=key.key_id, site=self._text, whole=not self._anonymous)
         self._outbox.begin_life(life)
         self._adopt(life, Seal(key.secret.raw, life.id))
 
@@ -294,8 +282,6 @@ class Keeper:
 
     def _put(self, visits: Sequence[Visit], at_s: float) -> None:
         self._committed += len(visits)
-        if not self._stores_visits:
-            return
         mode, grain_s = self._site.privacy.mode, self._site.privacy.time_grain_s
         data = Visits(time_grain_s=grain_s, privacy_mode=mode, rows=rows_of_visits(visits, grain_s))
         told_s = at_s - at_s % grain_s  # when a message was made must not tell when its visits ended
@@ -310,6 +296,10 @@ class Keeper:
 def database(folder: Path) -> Path:
     """Give the place of the hub's file in its data folder."""
     return folder / "hub.db"
+
+
+def _kept(outbox: Outbox) -> list[Visit]:
+    return [_visit_decoder.decode(data) for data in outbox.visits()]
 
 
 def _lost_id(life: Life, number: int) -> str:

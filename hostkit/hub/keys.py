@@ -1,4 +1,4 @@
-"""The site key's day: made here, given to keyless probes, asked back from them after a restart, wiped. RAM only.
+"""The site key's life: made here, given to keyless probes, asked back from them after a restart, wiped. RAM only.
 
 Writes nothing and sends nothing: it says which command a probe should get. Time and randomness are arguments. A key is
 in the locked memory of its `HeldKey` and nowhere else: messages are made with BLANK keys and filled in by `written`.
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from hostkit.contract.commands import Command, Response
 from hostkit.contract.messages import AskKeys, GiveKeys, KeySpan
-from hostkit.core.calendar import next_rotation_us
+from hostkit.core.calendar import key_end_us
 from hostkit.core.pseudonym import KEY_BYTES
 from hostkit.io.memory import CACHED_BYTES, Fill, Secret, scrub
 from hostkit.model import Site
@@ -193,8 +193,7 @@ class KeyFlow:
             probe.told_s = float("-inf")
 
     def _rotation_s(self, after_s: int) -> int:
-        hour = self._site.privacy.rotation_hour
-        return next_rotation_us(after_s * 1_000_000, self._site.time_zone, hour) // 1_000_000
+        return key_end_us(after_s * 1_000_000, self._site) // 1_000_000
 
     def _day_began_s(self, at_s: int) -> int:
         """The last rotation: a probe whose clock is behind must find the key in force."""

@@ -29,7 +29,8 @@ class Office:
     """Takes commands and configurations, answers, and tells probes theirs."""
 
     def __init__(self, parts: Parts, flush: Callable[[], None]) -> None:
-        self._parts = parts
+        self._parts, self._flush = parts, flush
+        self.other_life = False  # the configuration is of a mode whose keys live otherwise: this run cannot go on
         site, path = parts.settings.site, parts.settings.path
         self.fleet = Fleet(site)
         roles = Roles(site, parts.settings.data)
@@ -132,6 +133,11 @@ class Office:
                 client.publish(voice.topic("event"), voice.payload(EVENT, event, at_s))
 
     def _take_over(self, site: Site) -> None:
+        if site.privacy.anonymous != self._parts.settings.site.privacy.anonymous:
+            self._parts.say(f"privacy: {site.privacy.mode} from now on; the hub begins anew")
+            self._flush()
+            self.other_life = True
+            return
         self._parts.keeper.reconfigure(site)
         self._parts.voice.site = site
         self._parts.anchors.reconfigure(site)

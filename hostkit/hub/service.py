@@ -9,6 +9,7 @@ hub is down; everything that can hold a key comes and goes at QoS 0, which no se
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from hostkit.contract.codec import ACK, PROBES
 from hostkit.contract.messages import Ack
@@ -25,6 +26,7 @@ from hostkit.identity.upkeep import Upkeep
 from hostkit.io.memory import guard_process
 from hostkit.io.mqtt import take
 from hostkit.io.outbox import Outbox
+from hostkit.model import Site
 
 ROUND_ITEMS = 256  # taken before the next commit
 WAIT_S = 0.2  # longest rest: SIGTERM, timers
@@ -51,26 +53,32 @@ def run(settings: HubSettings, say: Callable[[str], None], stop: threading.Event
                     hub.round(WAIT_S)
             finally:
                 hub.stop()
-            clock_steps += 1
+            clock_steps, settings = hub.clock_steps, replace(settings, site=hub.site)
 
 
 class Hub:
     """The running service; `round` is one turn of its loop.
 
-    Once somebody has set the system's clock it is `over`: keys, stays and the probes' clocks began on another time.
+    It is `over`, and another must follow, once somebody has set the system's clock (keys, stays and the probes' clocks
+    began on another time) or chosen a privacy mode whose keys live otherwise: what was told apart so far is gone then.
     """
 
     def __init__(
         self, settings: HubSettings, outbox: Outbox, say: Callable[[str], None], *, clock_steps: int = 0
     ) -> None:
         self.over = False
+        self.clock_steps = clock_steps
         self._parts = put_together(settings, outbox, say)
         self._works = Works(self._parts)
         self._office = Office(self._parts, self._works.flush)
         self._reception = Reception(self._parts, self._office)
         self._timers = Timers()
-        self._clock_steps = clock_steps
         self.probes: Probes | None = None  # how they do, as of a second ago; replaced, never changed
+
+    @property
+    def site(self) -> Site:
+        """Give the configuration in force."""
+        return self._office.configuration.site
 
     def start(self) -> None:
         """Connect."""
@@ -100,6 +108,7 @@ class Hub:
         self._look_at_probes(now_s)
         if now_us is not None and self._parts.voice.provenance is not None:
             self._speak(now_s, now_us / 1e6)
+        self.over = self._office.other_life
 
     def _take_items(self, wait_s: float) -> None:
         item = take(self._parts.inbox, wait_s)
@@ -114,6 +123,7 @@ class Hub:
         self._parts.say(f"clock: set by {by_us / 1e6:+,.0f} s; visits end here, and the hub begins anew")
         self._works.flush((self._parts.now.us or 0) - by_us)
         self.over = True
+        self.clock_steps += 1
         self._commit(monotonic_s())
 
     def _commit(self, now_s: float) -> None:
@@ -128,7 +138,7 @@ class Hub:
         parts, office = self._parts, self._office
         self._ack_probes(now_s, at_s)
         parts.uplink.pump(now_s)
-        drops = self._reception.drops | {"clock_steps": self._clock_steps} | office.refused | parts.serial.drops
+        drops = self._reception.drops | {"clock_steps": self.clock_steps} | office.refused | parts.serial.drops
         running = parts.keys.running
         key_id = running.key_id if running else None
         parts.speaker.speak(now_s, at_s, key_id, drops, office.counters | parts.serial.counters)

@@ -95,8 +95,8 @@ class Speaker:
             span = day_of(date.fromisoformat(day), zone)
         except (ValueError, OverflowError) as error:
             raise UsageError("is no day", where=f"day {day}", next_step="give one like 2026-03-14") from error
-        if span.start_s < max(at_s - KEPT_S, figures.dropped_before_s):
-            step = "visits are kept for two days, in anonymous_5min until their day is published"
+        if span.start_s < at_s - KEPT_S:
+            step = "give yesterday or today: they are kept for two days"
             raise UsageError("its visits are no longer here", where=f"day {day}", next_step=step)
         starts = [at for at in range(span.start_s // HOUR_S * HOUR_S, span.end_s, HOUR_S) if at >= span.start_s]
         figures.completeness = self._completeness()
@@ -112,8 +112,6 @@ class Speaker:
         if again and kept is None:
             return False
         figures = self._keeper.figures
-        if start_s < figures.dropped_before_s:
-            return False
         kpis = self._values(figures.closed(start_s, end_s))
         told = KPI.decoder.decode(kept.payload).data.kpis if kept else ()
         if not again and told == kpis:

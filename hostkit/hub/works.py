@@ -20,6 +20,7 @@ class Works:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._anonymous = parts.settings.site.privacy.anonymous
         self._timers = Timers()
 
     def turn(self, now_s: float, now_us: int | None) -> None:
@@ -65,7 +66,7 @@ class Works:
     def _work(self, now_s: float, now_us: int) -> None:
         keeper, at_s = self._parts.keeper, now_us / 1e6
         self._take_ready(now_s, now_us)
-        keeper.step_to(self._watermark_us(now_s, now_us), at_s)
+        keeper.step_to(self.final_us(now_s, now_us), at_s)
         self._end_life(at_s)
         keeper.emit(at_s)
         self._parts.speaker.close_hours((keeper.chain.stepped_us or 0) / 1e6, at_s)
@@ -84,7 +85,10 @@ class Works:
         running = keys.running
         if running and running.key_id != keeper.key_id and (chain.over or chain.stepped_us is None):
             keeper.next_life(running, secrets.token_hex(8), at_s)
-            self._parts.descriptions.new_life()
+            if self._anonymous:
+                self._parts.intake.check.close()
+            else:
+                self._parts.descriptions.new_life()
 
     def _take_ready(self, now_s: float, now_us: int) -> None:
         parts = self._parts
@@ -107,17 +111,20 @@ class Works:
         assert parts.keeper.seal is not None
         if (key := parts.keys.of(batch.key_id)) is not None:
             batch = parts.anchors.without_beacons(batch, key)
-        heard = parts.intake.heard(batch, arrived_us, now_us, parts.keeper.seal)
+        heard = parts.intake.heard(batch, arrived_us, now_us, None if self._anonymous else parts.keeper.seal)
         if heard is None:
             return
-        if batch.element_table == FINGERPRINT_VERSION:
+        if batch.element_table == FINGERPRINT_VERSION and not self._anonymous:
             heard = parts.descriptions.of_batch(batch.probe, heard, now_s)
         parts.keeper.take(heard)
 
-    def _watermark_us(self, now_s: float, now_us: int) -> int:
-        """Up to when everything has arrived that will: the slowest probe that is awaited."""
+    def final_us(self, now_s: float, now_us: int) -> int:
+        """Up to when everything has arrived that will: the slowest probe that is awaited.
+
+        In anonymous_5min no probe is awaited for longer than a minute: then the window is over, and what it told apart.
+        """
         until_us = self._parts.keeper.chain.until_us
         awaited_us = self._parts.roster.awaited_us(until_us, now_s)
         if awaited_us is not None:
-            return awaited_us
+            return max(awaited_us, now_us - UNHEARD_US) if self._anonymous else awaited_us
         return max(until_us.values(), default=0) - UNHEARD_US if self._parts.now.batch else now_us - UNHEARD_US

@@ -1,6 +1,7 @@
 """Independent windows of a simulated shop with known truth: phones that come and go, heard by probes, tracked, binned.
 
-A window is ten minutes after twenty that the tracker has heard before. Nothing is shared between windows but the shop.
+A window is ten minutes after twenty that the tracker has heard before, where its scene says
+nothing else. Nothing is shared between windows but the shop.
 """
 
 from collections.abc import Iterator
@@ -26,8 +27,6 @@ from hostkit.sim.radio import ears, receptions
 from hostkit.sim.world import SimSettings, Simulation
 
 KEY = bytes(range(16))
-BEFORE_S, WINDOW_S = 1200, 600
-LENGTH_S = BEFORE_S + WINDOW_S
 FOREVER_US = 1 << 60
 MEDIAN_STAY_S, STAY_LOG_SD = 420.0, 1.0  # of log-normal stays, the sim's browsers and those who only pass
 ASSOCIATED_PERIOD_S = 300.0
@@ -44,6 +43,13 @@ class Scene:
     associated: float = 0.05
     outage: bool = False  # all probes but one fall silent for the window
     listened: float = 1.0  # share of the time
+    before_s: int = 1200
+    window_s: int = 600
+
+    @property
+    def length_s(self) -> int:
+        """Give how long the tracker hears."""
+        return self.before_s + self.window_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,32 +89,32 @@ def window(scene: Scene, random: np.random.Generator) -> Window:
     tracker = Tracker(scene.probes)
     bursts, rssi_dbm, _ = tracker.feed(heard)
     revise(bursts, tracker.revisions)
-    rest = tracker.advance(LENGTH_S * 1_000_000 + LAG_US)
+    rest = tracker.advance(scene.length_s * 1_000_000 + LAG_US)
     bursts, rssi_dbm = np.concatenate([bursts, rest[0]]), np.concatenate([rssi_dbm, rest[1]])
     revise(bursts, tracker.revisions)
     listening = _listening(scene)
     bins = BinCounter(
-        bin_us=WINDOW_S * 1_000_000, begin_us=0, end_us=FOREVER_US, rotated=False, probes_expected=scene.probes,
+        bin_us=scene.window_s * 1_000_000, begin_us=0, end_us=FOREVER_US, rotated=False, probes_expected=scene.probes,
         listening=listening,
     )  # fmt: skip
     bins.add_sightings(heard)
     bins.add_bursts(bursts, share_inside(rssi_dbm, Occupancy().inside_dbm))
     first_us = tracker.track_table()["first_us"]
-    bins.close(BEFORE_S * 1_000_000, first_us, np.empty(0, np.uint32))
-    found = bins.finish(LENGTH_S * 1_000_000, first_us, np.empty(0, np.uint32))
-    heard_share = bins.heard_share(BEFORE_S * 1_000_000, LENGTH_S * 1_000_000)
-    within = bursts[bursts["first_us"] >= BEFORE_S * 1_000_000]
+    bins.close(scene.before_s * 1_000_000, first_us, np.empty(0, np.uint32))
+    found = bins.finish(scene.length_s * 1_000_000, first_us, np.empty(0, np.uint32))
+    heard_share = bins.heard_share(scene.before_s * 1_000_000, scene.length_s * 1_000_000)
+    within = bursts[bursts["first_us"] >= scene.before_s * 1_000_000]
     tracks = np.unique(within["track"])
-    since_us = np.maximum(first_us[tracks], BEFORE_S * 1_000_000)
+    since_us = np.maximum(first_us[tracks], scene.before_s * 1_000_000)
     until_us = np.array([within["last_us"][within["track"] == track].max() for track in tracks], np.int64)
-    there_s = np.minimum((until_us - since_us) / 1e6 + MEDIAN_INTERVAL_S, WINDOW_S)
+    there_s = np.minimum((until_us - since_us) / 1e6 + MEDIAN_INTERVAL_S, scene.window_s)
     return Window(
         scene=scene,
         phones=phones,
         tracks=len(tracks),
-        turnover=float((1 - there_s / WINDOW_S).sum()),
+        turnover=float((1 - there_s / scene.window_s).sum()),
         heard=heard_share,
-        counted=found[-1] if found else _silent(scene.probes, heard_share),
+        counted=found[-1] if found else _silent(scene, heard_share),
         bursts=bursts,
     )
 
@@ -117,21 +123,23 @@ def _listening(scene: Scene) -> Listening:
     """What the probes would tell of when they listened: half the time where the scene says so."""
     told = Listening(_plan(scene.probes, scene.channels).site.probes)
     for probe in range(scene.probes):
-        until_s = BEFORE_S if scene.outage and probe else LENGTH_S
+        until_s = scene.before_s if scene.outage and probe else scene.length_s
         ms = scene.listened * until_s * 1000 / len(scene.channels)
         told.add(probe, 0, until_s * 1_000_000, tuple((channel, ms) for channel in scene.channels))
     return told
 
 
-def _silent(probes: int, heard: float) -> CountBin:
+def _silent(scene: Scene, heard: float) -> CountBin:
     """Count a window in which nothing was heard: a live hub has no bin then, an interval it has all the same."""
     return CountBin(
-        start_s=BEFORE_S,
-        end_s=LENGTH_S,
-        devices=devices_in_window(spans_s=np.empty(0), scans=np.empty(0, np.int64), window_s=WINDOW_S, heard=heard),
+        start_s=scene.before_s,
+        end_s=scene.length_s,
+        devices=devices_in_window(
+            spans_s=np.empty(0), scans=np.empty(0, np.int64), window_s=scene.window_s, heard=heard
+        ),
         addresses=0,
         frames=0,
-        coverage=Coverage(listened_share=1.0, probes_up=0, probes_expected=probes, completeness=None),
+        coverage=Coverage(listened_share=1.0, probes_up=0, probes_expected=scene.probes, completeness=None),
     )
 
 
@@ -140,31 +148,31 @@ def _heard(scene: Scene, random: np.random.Generator) -> tuple[NDArray[np.void],
     crowd = _crowd(plan, scene, random)
     carried = tuple(_phone(phone, scene, random) for phone in phones_of(crowd, power_sigma_db=5.0, seed=seed))
     bodies = Bodies()
-    emissions = np.concatenate(list(transmissions(carried, crowd, bodies, float(LENGTH_S), seed)))
+    emissions = np.concatenate(list(transmissions(carried, crowd, bodies, float(scene.length_s), seed)))
     emissions = emissions[np.argsort(emissions["time_s"], kind="stable")]
     listeners = ears(plan.site.probes, clock_error_s=0.0, offset_sigma_db=2.0, seed=seed)
     tx_db = np.array([phone.tx_offset_db for phone in carried])
     world = Simulation(
-        settings=SimSettings(site=plan.site, hours=LENGTH_S / 3600), plan=plan, people=crowd, phones=carried,
+        settings=SimSettings(site=plan.site, hours=scene.length_s / 3600), plan=plan, people=crowd, phones=carried,
         ears=listeners, bodies=tuple(bodies.table), emissions=emissions,
         receptions=receptions(plan, listeners, emissions, tx_db, seed),
     )  # fmt: skip
     heard = world.receptions
     if scene.outage:
-        heard = heard[(heard["probe"] == 0) | (heard["time_s"] < BEFORE_S)]
+        heard = heard[(heard["probe"] == 0) | (heard["time_s"] < scene.before_s)]
     heard = heard[(heard["time_s"] / SLEEP_S + heard["probe"] * 0.4) % 1 < scene.listened]
     frames = world.parsed(heard, KEY)
     rows = np.concatenate([sightings_from(frames[heard["probe"] == p], p, 0) for p in range(scene.probes)])
     rows["time_us"] -= world.settings.start_us
-    present = len(np.unique(emissions["phone"][emissions["time_s"] >= BEFORE_S]))
+    present = len(np.unique(emissions["phone"][emissions["time_s"] >= scene.before_s]))
     return rows[np.argsort(rows["time_us"], kind="stable")], present
 
 
 def _crowd(plan: Plan, scene: Scene, random: np.random.Generator) -> tuple[Person, ...]:
     """People of a Poisson stream, everybody about the shop for a while, walking between places inside."""
     mean_s = MEDIAN_STAY_S * np.exp(STAY_LOG_SD**2 / 2)
-    count = 1 + random.poisson(scene.phones * (LENGTH_S + mean_s) / mean_s)
-    come_s = random.uniform(-mean_s, LENGTH_S, count)
+    count = 1 + random.poisson(scene.phones * (scene.length_s + mean_s) / mean_s)
+    come_s = random.uniform(-mean_s, scene.length_s, count)
     leave_s = come_s + MEDIAN_STAY_S * np.exp(STAY_LOG_SD * random.standard_normal(count))
     inside = np.concatenate([plan.cells[plan.spots[zone.id]] for zone in plan.site.zones if zone.id in plan.spots])
     crowd = []
@@ -172,7 +180,7 @@ def _crowd(plan: Plan, scene: Scene, random: np.random.Generator) -> tuple[Perso
         if end_s <= 0:
             continue
         knots = int(random.integers(2, 6))
-        times_s = np.linspace(max(start_s, 0.0), min(end_s, LENGTH_S), knots)
+        times_s = np.linspace(max(start_s, 0.0), min(end_s, scene.length_s), knots)
         places = inside[random.integers(len(inside), size=knots)]
         crowd.append(Person(kind=PersonKind.BROWSER, times_s=times_s, xy_m=places))
     return tuple(crowd)

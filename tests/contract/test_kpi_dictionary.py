@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hostkit.contract import KpiDefinition, kpi_dictionary
-from hostkit.model import Thresholds
+from hostkit.model import PrivacyMode, Thresholds
 
 IDS = [
     "passersby",
@@ -16,6 +16,7 @@ IDS = [
     "window_to_entry",
     "occupancy",
     "people_inside",
+    "present_5min",
     "ble_devices",
     "present_last_hour",
     "arrivals_last_hour",
@@ -60,6 +61,7 @@ COUNTED = [
     "visitors",
     "occupancy",
     "people_inside",
+    "present_5min",
     "present_last_hour",
     "arrivals_last_hour",
     "footfall_today",
@@ -97,4 +99,4 @@ def test_a_formula_names_only_what_exists(row: KpiDefinition) -> None:
     for name in re.findall(r"thresholds\.(\w+)", row.formula):
         assert name in Thresholds.__slots__
     for name in re.findall(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b", re.sub(r"thresholds\.\w+", "", row.formula)):
-        assert name in (*IDS, "measurable_share", "opening_hours")
+        assert name in (*IDS, *PrivacyMode, "measurable_share", "opening_hours")

@@ -4,15 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from struct import pack
 
-import msgspec
 import numpy as np
 import pytest
 
 from hostkit.contract.codec import KPI, VISITS
 from hostkit.contract.messages import VisitRow
-from hostkit.core.rollup import Grain, day_at
 from hostkit.core.wire import SIGHTING
-from hostkit.errors import UsageError
 from hostkit.hub.anchors import Anchors
 from hostkit.hub.chain import Heard
 from hostkit.hub.figures import HOUR_S, Figures
@@ -22,6 +19,7 @@ from hostkit.hub.keys import HeldKey
 from hostkit.hub.speaker import Speaker, flood_message
 from hostkit.hub.uplink import Uplink
 from hostkit.hub.voice import Voice
+from hostkit.hub.windows import REASON
 from hostkit.io.outbox import Outbox
 from hostkit.model import EndReason, Privacy, PrivacyMode, Provenance, Site, Visit
 from tests.hub.keys import held_key
@@ -201,18 +199,6 @@ def test_a_file_changed_while_the_hub_was_down_is_as_if_it_had_been_changed_whil
     assert changing(tmp_path / "killed", killed=True) == changing(tmp_path / "calm", killed=False)
 
 
-def test_a_change_to_anonymous_gives_up_the_journal_and_sends_no_more_visits(tmp_path: Path) -> None:
-    one, outbox = keeper(tmp_path)
-    run(one, outbox, 0, 1000)
-    sent = len(rows(outbox))
-    assert sent
-    one.reconfigure(replace(SITE, privacy=Privacy(mode=PrivacyMode.ANONYMOUS_5MIN)))
-    assert list(outbox.journal_entries()) == []
-    run(one, outbox, 1000)
-    assert list(outbox.journal_entries()) == []
-    assert len(finished(one, outbox)) == sent
-
-
 def test_a_key_that_ends_before_its_hour_ends_its_life_there(tmp_path: Path) -> None:
     one, outbox = keeper(tmp_path)
     run(one, outbox, 0, 600)
@@ -244,85 +230,73 @@ def _numbers(time_s: float) -> list[tuple[str, str, float]]:
     return [(">", "d", time_s), ("<", "d", time_s), ("<", "q", round(time_s * 1e6))]
 
 
-def test_in_anonymous_5min_nothing_of_a_visit_leaves_or_reaches_the_disk(tmp_path: Path) -> None:
-    found: dict[PrivacyMode, int] = {}
-    for mode in (PrivacyMode.PSEUDONYM_24H, PrivacyMode.ANONYMOUS_5MIN):
-        folder = tmp_path / mode.value
-        folder.mkdir()
-        one, outbox = keeper(folder, replace(SITE, privacy=Privacy(mode=mode)))
-        run(one, outbox)
-        assert len(one.figures.visits) > 20
-        assert one.chain.open_visits()
-        found[mode] = traces(folder, [*one.figures.visits, *one.chain.open_visits()])
-        sent, kept = outbox.waiting(0, 10), (outbox.visits(), outbox.checkpoint(), list(outbox.journal_entries()))
-        outbox.close()
-    assert found[PrivacyMode.PSEUDONYM_24H] > 200
-    assert found[PrivacyMode.ANONYMOUS_5MIN] == 0
-    assert (sent, kept) == ((), ((), b"", []))
+ANONYMOUS = replace(SITE, privacy=Privacy(mode=PrivacyMode.ANONYMOUS_5MIN))
 
 
-@pytest.mark.parametrize("restarted", [False, True])
-def test_a_change_to_anonymous_clears_the_disk_and_keeps_the_figures(tmp_path: Path, restarted: bool) -> None:
+def run_windows(one: Keeper, outbox: Outbox, first: int = 0, last: int | None = None) -> int:
+    """As `run`, with a key for each window as the service does; give how many lives ended."""
+    lives = 0
+    for entry in crowd()[first:last]:
+        if isinstance(entry, Heard):
+            one.take(entry)
+            continue
+        one.step_to(entry.until_us, entry.until_us / 1e6)
+        while one.chain.over:
+            lives += 1
+            one.next_life(held_key(100 + lives, byte=lives), f"window {first} {lives}", entry.until_us / 1e6)
+            one.step_to(entry.until_us, entry.until_us / 1e6)
+        one.store(lives)
+        outbox.commit()
+    return lives
+
+
+def test_in_anonymous_5min_there_are_no_visits_and_a_window_leaves_totals(tmp_path: Path) -> None:
+    one, outbox = keeper(tmp_path, ANONYMOUS)
+    lives = run_windows(one, outbox)
+    assert lives == 29  # two hours
+    assert (one.figures.visits, one.chain.open_visits()) == ([], ())
+    inside = one.figures._inside_rows(AT_S + 7200)
+    assert len(inside) >= lives
+    assert {(len(row.seen), row.life) for _, row in inside} == {(0, 0)}
+    assert any(row.devices for _, row in inside)
+    kept = (outbox.waiting(0, 10), outbox.visits(), outbox.checkpoint(), list(outbox.journal_entries()))
+    assert kept == ((), (), b"", [])
+    outbox.close()
+
+
+def test_another_modes_visits_are_cleared_from_the_disk(tmp_path: Path) -> None:
     one, outbox = keeper(tmp_path)
     run(one, outbox, 0, 1000)
     while waiting := outbox.waiting(0, 100):  # the collector has them
         outbox.acknowledge(waiting[-1].seq)
     outbox.commit()
-    assert traces(tmp_path, one.figures.visits) > 200
-    kept = {msgspec.json.decode(data)["visit_id"] for data in outbox.visits()}
-    assert len(kept) > 20
-    anonymous = replace(SITE, privacy=Privacy(mode=PrivacyMode.ANONYMOUS_5MIN))
-    if restarted:
-        outbox.close()
-        one, outbox = keeper(tmp_path, anonymous, life="two")
-        assert (one.resumed, one.abandoned > 0) == (0, True)
-    else:
-        one.reconfigure(anonymous)
-        outbox.commit()
-    assert kept <= {visit.visit_id for visit in one.figures.visits}
-    assert traces(tmp_path, one.figures.visits) == 0
-    run(one, outbox, 1000)
-    assert traces(tmp_path, one.figures.visits) == 0
+    visits = [*one.figures.visits, *one.chain.open_visits()]
+    assert traces(tmp_path, visits) > 200
+    outbox.close()
+    one, outbox = keeper(tmp_path, ANONYMOUS, life="two")
+    assert (one.resumed, one.abandoned, one.figures.visits) == (0, 0, [])
+    assert traces(tmp_path, visits) == 0
     outbox.close()
 
 
 def test_in_anonymous_5min_a_restart_changes_no_hour_it_knows_less_of(tmp_path: Path) -> None:
-    site = replace(SITE, privacy=Privacy(mode=PrivacyMode.ANONYMOUS_5MIN))
     hour_s = int(AT_S // HOUR_S) * HOUR_S
     buckets = []
     for first, last, at_s in ((0, 1200, AT_S), (800, 1200, AT_S + 3000), (0, 1200, AT_S)):
-        one, outbox = keeper(tmp_path, site, life=str(at_s))
+        one, outbox = keeper(tmp_path, ANONYMOUS, life=str(at_s))
         one.figures.whole_from_s = at_s
-        run(one, outbox, first, last)
+        run_windows(one, outbox, first, last)
         speaker(one, outbox, tmp_path).close_hours(AT_S + 2 * HOUR_S, AT_S)
         outbox.commit()
         buckets.append(outbox.bucket(hour_s))
         outbox.close()
     assert buckets[0] is not None
     assert buckets[0].rev == 1
-    assert KPI.decoder.decode(buckets[0].payload).data.kpis[0].value
+    told = {kpi.id: kpi for kpi in KPI.decoder.decode(buckets[0].payload).data.kpis}
+    assert told["present_5min"].value
+    assert told["occupancy"].value is not None
+    assert (told["footfall"].value, told["footfall"].reason) == (None, REASON)
     assert buckets[1:] == buckets[:1] * 2
-
-
-def test_in_anonymous_5min_visits_go_once_their_day_is_published(tmp_path: Path) -> None:
-    one, outbox = keeper(tmp_path, replace(SITE, privacy=Privacy(mode=PrivacyMode.ANONYMOUS_5MIN)))
-    midnight = day_at(AT_S, SITE.time_zone)
-    run(one, outbox)
-    told = speaker(one, outbox, tmp_path)
-    for after_s, kept in ((-3600, True), (3600, True), (3 * 3600, False)):
-        one.step_to((midnight.end_s + after_s) * 1_000_000, AT_S)
-        told.close_hours((one.chain.stepped_us or 0) / 1e6, midnight.end_s + after_s)
-        one.forget(midnight.end_s + after_s)
-        assert bool(one.figures.visits) is kept
-    day = outbox.bucket(midnight.start_s, Grain.DAY)
-    assert day is not None
-    assert {kpi.id: kpi.value for kpi in KPI.decoder.decode(day.payload).data.kpis}["passersby"]
-    one.figures.heard(heard(0, 10))
-    assert not told.close_hours(float("inf"), AT_S)
-    with pytest.raises(UsageError, match="no longer here"):
-        told.recompute("2025-03-04", midnight.end_s + 3 * 3600)
-    assert outbox.bucket(midnight.start_s, Grain.DAY) == day
-    outbox.close()
 
 
 def speaker(one: Keeper, outbox: Outbox, folder: Path) -> Speaker:

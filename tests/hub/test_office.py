@@ -282,16 +282,6 @@ def test_closed_hours_come_again_and_a_day_is_computed_again_with_a_higher_rev(s
     assert "no longer here" in answer.error.what
 
 
-def test_a_stricter_mode_holds_at_once(shop: Shop) -> None:
-    shop.done(SetPrivacy, mode=PrivacyMode.ANONYMOUS_5MIN)
-    shop.until(lambda: shop.in_force().privacy.mode is PrivacyMode.ANONYMOUS_5MIN, "in force")
-    sent = {one.payload for one in shop.watcher.of("hub/visits")}
-    begun = shop.player.now_us
-    shop.until(lambda: shop.player.now_us > begun + 600_000_000, "ten minutes")
-    assert {one.payload for one in shop.watcher.of("hub/visits")} == sent  # what was not acked came again
-    assert all(not one.retained for one in shop.watcher.messages if "/rsp/" in one.topic)
-
-
 def test_a_day_is_published_at_its_end_and_again_with_a_higher_rev(shop: Shop) -> None:
     shop.done(Flush)
     first = KPI.decoder.decode(shop.watcher.wait("hub/kpi/day")[-1].payload).data
@@ -314,3 +304,16 @@ def test_probes_were_asked_what_their_fingerprints_are_made_of(shop: Shop) -> No
     counters = told()
     assert counters["descriptions_bad"] == 0
     assert counters["fingerprints_unknown"] < counters["fingerprints_known"]
+
+
+def test_a_stricter_mode_holds_at_once(shop: Shop) -> None:
+    shop.done(SetPrivacy, mode=PrivacyMode.ANONYMOUS_5MIN)
+    shop.until(lambda: shop.in_force().privacy.mode is PrivacyMode.ANONYMOUS_5MIN, "in force")
+    sent = {one.payload for one in shop.watcher.of("hub/visits")}
+    begun = shop.player.now_us
+    shop.until(lambda: shop.player.now_us > begun + 600_000_000, "ten minutes")
+    assert {one.payload for one in shop.watcher.of("hub/visits")} == sent  # what was not acked came again
+    assert all(not one.retained for one in shop.watcher.messages if "/rsp/" in one.topic)
+    shop.done(SetPrivacy, mode=PrivacyMode.PSEUDONYM_24H)
+    shop.until(lambda: shop.in_force().privacy.mode is PrivacyMode.PSEUDONYM_24H, "in force again")
+    shop.until(lambda: {one.payload for one in shop.watcher.of("hub/visits")} > sent, "visits again")
