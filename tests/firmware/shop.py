@@ -63,6 +63,7 @@ class Shop:
         self._over = threading.Event()
         self._hub_over = threading.Event()
         self._hub: threading.Thread | None = None
+        self.hub: Hub | None = None
         inbox: Inbox = queue.Queue(100_000)
         self._watcher = Client(
             parse_url(self.url("watcher")), inbox, name="w", client_id=identity("watcher"), clean=False,
@@ -147,7 +148,7 @@ class Shop:
 
     def _serve(self, settings: HubSettings) -> None:
         outbox = Outbox(database(settings.data))
-        hub = Hub(settings, outbox, self.said.append)
+        self.hub = hub = Hub(settings, outbox, self.said.append)
         hub.start()
         while not self._hub_over.is_set():
             hub.round(WAIT_S)
