@@ -2,12 +2,14 @@
 
 import json
 import random
+import shutil
 import sqlite3
 import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from hostkit.contract.codec import VISITS
 from hostkit.io.process import Child, Children
 from hostkit.sim.chain import Chain
 from hostkit.sim.demo import Demo, DemoResult, DemoSettings
@@ -91,6 +93,21 @@ def run(folder: Path, settings: DemoSettings, *, kills: int = 0, seed: int = 0) 
         result = demo.measure()
         assert result is not None
         return _kept(chain, result, tuple(killer.killed))
+
+
+def waiting(data: Path, scratch: Path) -> dict[int, list[str]]:
+    """Give the visit ids of each row that waits in the outbox, whose file a running hub has for itself."""
+    scratch.mkdir(exist_ok=True)
+    while True:
+        for file in data.glob("hub.db*"):
+            shutil.copy(file, scratch)
+        try:
+            with closing(sqlite3.connect(scratch / "hub.db")) as database:
+                assert database.execute("SELECT count(*) FROM lost").fetchone() == (0,)
+                rows = database.execute("SELECT seq, payload FROM outbox ORDER BY seq").fetchall()
+            return {seq: [row.visit_id for row in VISITS.decoder.decode(payload).data.rows] for seq, payload in rows}
+        except sqlite3.DatabaseError:  # copied in the middle of a commit
+            time.sleep(0.1)
 
 
 def _kept(chain: Chain, result: DemoResult, killed: tuple[str, ...]) -> Kept:

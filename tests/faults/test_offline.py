@@ -4,7 +4,6 @@ FOOTFALL_OFFLINE_DAYS=7 makes it a week; scripts/offline does so.
 """
 
 import os
-import shutil
 import signal
 import sqlite3
 import threading
@@ -29,6 +28,7 @@ from hostkit.sim.plan import default_site
 from hostkit.sim.player import Player
 from hostkit.sim.world import SimSettings, simulate
 from tests.collector.running import CollectorProcess, until
+from tests.faults.chain import waiting
 from tests.faults.hop import stored
 from tests.hub.service import HubProcess, Watcher, patient
 from tests.io.brokers import Mosquitto
@@ -84,21 +84,6 @@ def play(settings: SimSettings, url: str) -> int:
     played = player_of(settings, url, AS_FAST_AS_IT_GOES).run()
     assert played.unacknowledged == played.dropped == 0
     return played.until_us
-
-
-def waiting(data: Path, scratch: Path) -> dict[int, list[str]]:
-    """Give the visit ids of each row that waits in the outbox, whose file a running hub has for itself."""
-    scratch.mkdir(exist_ok=True)
-    while True:
-        for file in data.glob("hub.db*"):
-            shutil.copy(file, scratch)
-        try:
-            with closing(sqlite3.connect(scratch / "hub.db")) as database:
-                assert database.execute("SELECT count(*) FROM lost").fetchone() == (0,)
-                rows = database.execute("SELECT seq, payload FROM outbox ORDER BY seq").fetchall()
-            return {seq: [row.visit_id for row in VISITS.decoder.decode(payload).data.rows] for seq, payload in rows}
-        except sqlite3.DatabaseError:  # copied in the middle of a commit
-            time.sleep(0.1)
 
 
 def replayed(url: str, at_us: int) -> Response:

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from hostkit.contract.codec import HEALTH
-from hostkit.contract.messages import Health
 from hostkit.io.outbox import Outbox
 from hostkit.model import Provenance
 from hostkit.sim.air import SimulatedAir
@@ -23,7 +21,7 @@ from hostkit.sim.plan import default_site
 from hostkit.sim.player import Player
 from hostkit.sim.world import SimSettings, simulate
 from tests.faults.proxy import Faults, Proxy
-from tests.hub.service import HubProcess, Watcher
+from tests.hub.service import HubProcess, Watcher, last_health
 from tests.io.brokers import Mosquitto
 
 pytestmark = pytest.mark.needs("mosquitto")
@@ -49,16 +47,6 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     broker = Mosquitto(tmp_path).start()
     yield broker
     broker.stop()
-
-
-def last_health(watcher: Watcher, frames: int, timeout_s: float = 20.0) -> Health:
-    """Wait until the hub has so many frames; give what it says then, or in the end."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        said = [HEALTH.decoder.decode(message.payload).data for message in watcher.of("hub/health")]
-        if said and (said[-1].counters["frames"] == frames or time.monotonic() > deadline):
-            return said[-1]
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("name", LINES)

@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from hostkit.config import dump_site
-from hostkit.contract.codec import VISITS
-from hostkit.contract.messages import VisitRow
+from hostkit.contract.codec import HEALTH, VISITS
+from hostkit.contract.messages import Health, VisitRow
 from hostkit.io.mqtt import Arrived, Client, Inbox, Up, parse_url, take
 from hostkit.io.outbox import Outbox
 from hostkit.model import Site
@@ -92,10 +93,17 @@ class HubProcess:
                 self.lines.append(line)
 
 
+class Reachable(Protocol):
+    """Where a broker listens."""
+
+    @property
+    def url(self) -> str: ...
+
+
 class Watcher:
     """Takes every message of the broker, for a test to look at."""
 
-    def __init__(self, broker: Mosquitto, pattern: str = "footfall/#") -> None:
+    def __init__(self, broker: Reachable, pattern: str = "footfall/#") -> None:
         inbox: Inbox = queue.Queue(100_000)
         self.client = Client(parse_url(broker.url), inbox, name="w", client_id="watcher", subscriptions=((pattern, 1),))
         self.messages: list[Arrived] = []
@@ -140,6 +148,16 @@ class Watcher:
                 self.messages.append(item)
             elif isinstance(item, Up):
                 self._up.set()
+
+
+def last_health(watcher: Watcher, frames: int, timeout_s: float = 20.0) -> Health:
+    """Wait until the hub has so many frames; give what it says then, or in the end."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        said = [HEALTH.decoder.decode(message.payload).data for message in watcher.of("hub/health")]
+        if said and (said[-1].counters["frames"] == frames or time.monotonic() > deadline):
+            return said[-1]
+        time.sleep(0.05)
 
 
 def patient(line: str) -> None:
