@@ -11,7 +11,7 @@ import network
 
 import sensor
 
-from . import RELEASE_KEY, VERSION
+from . import RELEASE_KEY, VERSION, chip
 from .capture import Capture
 from .commands import Commands
 from .counts import Counts
@@ -285,11 +285,6 @@ def kelvin() -> int | None:
     if hasattr(esp32, "mcu_temperature"):
         return int(esp32.mcu_temperature()) + 273
     return None
-
-
-def chip() -> str:
-    """Give the chip's family as manifests name it."""
-    return sys.implementation[2].split(" with ")[-1].strip().lower().replace("-", "")
 
 
 def ear():

@@ -9,18 +9,24 @@ from hashlib import sha256
 
 import machine
 
-from . import VERSION
+try:
+    import bluetooth
+except ImportError:
+    bluetooth = None  # the ESP32-S2 has none
+
+from . import VERSION, family
 from .beacon import advert
 from .ble import Ble
 from .counts import Counts
-from .improv import Improv
+from .improv import AUTHORISED, PROVISIONED, PROVISIONING, Improv
 from .led import STEP_MS, lit
-from .net import Wifi
+from .net import Wifi, networks
 from .pins import led_of
 from .serial import BAUD, SerialLink
 from .settings import MOST_BYTES, SettingsError
 
 TAG_MS = 1000
+TURN_MS, IDENTIFY_MS = 50, 10_000
 PART = "settings.part"  # what came so far: Improv's network and password, settings in parts
 
 
@@ -29,7 +35,8 @@ class Factory:
 
     def __init__(self, store) -> None:
         self._store = store
-        self._improv: Improv | None = None
+        self._ways: list[Improv] = []
+        self._identify_ms: int | None = None
         self._port = None
         self.counts = Counts()
         self.why = store.why
@@ -38,11 +45,26 @@ class Factory:
     async def run(self) -> None:
         """Run for ever."""
         self._port = machine.UART(0, BAUD)
-        info = ("footfall", VERSION, "ESP32", "footfall probe")
-        self._improv = Improv(self._port.write, self._join, info, list)
-        self.link = SerialLink(self._port, self, self.counts, self._improv.feed)
+        info = ("footfall", VERSION, family(), "footfall probe")
+        serial = Improv(self._port.write, lambda *way: self._join(serial, *way), info, networks)
+        self._ways = [serial]
+        self.link = SerialLink(self._port, self, self.counts, serial.feed)
         asyncio.create_task(self._shine())
+        if bluetooth is not None:
+            asyncio.create_task(self._ble(info))
         await self.link.run()
+
+    async def _ble(self, info: tuple[str, str, str, str]) -> None:
+        ble = __import__("sensor.improvble", None, None, ("ImprovBle",)).ImprovBle(
+            lambda *way: self._join(ble, *way), info, networks, self._identify
+        )
+        self._ways.append(ble)
+        while True:
+            ble.turn()
+            await asyncio.sleep_ms(TURN_MS)
+
+    def _identify(self) -> None:
+        self._identify_ms = time.ticks_add(time.ticks_ms(), IDENTIFY_MS)
 
     # -- what a serial link needs of its uplink --
 
@@ -95,18 +117,23 @@ class Factory:
         with open(PART, "w") as file:
             file.write(text)
 
-    def _join(self, ssid: str, password: str) -> None:
-        asyncio.create_task(self._try(ssid, password))
+    def _join(self, asker: Improv, ssid: str, password: str) -> None:
+        for way in self._ways:
+            if way is not asker:
+                way.told(PROVISIONING)
+        asyncio.create_task(self._try(asker, ssid, password))
 
-    async def _try(self, ssid: str, password: str) -> None:
+    async def _try(self, asker: Improv, ssid: str, password: str) -> None:
         wifi = Wifi(ssid, password)
         try:
             await wifi.up()
         except OSError:
-            self._improv.failed()
+            for way in self._ways:
+                way.failed() if way is asker else way.told(AUTHORISED)
             return
         self._keep(dict(self._part(), ssid=ssid, password=password, uplink="wifi-park"))
-        self._improv.joined("")
+        for way in self._ways:
+            way.joined("") if way is asker else way.told(PROVISIONED)
 
     def _part(self) -> dict[str, object]:
         try:
@@ -119,7 +146,9 @@ class Factory:
         pin, on = led_of("esp32-devkitc")
         led = machine.Pin(pin, machine.Pin.OUT)
         while True:
-            led.value(on if lit("factory", time.ticks_ms()) else 1 - on)
+            now_ms = time.ticks_ms()
+            shows = self._identify_ms is not None and time.ticks_diff(self._identify_ms, now_ms) > 0
+            led.value(on if lit("identify" if shows else "factory", now_ms) else 1 - on)
             await asyncio.sleep_ms(STEP_MS)
 
 

@@ -9,7 +9,6 @@ AUTHORISED, PROVISIONING, PROVISIONED = 2, 3, 4
 NO_ERROR, INVALID, UNKNOWN, UNABLE = 0, 1, 2, 3
 SEND_WIFI, GET_STATE, GET_INFO, GET_NETWORKS = 1, 2, 3, 4
 _MOST = 9 + 255 + 1
-BLE_SERVICE = "00467768-6228-2272-4663-277478268000"  # state ...8001, error 2, command 3, result 4, capabilities 5
 
 
 def packet(kind: int, data: bytes) -> bytes:
@@ -86,14 +85,17 @@ class Improv:
 
     def joined(self, url: str) -> None:
         """The network is there; `url` is where the device can be reached, if anywhere."""
-        self.state, self.url = PROVISIONED, url
-        self._say_state()
-        self._write(packet(RESULT, result(SEND_WIFI, [url] if url else [])))
+        self.told(PROVISIONED, url)
+        self._result(result(SEND_WIFI, [url] if url else []))
 
     def failed(self) -> None:
         """The network was not there, or the password was wrong."""
-        self.state = AUTHORISED
         self._error(UNABLE)
+        self.told(AUTHORISED)
+
+    def told(self, state: int, url: str = "") -> None:
+        """The board's state changed, whoever made it change."""
+        self.state, self.url = state, url
         self._say_state()
 
     def _command(self, data: bytes) -> None:
@@ -104,14 +106,14 @@ class Improv:
         elif data[0] == GET_STATE:
             self._say_state()
             if self.state == PROVISIONED:
-                self._write(packet(RESULT, result(GET_STATE, [self.url] if self.url else [])))
+                self._result(result(GET_STATE, [self.url] if self.url else []))
         elif data[0] == GET_INFO:
-            self._write(packet(RESULT, result(GET_INFO, list(self._info))))
+            self._result(result(GET_INFO, list(self._info)))
         elif data[0] == GET_NETWORKS:
             for ssid, rssi_dbm, locked in self._networks():
                 row = [ssid, str(rssi_dbm), "YES" if locked else "NO"]
-                self._write(packet(RESULT, result(GET_NETWORKS, row)))
-            self._write(packet(RESULT, result(GET_NETWORKS, [])))
+                self._result(result(GET_NETWORKS, row))
+            self._result(result(GET_NETWORKS, []))
         else:
             self._error(UNKNOWN)
 
@@ -125,6 +127,9 @@ class Improv:
         self._error(NO_ERROR)
         self._say_state()
         self._join(ssid, password)
+
+    def _result(self, data: bytes) -> None:
+        self._write(packet(RESULT, data))
 
     def _say_state(self) -> None:
         self._write(packet(STATE, bytes((self.state,))))

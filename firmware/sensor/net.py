@@ -15,6 +15,7 @@ _WIFI_FAULTS = (
 )
 STEP_MS = 200
 UP_MS = 20_000
+MOST_NETWORKS = 12
 
 
 class Lan:
@@ -59,6 +60,21 @@ class Wifi:
     def channel(self) -> int:
         """Give the access point's channel."""
         return int(self._wlan.config("channel"))
+
+
+def networks() -> list[tuple[str, int, bool]]:
+    """Give the access points in reach, the strongest first: name, RSSI and whether it wants a password."""
+    wlan = network.WLAN(network.STA_IF)
+    wlan.active(True)
+    found: list[tuple[str, int, bool]] = []
+    for name, _, _, rssi_dbm, security, _ in sorted(wlan.scan(), key=lambda row: -row[3]):
+        try:
+            text = name.decode()
+        except UnicodeError:
+            continue
+        if text and text not in [row[0] for row in found] and len(found) < MOST_NETWORKS:
+            found.append((text, rssi_dbm, security != 0))
+    return found
 
 
 async def _connected(interface, fault) -> None:

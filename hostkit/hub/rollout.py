@@ -5,6 +5,7 @@ signature, restarts into it on trial and keeps it once it has reached its hub an
 in health. Only when all of a stage have does the next begin. What failed goes back by itself: the boot loader's doing.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ RETURN_S = 300.0  # from the last step until the new image is heard of
 TRIAL_S = 1200.0  # GIVE_UP_S of firmware/sensor/ota.py, and a restart
 SECOND_STAGE = 4  # one in so many
 _WORD = "rollout"
+_CHIP = re.compile(r"(esp32)-?([shcp]\d+)?")  # as `chip` of firmware/sensor/__init__.py; ESP32-PICO-D4 is an ESP32
 _FINAL = (Updating.KEPT, Updating.SKIPPED, Updating.FAILED, Updating.ROLLED_BACK)
 _BAD = (Updating.FAILED, Updating.ROLLED_BACK)
 
@@ -263,7 +265,8 @@ def stages(names: list[str]) -> list[list[str]]:
 
 def chip_of(info: Info) -> str:
     """Give the chip as images name it: a probe's hardware ends in MicroPython's `... with ESP32S3`."""
-    return info.hardware.rpartition(" with ")[2].strip().lower().replace("-", "")
+    found = _CHIP.match(info.hardware.rpartition(" with ")[2].strip().lower())
+    return found[1] + (found[2] or "") if found else ""
 
 
 def _kept(word: str | None) -> RolloutState:

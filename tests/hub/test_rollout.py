@@ -11,7 +11,7 @@ import pytest
 from hostkit.contract.commands import Fault, Response, Rollout, Update, UpdateProgress, Updating
 from hostkit.contract.messages import Clock, Health, Info
 from hostkit.errors import InputError, UsageError
-from hostkit.hub.rollout import BEGINS, RELEASE, RETURN_S, STEP_BYTES, TRIES, Rollouts, stages
+from hostkit.hub.rollout import BEGINS, RELEASE, RETURN_S, STEP_BYTES, TRIES, Rollouts, chip_of, stages
 from hostkit.io.outbox import Outbox
 
 IMAGE = bytes(range(256)) * 16
@@ -227,6 +227,17 @@ def test_who_cannot_take_it_is_skipped_and_says_why(place: Place) -> None:
     assert place.of("p-3").what == "is not connected"
     assert place.of("p-4").what == "the release has no update for esp32c3"
     assert place.rollouts.state.stages == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "chip"),
+    [
+        ("y with ESP32", "esp32"), ("x with SPIRAM with ESP32-PICO-D4", "esp32"), ("x with ESP32S3", "esp32s3"),
+        ("x with ESP32-C3", "esp32c3"), ("x with ESP32-UNICORE", "esp32"), ("linux [GCC 14] version", ""),
+    ],
+)  # fmt: skip
+def test_the_chip_is_the_firmwares_own_word(name: str, chip: str) -> None:
+    assert chip_of(Info(role="probe", firmware="1", hardware=name, key_id=None)) == chip
 
 
 def test_stop_ends_it_and_only_one_runs(place: Place) -> None:

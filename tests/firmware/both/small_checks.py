@@ -2,6 +2,7 @@
 
 from binascii import unhexlify
 
+import sensor
 from sensor import improv, led
 from sensor.beacon import Levels, advert, probe_request, wait_ms
 
@@ -121,3 +122,17 @@ def check_levels_are_quantiles():
     levels.add(5)
     assert levels.frames == 101
     assert levels.quantile(50) == -50 and levels.quantile(10) == -90 and levels.quantile(100) == 0
+
+
+def check_the_chip_is_named_as_manifests_name_it():
+    for name, chip, family in (
+        ("Generic ESP32 module with ESP32", "esp32", "ESP32"),
+        ("Generic ESP32 module with SPIRAM with ESP32", "esp32", "ESP32"),
+        ("M5Stack Atom with ESP32-PICO-D4", "esp32", "ESP32"),
+        ("LILYGO with ESP32-UNICORE", "esp32", "ESP32"),
+        ("Generic ESP32S3 module with Octal-SPIRAM with ESP32S3", "esp32s3", "ESP32-S3"),
+        ("XIAO with ESP32-C3", "esp32c3", "ESP32-C3"),
+        ("ESP32C6 module with ESP32C6", "esp32c6", "ESP32-C6"),
+        ("a module with ESP32P4", "esp32p4", "ESP32-P4"),
+    ):
+        assert (sensor.chip(name), sensor.family(name)) == (chip, family), name

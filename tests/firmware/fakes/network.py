@@ -7,7 +7,7 @@ STA_IF = 0
 # As the ESP32 port numbers them.
 STAT_CONNECTING, STAT_GOT_IP, STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD = 1001, 1010, 201, 202
 ETH_CONNECTED, ETH_DISCONNECTED, ETH_GOT_IP = 3, 4, 5
-state = {"lan": True, "ap": True, "channel": 6, "password": None, "dhcp": True}
+state = {"reach": [], "lan": True, "ap": True, "channel": 6, "password": None, "dhcp": True}
 control.handlers["network"] = lambda message: state.update(message["state"])
 
 
@@ -52,6 +52,9 @@ class WLAN:
         if not self._joined:
             return STAT_WRONG_PASSWORD
         return STAT_GOT_IP if state["dhcp"] else STAT_CONNECTING
+
+    def scan(self):
+        return [(row[0].encode(), b"\0" * 6, 6, row[1], row[2], False) for row in state["reach"]]
 
     def config(self, name):
         return state[name]
