@@ -238,7 +238,7 @@ class App:
             net = part("net").Lan(part("pins").lan_of(settings.get("board")))
         else:
             net = part("net").Wifi(settings.get("ssid"), settings.get("password"))
-        link = part("link").MqttLink(settings, self.uplink, net, self.counts)
+        link = part("link").MqttLink(settings, self.store, self.uplink, net, self.counts)
         if mode == "wifi-burst":
             await link.burst(self.capture)
         await link.stay(self._joined)

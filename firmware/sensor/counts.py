@@ -20,6 +20,7 @@ DROPS = (
     "link_refused",  # connections that failed: no address, no answer, no route
     "no_network",  # of them: no cable, access point or address
     "tls_refused",  # of them: certificates that do not verify
+    "enrol_refused",  # of them: the hub did not take our code
     "broker_refused",  # of them: the broker said no
     "radio_refused",  # the capture module raised
 )

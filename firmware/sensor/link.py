@@ -15,8 +15,9 @@ class MqttLink:
     resend_ms = 60_000  # of a hub that says nothing: one that waits for a batch repeats its ack
     beside_us = False
 
-    def __init__(self, settings, uplink, net, counts) -> None:
+    def __init__(self, settings, store, uplink, net, counts) -> None:
         self._settings = settings
+        self._store = store
         self._uplink = uplink
         self._net = net
         self._counts = counts
@@ -70,8 +71,11 @@ class MqttLink:
         self.beat_ms = time.ticks_ms()
         await self._net.up()
         ready(self._net)
-        settings = self._settings
-        await self._mqtt.connect(settings.get("host"), settings.get("port"), settings.secrets())
+        settings, secrets = self._settings, self._settings.secrets()
+        if secrets["code"]:
+            await __import__("sensor.enrol", None, None, ("enrol",)).enrol(settings, self._store)
+            secrets = settings.secrets()
+        await self._mqtt.connect(settings.get("host"), settings.get("port"), secrets)
         async with self.lock:
             await self.publish("state", b"online", 1, retain=True)
         self._back_off.worked()

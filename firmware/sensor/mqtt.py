@@ -133,7 +133,7 @@ class Mqtt:
             if error.errno not in _IN_PROGRESS:
                 raise
         await _writable(raw)
-        self._socket = _secured(raw, host, secrets)
+        self._socket = secured(raw, host, secrets)
         self._came_ms = self._sent_ms = time.ticks_ms()
         await self._say_connect()
         self._reader = asyncio.create_task(self._read())
@@ -304,7 +304,8 @@ class BackOff:
         return wait_ms // 2 + (random.getrandbits(12) * wait_ms >> 12)
 
 
-def _secured(raw, host: str, secrets: dict[str, str]):
+def secured(raw, host: str, secrets: dict[str, str]):
+    """Wrap a socket in TLS, both sides verified as far as `secrets` has certificates."""
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
     context.verify_mode = tls.CERT_REQUIRED
     try:

@@ -14,7 +14,7 @@ VERSION = 1
 MOST_BYTES = 8192
 TRIALS = 3
 GOOD, NEXT = "settings.json", "settings.next"
-_SECRETS = ("ca", "cert", "key")  # PEM, read again when a connection is made
+_SECRETS = ("ca", "cert", "key", "code", "csr")  # read again when a connection is made
 
 
 class SettingsError(ValueError):
@@ -56,7 +56,7 @@ class Settings:
         return _DEFAULTS.get(name) if value is None else value
 
     def secrets(self) -> dict[str, str]:
-        """Read ca, cert and key."""
+        """Read ca, cert and key, and what enrolment needs."""
         raw = _read(self._path)
         return {name: str(raw.get(name, "")) for name in _SECRETS}
 

@@ -14,12 +14,13 @@ class Probes(LazyGroup):
         {
             "flash": "hostkit.cli.probe_flash",
             "identify": "hostkit.cli.probe_identify",
+            "install": "hostkit.cli.probe_install",
             "list": "hostkit.cli.probe_list",
             "monitor": "hostkit.cli.probe_monitor",
             "label": "hostkit.cli.probe_label",
             "ports": "hostkit.cli.probe_ports",
-            "put-app": "hostkit.cli.probe_put_app",
             "provision": "hostkit.cli.probe_provision",
+            "put-app": "hostkit.cli.probe_put_app",
             "verify": "hostkit.cli.probe_verify",
         }
     )

@@ -1,6 +1,8 @@
 """Options that several commands about probes share, and what they are read to."""
 
 import sys
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,8 +12,9 @@ from hostkit.cli import text
 from hostkit.errors import UsageError
 from hostkit.hub.ask import Envoy, node_of
 from hostkit.identity.client import Folder
-from hostkit.install.codes import Credential, read_codes, redeem
-from hostkit.install.provision import UPLINKS, WIFI, Network, Order
+from hostkit.install.codes import Codes
+from hostkit.install.provision import UPLINKS, WIFI, Network
+from hostkit.install.sitebundle import read_bundle
 from hostkit.model import Probe, Site
 from hostkit.secret import read_secret
 
@@ -37,6 +40,13 @@ codes_option = click.option(
     metavar="FILE",
     help="What `footfall hub enrol` printed; - for standard input.  [default: asks]",
 )
+bundle_option = click.option(
+    "--bundle",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="What `footfall site bundle` made, instead of --codes: also where the hub is not reached from here.",
+)
+pin_option = click.option("--pin", default="", help="What the hub said when it made the bundle; compared.")
 take_over_option = click.option(
     "--take-over", is_flag=True, help="Also if the board, or another with this id, is set up already."
 )
@@ -84,39 +94,40 @@ def probe_of(site: Site, probe_id: str) -> Probe:
     return found
 
 
-def network_of(uplink: str | None, board: str, ssid: str, password_file: Path | None) -> Network:
-    """Read how a probe reaches its hub; asks for the Wi-Fi's password where no file holds it."""
-    chosen = uplink or ("wifi-park" if ssid else "lan")
-    password = _password(ssid, password_file) if chosen in WIFI and ssid else ""
-    return Network(uplink=chosen, board=board, ssid=ssid if chosen in WIFI else "", password=password)
+def network_of(cells: Mapping[str, str], uplink: str | None, board: str, ssid: str, password: str) -> Network:
+    """Say how a probe reaches its hub: by the cells of its line, else by the options."""
+    ssid = cells.get("ssid") or ssid
+    chosen = cells.get("uplink") or uplink or ("wifi-park" if ssid else "lan")
+    if chosen not in UPLINKS:
+        raise UsageError(f"{chosen[:40]!a} is no uplink", where="uplink", next_step=f"use one of {', '.join(UPLINKS)}")
+    wifi = chosen in WIFI
+    return Network(
+        uplink=chosen,
+        board=cells.get("board") or board,
+        ssid=ssid if wifi else "",
+        password=password if wifi else "",
+    )
 
 
-def _password(ssid: str, file: Path | None) -> str:
+def password_of(ssid: str, file: Path | None) -> str:
+    """Read the Wi-Fi's password; asks for it where no file holds it, nothing where there is no Wi-Fi."""
+    if file is None and not ssid:
+        return ""
     if file is None:
         return str(click.prompt(f"password of {ssid}", hide_input=True, default="", show_default=False, err=True))
     data = sys.stdin.buffer.readline(200) if str(file) == "-" else read_secret(file)
     return data.decode("utf-8", "replace").strip("\r\n")
 
 
-def read_codes_file(file: Path | None) -> str | None:
-    """Read the codes once: standard input cannot be read twice. None: they are asked for."""
+def codes_of(file: Path | None, bundle: Path | None, pin: str, site: Site) -> Codes:
+    """Read the codes: of a bundle, of a file, or asked for. UsageError for a bundle of another site, or both."""
+    if file and bundle:
+        raise UsageError("are the same thing", where="--codes and --bundle", next_step="give one of them")
+    if bundle:
+        read = read_bundle(bundle, time.time(), pin=pin, site=site)
+        text.remark(f"{bundle}: of the authority {read.short_pin}; the hub says the same: footfall site bundle --read")
+        return Codes.of_bundle(read)
     if file is None:
-        return None
-    if str(file) == "-":
-        return sys.stdin.read(400_000)
-    return read_secret(file).decode("utf-8", "replace")
-
-
-def credential_of(order: Order, codes: str | None) -> Credential:
-    """Use the code of a probe; asks for it where no file holds it. UsageError where the file has none for it."""
-    given = codes if codes is not None else str(click.prompt(f"code of {order.probe.id}", hide_input=True, err=True))
-    read = read_codes(given)
-    found = read.get(order.probe.id) or (read.get("") if len(read) == 1 else None)
-    if found is None:
-        raise UsageError(
-            f"hold none for {order.probe.id}",
-            where="codes",
-            next_step=f"ask for it: footfall hub enrol {order.probe.id}",
-        )
-    text.remark(f"{order.probe.id}: enrolling at {found.host}:{found.port}")
-    return redeem(found, order.identity)
+        return Codes.of_text(str(click.prompt("code", hide_input=True, err=True)))
+    given = sys.stdin.read(400_000) if str(file) == "-" else read_secret(file).decode("utf-8", "replace")
+    return Codes.of_text(given)

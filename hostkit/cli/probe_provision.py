@@ -20,6 +20,7 @@ from hostkit.install.serialboard import SerialBoard
     \b
       footfall probe provision --site site.toml --probe window-left --port /dev/ttyUSB0 --board wt32-eth01
       footfall probe provision --site site.toml --probe till --port COM3 --ssid shop --codes codes.txt
+      footfall probe provision --site site.toml --probe till --port COM3 --ssid shop --bundle monday.footfall
       footfall probe provision --site site.toml --probe door --port /dev/ttyACM0 --uplink serial
 
     \b
@@ -35,6 +36,8 @@ from hostkit.install.serialboard import SerialBoard
 @options.ssid_option
 @options.password_option
 @options.codes_option
+@options.bundle_option
+@options.pin_option
 @options.take_over_option
 @json_option
 def provision(
@@ -47,6 +50,8 @@ def provision(
     ssid: str,
     password_file: Path | None,
     codes_file: Path | None,
+    bundle: Path | None,
+    pin: str,
     take_over: bool,
     as_json: bool,
 ) -> None:
@@ -55,18 +60,23 @@ def provision(
     The board joins the Wi-Fi before anything else. The key is made here, goes to the board and is never written here.
     """
     site = load_site(site_path)
+    password = "" if uplink in {"lan", "serial"} else options.password_of(ssid, password_file)
     order = Order(
         site=site,
         probe=options.probe_of(site, probe_id),
-        network=options.network_of(uplink, board, ssid, password_file),
+        network=options.network_of({}, uplink, board, ssid, password),
         take_over=take_over,
     )
-    codes = options.read_codes_file(codes_file)
+    codes = None if order.network.uplink == "serial" else options.codes_of(codes_file, bundle, pin, site)
+
+    def say(line: str) -> None:
+        text.remark(f"{probe_id}: {line}")
+
     done = provision_board(
         order,
         lambda: SerialBoard(port),
-        None if order.network.uplink == "serial" else lambda: options.credential_of(order, codes),
-        lambda line: text.remark(f"{probe_id}: {line}"),
+        (lambda: codes.credential(order.identity, say)) if codes else None,
+        say,
     )
     if as_json:
         text.emit(

@@ -3,26 +3,78 @@
 The key is made here, goes to the board and nowhere else: nothing of it is written.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from hostkit.errors import PeerError, UsageError
 from hostkit.identity import client
 from hostkit.identity.access import Role
+from hostkit.identity.authority import make_request
+from hostkit.identity.client import NoAnswerError
 from hostkit.identity.invitation import SCHEME, Invitation, parse_invitation
+from hostkit.install.sitebundle import SiteBundle
 
 MAX_LINES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What a probe shows at its broker, PEM, and where that is."""
+    """What a probe shows at its broker, PEM, and where that is.
+
+    Without `certificate` the board fetches it itself, on its own network, with `code` and `request` at `enrol_port`.
+    """
 
     host: str
     port: int
     authority: str
-    certificate: str
     key: str = field(repr=False)
+    certificate: str = ""
+    code: str = field(default="", repr=False)
+    request: str = ""
+    enrol_port: int = 0
+
+
+class Codes:
+    """The codes of a site's probes: those of a bundle, or of what `hub enrol` printed. Each is used once."""
+
+    def __init__(self, invitations: Mapping[str, Invitation], bundle: SiteBundle | None = None) -> None:
+        self._invitations, self._bundle = invitations, bundle
+
+    @classmethod
+    def of_text(cls, text: str) -> Self:
+        """Take what was printed; UsageError for what is none."""
+        return cls(read_codes(text))
+
+    @classmethod
+    def of_bundle(cls, bundle: SiteBundle) -> Self:
+        """Take a bundle."""
+        return cls(bundle.codes, bundle)
+
+    def invitation(self, probe: str) -> Invitation:
+        """Give the code of a probe; UsageError where there is none."""
+        alone = self._invitations.get("") if len(self._invitations) == 1 else None
+        found = self._invitations.get(probe) or alone
+        if found is None:
+            step = f"ask for it: footfall hub enrol {probe}"
+            raise UsageError(f"hold none for {probe}", where="codes", next_step=step)
+        return found
+
+    def credential(self, identity: str, say: Callable[[str], None]) -> Credential:
+        """Use the code of the probe `identity`. Where no hub answers and a bundle names it, the board is to do it."""
+        invitation = self.invitation(identity.rpartition("/")[2])
+        say(f"enrolling at {invitation.host}:{invitation.port}")
+        try:
+            return redeem(invitation, identity)
+        except NoAnswerError:
+            if self._bundle is None:
+                raise
+        say("the hub is not reached from here: the board enrols by itself once it is on the shop's network")
+        key, request = make_request()
+        return Credential(
+            host=invitation.host, port=self._bundle.port, authority=self._bundle.authority, key=key.decode(),
+            code=invitation.code, request=request.decode(), enrol_port=invitation.port,
+        )  # fmt: skip
 
 
 def read_codes(text: str) -> dict[str, Invitation]:

@@ -22,7 +22,7 @@ UPLINKS = ("lan", "wifi-park", "wifi-burst", "serial")
 WIFI = ("wifi-park", "wifi-burst")
 FIRMWARE = "footfall"
 REPLUG_S = 60.0  # in which a board may come back before the credential that waits for it is given up
-SECRETS = ("ca", "cert", "key", "password")
+SECRETS = ("ca", "cert", "key", "password", "code", "csr")  # the board gives digests of them
 Say = Callable[[str], None]
 
 
@@ -109,7 +109,11 @@ def settings_of(order: Order, credential: Credential | None) -> dict[str, object
         settings |= {"ssid": network.ssid, "password": network.password}
     if credential is not None:
         settings |= {"host": credential.host, "port": credential.port, "ca": credential.authority}
-        settings |= {"cert": credential.certificate, "key": credential.key}
+        settings["key"] = credential.key
+        if credential.certificate:
+            settings["cert"] = credential.certificate
+        else:
+            settings |= {"code": credential.code, "csr": credential.request, "enrol_port": credential.enrol_port}
     return settings
 
 

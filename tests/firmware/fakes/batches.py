@@ -61,7 +61,7 @@ async def main():
     up = uplink.Uplink(messages.Voice("t", "s", "p", boot.boot), spooled, have, time, boot, counted, ear.now_us)
     plan = hop.Hop((1, 6, 11), 1000, 0)
     ears = capture.Capture(ear, None, wire.Batch("p"), plan, spooled, have, time, boot, counted, up.wake)
-    way = link.MqttLink({"tenant": "demo", "site": "shop", "probe": "p"}, up, None, counted)
+    way = link.MqttLink({"tenant": "demo", "site": "shop", "probe": "p"}, None, up, None, counted)
     way._mqtt.connected, way._mqtt._socket = True, Socket()
     up.capture, up.link, up._said_last, up._info_due = ears, way, True, False
     ears.batch_us = 1_000_000

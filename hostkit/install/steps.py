@@ -1,0 +1,135 @@
+"""The steps of an installation that are a board's own: provision and verify, as the fleet runs them."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hostkit.errors import PeerError, UsageError
+from hostkit.hub.fleet import probe_hash
+from hostkit.install.codes import Codes, Credential
+from hostkit.install.flash import port_of
+from hostkit.install.fleet import Board, Job, Step
+from hostkit.install.hubline import HubLine
+from hostkit.install.journal import Journal, State
+from hostkit.install.label import draw_labels, label_of
+from hostkit.install.ports import check_port
+from hostkit.install.provision import Network, Order, provision
+from hostkit.install.serialboard import SerialBoard
+from hostkit.install.verify import WAIT_S, Look, verify
+from hostkit.io.files import write_files
+from hostkit.model import Probe, Site
+
+COLUMNS = ("uplink", "board", "ssid")  # of a CSV: what may differ from board to board
+
+
+@dataclass(slots=True, kw_only=True)
+class Plan:
+    """What all boards share. `network` gives a board's from the cells of its line; `codes` may come later."""
+
+    site: Site
+    network: Callable[[Mapping[str, str]], Network]
+    hub: HubLine | None
+    codes: Codes | None = None
+    take_over: bool = False
+    ble_only: bool = False
+    wait_s: float = WAIT_S
+
+    def lacks_codes(self, boards: Sequence[Board], journal: Journal) -> bool:
+        """Tell whether one of the boards, which are checked by the way, is still to be given a credential."""
+        step = provision_step(self)
+        for board in boards:
+            entry = journal.entries(board.probe).get(step.name)
+            done = entry is not None and entry.state is State.DONE and entry.inputs == step.inputs(board)
+            if self.order(board).network.uplink != "serial" and not done:
+                return True
+        return False
+
+    def probe(self, board: Board) -> Probe:
+        """Give the probe of site.toml that a board is to be; UsageError where there is none."""
+        found = next((probe for probe in self.site.probes if probe.id == board.probe), None)
+        if found is None:
+            known = ", ".join(probe.id for probe in self.site.probes) or "none"
+            raise UsageError(
+                f"site.toml has no probe {board.probe[:40]!a} (it has: {known})",
+                where="probe",
+                next_step="correct the id, or add the probe",
+            )
+        return found
+
+    def order(self, board: Board) -> Order:
+        """Give what a board is to become."""
+        network = self.network(board.cells)
+        return Order(site=self.site, probe=self.probe(board), network=network, take_over=self.take_over)
+
+
+def provision_step(plan: Plan) -> Step:
+    """Give the step `provision`. Facts: what the board holds, without secrets."""
+
+    def run(job: Job) -> dict[str, str]:
+        order, port = plan.order(job.board), port_of(job.board)
+        check_port(port)
+        _free(plan, order)
+        done = provision(order, lambda: SerialBoard(port), _credential(plan, order, job), job.say)
+        return {"port": port, "firmware": done.firmware, "uplink": order.network.uplink, "identity": order.identity}
+
+    def inputs(board: Board) -> str:
+        network, probe = plan.network(board.cells), plan.probe(board)
+        told = repr((plan.site.tenant, plan.site.site, probe_hash(probe), replace(network, password="")))
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    return Step(name="provision", run=run, inputs=inputs)
+
+
+def _credential(plan: Plan, order: Order, job: Job) -> Callable[[], Credential] | None:
+    codes = plan.codes
+    if order.network.uplink == "serial":
+        return None
+    if codes is None:
+        raise UsageError("there is no code for it", where=job.board.probe, next_step="give --codes or --bundle")
+    return lambda: codes.credential(order.identity, job.say)
+
+
+def verify_step(plan: Plan) -> Step:
+    """Give the step `verify`. Facts: what was heard."""
+
+    def run(job: Job) -> dict[str, str]:
+        serial = plan.network(job.board.cells).uplink == "serial"
+        port = None if serial else port_of(job.board)
+        if serial and plan.hub is None:
+            raise UsageError("the hub has its line", where=job.board.probe, next_step="give --as DIR or --broker URL")
+        look = Look(probe=plan.probe(job.board), hub=plan.hub, port=port, ble_only=plan.ble_only, wait_s=plan.wait_s)
+        done = verify(look, job.say, job.check)
+        if done.standing.failed is not None:
+            where = f"{job.board.probe}: {done.standing.failed}"
+            raise PeerError(done.standing.what, where=where, next_step=done.standing.next_step)
+        row = done.evidence.row
+        rates = {"wifi_per_s": f"{row.wifi_per_s:g}", "ble_per_s": f"{row.ble_per_s:g}"} if row else {}
+        return {"seconds": f"{done.seconds:.0f}", "witness": "hub" if row else "board", **rates}
+
+    return Step(name="verify", run=run, inputs=lambda board: "ble-only" if plan.ble_only else "")
+
+
+def label_step(plan: Plan, folder: Path) -> Step:
+    """Give the step `label`: a label of the probe to print, in `folder`. Facts: its file."""
+
+    def run(job: Job) -> dict[str, str]:
+        path = folder / f"label-{job.board.probe}.pdf"
+        write_files(draw_labels([label_of(plan.site, plan.probe(job.board))], path))
+        return {"file": str(path)}
+
+    return Step(name="label", run=run, inputs=lambda board: probe_hash(plan.probe(board)))
+
+
+def _free(plan: Plan, order: Order) -> None:
+    """See that no other board is this probe now: a new credential would shut it out."""
+    if plan.hub is None or plan.take_over:
+        return
+    told = plan.hub.told
+    row = told.row(order.probe.id) if told else None
+    if told and told.live and row and row.state is not None and row.state != "offline":
+        raise PeerError(
+            f"another board is {order.probe.id} now, and is {row.state.value}",
+            where="hub",
+            next_step="give this one another id; if it is to take its place: footfall probe replace, or --take-over",
+        )
