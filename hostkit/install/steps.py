@@ -5,15 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hostkit.contract.messages import State
 from hostkit.errors import PeerError, UsageError
 from hostkit.hub.fleet import probe_hash
 from hostkit.install.codes import Codes, Credential
 from hostkit.install.flash import port_of
 from hostkit.install.fleet import Board, Job, Step
 from hostkit.install.hubline import HubLine
-from hostkit.install.journal import Journal, State
+from hostkit.install.journal import Journal
+from hostkit.install.journal import State as Done
 from hostkit.install.label import draw_labels, label_of
-from hostkit.install.ports import check_port
 from hostkit.install.provision import Network, Order, provision
 from hostkit.install.serialboard import SerialBoard
 from hostkit.install.verify import WAIT_S, Look, verify
@@ -40,7 +41,7 @@ class Plan:
         step = provision_step(self)
         for board in boards:
             entry = journal.entries(board.probe).get(step.name)
-            done = entry is not None and entry.state is State.DONE and entry.inputs == step.inputs(board)
+            done = entry is not None and entry.state is Done.DONE and entry.inputs == step.inputs(board)
             if self.order(board).network.uplink != "serial" and not done:
                 return True
         return False
@@ -68,7 +69,6 @@ def provision_step(plan: Plan) -> Step:
 
     def run(job: Job) -> dict[str, str]:
         order, port = plan.order(job.board), port_of(job.board)
-        check_port(port)
         _free(plan, order)
         done = provision(order, lambda: SerialBoard(port), _credential(plan, order, job), job.say)
         return {"port": port, "firmware": done.firmware, "uplink": order.network.uplink, "identity": order.identity}
@@ -123,13 +123,15 @@ def label_step(plan: Plan, folder: Path) -> Step:
 
 def _free(plan: Plan, order: Order) -> None:
     """See that no other board is this probe now: a new credential would shut it out."""
-    if plan.hub is None or plan.take_over:
+    if plan.hub is None or plan.take_over or not plan.hub.reachable():
         return
-    told = plan.hub.told
-    row = told.row(order.probe.id) if told else None
-    if told and told.live and row and row.state is not None and row.state != "offline":
+    try:
+        row = plan.hub.next().row(order.probe.id)
+    except PeerError:
+        return  # it has not heard any probe yet
+    if row is not None and row.state not in {None, State.OFFLINE}:
         raise PeerError(
-            f"another board is {order.probe.id} now, and is {row.state.value}",
+            f"another board is {order.probe.id} now, and is {row.state}",
             where="hub",
-            next_step="give this one another id; if it is to take its place: footfall probe replace, or --take-over",
+            next_step="give this one another id, or wait a minute if it was this one; to replace it: --take-over",
         )

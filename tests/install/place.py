@@ -41,7 +41,7 @@ class Shop:
         self.broker = f"mqtts://{place.HOST}:{self.authority.port}?{files}"
         url = f"mqtts://{place.HOST}:{self.authority.port}?{self.authority.service.url_options}"
         self.hub = HubProcess(folder, url, site=SITE, clock="wall", data=folder)
-        self.site = folder / "site.toml"
+        self.site = folder / "site.toml"  # HubProcess wrote it
 
     def open(self) -> "Shop":
         """Start the hub."""
