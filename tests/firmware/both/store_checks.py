@@ -343,6 +343,6 @@ def check_secrets_are_read_when_needed():
     folder = _clear("set-f")
     _write(folder + "/settings.json", json.dumps(dict(_GOOD, ca="CA", cert="CERT", key="KEY")))
     settings = _store(folder).load()
-    assert settings.secrets() == {"ca": "CA", "cert": "CERT", "key": "KEY"}
+    assert settings.secrets() == {"ca": "CA", "cert": "CERT", "key": "KEY", "code": "", "csr": ""}
     assert settings.get("key") is None or settings.get("key") == ""
     assert settings.get("dwell_ms") == 1000
