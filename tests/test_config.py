@@ -66,7 +66,7 @@ inside_dbm = -65
 deep_s = 600
 
 [privacy]
-mode = "consent"
+mode = "anonymous_5min"
 """
 
 
@@ -88,7 +88,7 @@ def test_a_site_loads_with_its_types_and_defaults(tmp_path: Path) -> None:
     assert site.zones[0].kind is ZoneKind.TILL
     assert site.zones[1].category == "女鞋"
     assert site.probes[0] == Probe(id="probe-1", floor="ground", position_m=(2.0, 3.0, 2.5), channels=(1, 36))
-    assert site.privacy == Privacy(mode=PrivacyMode.CONSENT)
+    assert site.privacy == Privacy(mode=PrivacyMode.ANONYMOUS_5MIN)
     assert site.thresholds == Thresholds(deep_s=600.0)
     assert site.path_loss == PathLoss()
 
@@ -382,22 +382,28 @@ MISTAKES = [
         "thresholds.entrant_min_s: 601 is not below thresholds.deep_s 600; a deep visit is longer than the least stay",
     ),
     (
-        'mode = "consent"',
+        'mode = "anonymous_5min"',
         "rotation_hour = 24",
         "privacy.rotation_hour: 24 is not in 0..23; write it as rotation_hour = 4",
     ),
     (
-        'mode = "consent"',
+        'mode = "anonymous_5min"',
         "time_grain_s = 420",
         "privacy.time_grain_s: 420 does not divide an hour; use 60, 300, 600, 900, 1800 or 3600",
     ),
     (
+        'mode = "anonymous_5min"',
         'mode = "consent"',
+        'privacy.mode: "consent" needs people who signed up, and there is no registry of them yet; '
+        "use pseudonym_24h or anonymous_5min",
+    ),
+    (
+        'mode = "anonymous_5min"',
         'mode = "anonymous"',
         'privacy.mode: "anonymous" is not one of its values; use one of anonymous_5min, pseudonym_24h, consent',
     ),
     (
-        'mode = "consent"',
+        'mode = "anonymous_5min"',
         "k = 1\nrotation_hour = 99\ntime_grain_s = 1",
         "privacy.time_grain_s: 1 is not in 60..3600; write it as time_grain_s = 300 (and 2 more)",
     ),

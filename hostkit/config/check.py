@@ -6,7 +6,7 @@ from zoneinfo import available_timezones
 
 from hostkit.config.keys import CHANNELS_2G4, CHANNELS_5G, WEEKDAYS
 from hostkit.config.reader import Problem
-from hostkit.model import Floor, OpenIntervals, Polygon, Probe, Site, Zone
+from hostkit.model import Floor, OpenIntervals, Polygon, PrivacyMode, Probe, Site, Zone
 
 Point = tuple[float, float]
 _MIN_AREA_M2 = 0.01
@@ -131,6 +131,9 @@ def _numbers(site: Site) -> Iterator[Problem]:
     if 3600 % grain_s:
         what = f"{grain_s} does not divide an hour"
         yield Problem(path="privacy.time_grain_s", what=what, fix="use 60, 300, 600, 900, 1800 or 3600")
+    if site.privacy.mode is PrivacyMode.CONSENT:
+        what = '"consent" needs people who signed up, and there is no registry of them yet'
+        yield Problem(path="privacy.mode", what=what, fix="use pseudonym_24h or anonymous_5min")
 
 
 def _polygon(polygon: Polygon, floor: Floor | None, path: str) -> Iterator[Problem]:

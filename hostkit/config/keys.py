@@ -139,7 +139,10 @@ KEYS = {
     "thresholds.passage_s": Key(
         meaning="how long a passer-by is within hearing, where it cannot be estimated", example="60.0", bounds=_STAY
     ),
-    "privacy.mode": Key(meaning="what may be kept and what may leave the shop", example='"pseudonym_24h"'),
+    "privacy.mode": Key(
+        meaning="what may be kept and what may leave the shop; consent is refused, nobody can sign up yet",
+        example='"pseudonym_24h"',
+    ),
     "privacy.time_grain_s": Key(
         meaning="times leave the site rounded to this; divides an hour", example="300", bounds=(60, 3600)
     ),

@@ -37,8 +37,6 @@ _ENGLISH_MODES = {
   Hourly totals are kept for {hours} months, daily ones for {days} years.\
 """,
     PrivacyMode.PSEUDONYM_24H: _ENGLISH_VISITS,
-    PrivacyMode.CONSENT: "- Visits of different days are put together for nobody who has not asked for it.\n"
-    + _ENGLISH_VISITS,
 }
 _CHINESE = """\
 {name}：客流统计告知
@@ -68,7 +66,6 @@ _CHINESE_MODES = {
   按小时的汇总保存 {hours} 个月，按天的汇总保存 {days} 年。\
 """,
     PrivacyMode.PSEUDONYM_24H: _CHINESE_VISITS,
-    PrivacyMode.CONSENT: "- 未经本人要求，不会把不同日子的到访关联起来。\n" + _CHINESE_VISITS,
 }
 _TEXTS = {
     "en": (_ENGLISH, _ENGLISH_MODES, _ENGLISH_DAILY, _ENGLISH_WINDOW),

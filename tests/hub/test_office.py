@@ -189,7 +189,7 @@ def test_commands_reach_probes_and_their_answers_come_back(shop: Shop) -> None:
 
 
 def test_a_collector_may_not_touch_privacy_or_keys(shop: Shop) -> None:
-    for of, values in ((SetPrivacy, {"mode": PrivacyMode.CONSENT}), (RotateKey, {}), (Rollback, {"version": 1})):
+    for of, values in ((SetPrivacy, {"mode": PrivacyMode.ANONYMOUS_5MIN}), (RotateKey, {}), (Rollback, {"version": 1})):
         answer = shop.asked(of, node="collector", **values)
         assert answer.error is not None
         assert answer.error.what == "a collector may not"
