@@ -4,6 +4,7 @@ Source: Home Assistant documentation, "MQTT", device discovery payload. Ids ther
 """
 
 import json
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from hostkit import __version__
@@ -29,10 +30,11 @@ def discovery_topic(site: Site) -> str:
     return f"homeassistant/device/{_device_id(site)}/config"
 
 
-def discovery(site: Site, hub: str, provenance: Provenance) -> bytes:
+def discovery(site: Site, hub: str, provenance: Provenance, former: Iterable[str] = ()) -> bytes:
     """Announce the shop as a device: one sensor for each figure of `live`, one connectivity sensor for each probe.
 
-    `hub` is the hub's node id. What is not live says so in the device's name.
+    `hub` is the hub's node id. What is not live says so in the device's name. `former` are probes the site has no more:
+    of a component that is told with its platform only, Home Assistant lets go.
     """
     name = site.name or f"{site.tenant} {site.site}"
     shown = name if provenance is Provenance.LIVE else f"{name} ({provenance.value})"
@@ -46,10 +48,11 @@ def discovery(site: Site, hub: str, provenance: Provenance) -> bytes:
     live = [row for row in kpi_dictionary().values() if "live" in row.grain]
     figures = {row.id: _figure(site, hub, row.id, row.name_en, row.unit) for row in live}
     probes = {f"probe_{probe.id}": _probe(site, probe.id) for probe in site.probes}
+    gone = {f"probe_{name}": {"platform": "binary_sensor"} for name in former}
     payload: Json = {
         "device": device,
         "origin": {"name": "footfall", "sw_version": __version__},
-        "components": {**figures, **probes},
+        "components": {**figures, **probes, **gone},
         "qos": 1,
     }
     return json.dumps(payload, ensure_ascii=False).encode()

@@ -7,6 +7,7 @@ from queue import Queue
 
 from hostkit.hub.anchors import Anchors
 from hostkit.hub.describe import Descriptions
+from hostkit.hub.former import former_probes
 from hostkit.hub.intake import Intake
 from hostkit.hub.keeper import Keeper
 from hostkit.hub.keys import KeyFlow
@@ -55,7 +56,10 @@ class HubSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The parts of one run. `confirm`: messages that may be confirmed to the broker after the next commit."""
+    """The parts of one run.
+
+    `confirm`: messages that may be confirmed to the broker after the next commit; `former`: probes that are gone.
+    """
 
     settings: HubSettings
     say: Callable[[str], None]
@@ -79,6 +83,7 @@ class Parts:
     uplink: Uplink
     speaker: Speaker
     confirm: list[Arrived]
+    former: tuple[str, ...]
 
     @property
     def links(self) -> tuple[Client, ...]:
@@ -110,6 +115,7 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
     tell = Teller(voice, near, roster, now)
     anchors = Anchors(site, settings.path, outbox, send=tell, online=roster.online, say=say)
     uplink = Uplink(outbox, upward, voice)
+    former = former_probes(outbox, site)
     speaker = Speaker(
         voice=voice,
         outbox=outbox,
@@ -121,6 +127,7 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
         data=settings.data,
         began_s=monotonic_s(),
         certificates=settings.certificates,
+        former=former,
     )
     return Parts(
         settings=settings,
@@ -145,4 +152,5 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
         uplink=uplink,
         speaker=speaker,
         confirm=[],
+        former=former,
     )

@@ -12,6 +12,7 @@ from hostkit.contract.homeassistant import STATUS_ONLINE, STATUS_TOPIC
 from hostkit.contract.messages import Message, State
 from hostkit.contract.topics import Address, parse_topic
 from hostkit.errors import InputError, PeerError
+from hostkit.hub.former import RELAYED
 from hostkit.hub.intake import Held
 from hostkit.hub.links import SITE_LINK, UPLINK
 from hostkit.hub.office import Office
@@ -54,8 +55,17 @@ class Reception:
         if link != UPLINK:
             self._office.fleet.afresh()
             self._parts.keys.connected(monotonic_s())
+        if link in {SITE_LINK, UPLINK}:
+            self._forget_former(link)
         if link == self._parts.upward.name:
             self._parts.uplink.connected(monotonic_s())
+
+    def _forget_former(self, link: str) -> None:
+        """Clear what is retained of probes the site has no more."""
+        client, streams = (self._parts.upward, RELAYED) if link == UPLINK else (self._parts.local, (*RELAYED, "config"))
+        for name in self._parts.former:
+            for stream in streams:
+                client.publish(self._parts.voice.topic(stream, name), b"", retain=True)
 
     def _arrived(self, message: Arrived) -> None:
         if message.topic == STATUS_TOPIC:
@@ -103,6 +113,7 @@ class Reception:
         elif address.stream == "health":
             health = decode(HEALTH, message.payload, message.topic)
             self._told(health)
+            parts.keys.seen(probe, online=True)  # whatever is retained: a probe that talks is there
             parts.overview.said_health(probe, health.data)
             parts.rollouts.healthy(probe, health.data)
         elif address.stream == "rsp/<id>":

@@ -50,10 +50,12 @@ class Speaker:
         data: Path,
         began_s: float,
         certificates: tuple[Path, ...] = (),
+        former: tuple[str, ...] = (),
     ) -> None:
         self._voice, self._outbox, self._intake = voice, outbox, intake
         self._keeper, self._uplink, self._anchors, self._links = keeper, uplink, anchors, links
         self._data, self._began_s, self._certificates = data, began_s, certificates
+        self._former = former
         self._timers = Timers()
         self._said_info: tuple[object, ...] = ()
 
@@ -153,7 +155,7 @@ class Speaker:
         for client in self._links:
             client.publish(self._voice.topic("info"), self._voice.payload(INFO, info, at_s), retain=True)
             client.publish(self._voice.topic("site"), self._voice.payload(SITE, site, at_s), retain=True)
-        device = discovery(self._voice.site, NODE, self._voice.provenance or Provenance.LIVE)
+        device = discovery(self._voice.site, NODE, self._voice.provenance or Provenance.LIVE, self._former)
         self._links[0].publish(discovery_topic(self._voice.site), device, retain=True)
 
     def _say_live(self) -> None:

@@ -73,3 +73,9 @@ def test_a_probe_is_lost_only_when_it_is_offline() -> None:
 def test_what_is_not_live_says_so() -> None:
     assert DEVICE["device"]["name"] == "Café Süd"
     assert json.loads(discovery(SITE, "hub", Provenance.SIMULATED))["device"]["name"] == "Café Süd (simulated)"
+
+
+def test_a_probe_that_is_gone_is_let_go_of() -> None:
+    device = json.loads(discovery(SITE, "hub", Provenance.LIVE, former=("old",)))
+    assert device["components"]["probe_old"] == {"platform": "binary_sensor"}
+    assert {name for name in device["components"] if name != "probe_old"} == set(DEVICE["components"])

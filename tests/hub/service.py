@@ -40,7 +40,7 @@ class HubProcess:
         data: Path | None = None,
     ) -> None:
         self.data = data or folder / "data"
-        site_file = folder / "site.toml"
+        self.path = site_file = folder / "site.toml"
         site_file.write_text(dump_site(site))
         self._command = [*prefix, *COMMAND, "hub", "run", "--site", str(site_file), "--broker", url]
         self._environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **(environment or {})}

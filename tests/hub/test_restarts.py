@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from hostkit.config import dump_site
 from hostkit.contract.codec import CONFIG, INFO, KPI, LIVE, SITE
 from hostkit.hub.fleet import probe_hash
 from hostkit.hub.settings import config_hash
@@ -122,3 +123,43 @@ def test_a_newcomer_finds_all_that_is_retained(running: Running, order: tuple[st
         getattr(running, step)()
         time.sleep(0.3)
     settled(running)
+
+
+def cleared(running: Running, probe: str, timeout_s: float = 20.0) -> dict[str, bytes]:
+    """Wait until a newcomer finds nothing of a probe; give what it finds."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = retained(running)
+        left = [name for name in found if name.startswith(f"{probe}/")]
+        if not left and "hub/site" in found:
+            return found
+        assert time.monotonic() < deadline, left
+
+
+def test_nothing_is_retained_of_a_probe_that_was_taken_out_while_the_hub_was_down(running: Running) -> None:
+    """Last in this file: the site has a probe less afterwards."""
+    settled(running)
+    gone = SITE_.probes[-1].id
+    assert {f"{gone}/state", f"{gone}/info", f"{gone}/config"} <= retained(running).keys()
+    running.player.stop()
+    running.thread.join(40)
+    running.hub.stop()
+    site = replace(SITE_, probes=SITE_.probes[:-1])
+    running.hub.path.write_text(dump_site(site), encoding="utf-8")
+    running.hub.start()
+    found = cleared(running, gone)
+    assert {f"{PROBES[0]}/state", f"{PROBES[0]}/info"} <= found.keys()
+    site_told = SITE.decoder.decode(found["hub/site"]).data.site
+    assert [probe.id for probe in site_told.probes] == PROBES[:-1]
+    components = json.loads(found[DEVICE])["components"]
+    assert components[f"probe_{gone}"] == {"platform": "binary_sensor"}  # Home Assistant lets go of it
+    assert "state_topic" in components[f"probe_{PROBES[0]}"]
+    # a broker that brings all back, as from an older copy of its store, is told again
+    watcher = Watcher(running.broker, "#")
+    place = f"footfall/v1/{SITE_.tenant}/{SITE_.site}/{gone}"
+    for stream in ("state", "config"):
+        watcher.client.publish(f"{place}/{stream}", b"online", retain=True)
+    running.kill_hub()
+    running.start_hub()
+    cleared(running, gone)
+    watcher.stop()
