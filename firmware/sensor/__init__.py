@@ -9,7 +9,7 @@ RELEASE_KEY = b""  # P-256 public key of whoever makes images, 65 bytes, from th
 
 def chip(name: str = "") -> str:
     """Give the chip as manifests name it, `esp32` or `esp32s3`, of `... with ESP32S3` or `... with ESP32-PICO-D4`."""
-    words = (name or sys.implementation[2]).split(" with ")[-1].strip().lower().split("-")
+    words = (name or sys.implementation._machine).split(" with ")[-1].strip().lower().split("-")
     rest = words[0][5:] or (words[1] if len(words) > 1 else "")
     return words[0][:5] + (rest if rest[:1] in ("s", "c", "h", "p") and rest[1:].isdigit() else "")
 

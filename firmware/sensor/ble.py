@@ -27,14 +27,14 @@ class Ble:
 
     def shut(self) -> None:
         """Close it."""
-        self._ble.gap_scan(None)
+        self._ble.gap_scan(None)  # type: ignore[arg-type]  # ends it, by the documentation
 
     def advertise(self, advert: bytes | None, interval_us: int = ADVERT_US) -> None:
         """Send an advert again and again, non-connectable; None: no more."""
         if advert is None:
-            self._ble.gap_advertise(None)
+            self._ble.gap_advertise(None)  # type: ignore[arg-type]  # ends it, by the documentation
         else:
-            self._ble.gap_advertise(interval_us, adv_data=advert, connectable=False)
+            self._ble.gap_advertise(interval_us, advert, connectable=False)
 
     def watch(self, name: str, levels) -> None:
         """Count the levels of adverts with this local name; `levels` None: no more."""

@@ -79,7 +79,7 @@ class Commands:
         self._store.propose(self._store.merged(changes))
         self._app.restart(why)
 
-    def _describe(self, data: dict[str, object]) -> dict[str, object]:
+    def _describe(self, data: dict) -> dict[str, object]:
         rows = []
         for fingerprint in data["fingerprints"][:MOST_DESCRIBED]:
             description = self._radio.describe(int(fingerprint))

@@ -71,7 +71,7 @@ class Console:
     def _say(self, stream: str, data: object) -> None:
         text = json.dumps({"stream": stream, "data": data}).encode()
         if len(text) <= MOST:
-            size = frame_into(self._out, MESSAGE, text)
+            size = frame_into(self._out, MESSAGE, memoryview(text))
             self._port.write(memoryview(self._out)[:size])
 
     def _listen(self) -> None:

@@ -109,6 +109,5 @@ class ImprovBle(Improv):
         """Say that we are here; while somebody is connected, nobody else can be."""
         if not self._peers:
             name = self._name.encode()[:29]
-            self._ble.gap_advertise(
-                ADVERT_US, adv_data=advert(self.state), resp_data=bytes((len(name) + 1, 9)) + name, connectable=True
-            )
+            scan_response = bytes((len(name) + 1, 9)) + name
+            self._ble.gap_advertise(ADVERT_US, advert(self.state), resp_data=scan_response, connectable=True)

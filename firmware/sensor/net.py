@@ -21,7 +21,7 @@ MOST_NETWORKS = 12
 class Lan:
     """Ethernet through the board's PHY; the Wi-Fi radio stays free."""
 
-    def __init__(self, board: dict[str, object]) -> None:
+    def __init__(self, board: dict) -> None:
         named = {"phy_type": getattr(network, board["phy_type"]), "ref_clk_mode": getattr(Pin, board["ref_clk_mode"])}
         pins = {name: Pin(board[name]) for name in ("mdc", "mdio", "power", "ref_clk")}
         self._lan = network.LAN(phy_addr=board["phy_addr"], **named, **pins)

@@ -36,9 +36,7 @@ class Update:
         self._counts = counts
         self._note = note
         self._restart = restart
-        self._manifest: dict[str, object] | None = None
-        self._slot = None
-        self._hash = None
+        self._taking: tuple | None = None  # manifest, slot and hash so far of the image that is coming
         self._block = bytearray(0)
         self.offset = 0
         self.pending = False  # this image is on trial
@@ -47,9 +45,9 @@ class Update:
     @property
     def running(self) -> bool:
         """Tell whether an image is being taken."""
-        return self._manifest is not None
+        return self._taking is not None
 
-    def step(self, data: dict[str, object]) -> dict[str, object]:
+    def step(self, data: dict) -> dict[str, object]:
         """Take one command: `begin` (manifest, signature), `data` (offset, data in base64), `end`. UpdateError."""
         try:
             stage = data.get("step")
@@ -89,7 +87,7 @@ class Update:
         manifest = json.loads(text)
         slot = self._partition(self._partition.RUNNING).get_next_update()
         self._check(manifest, slot.ioctl(_BLOCK_COUNT, 0) * slot.ioctl(_BLOCK_SIZE, 0))
-        self._manifest, self._slot, self._hash, self.offset = manifest, slot, sha256(), 0
+        self._taking, self.offset = (manifest, slot, sha256()), 0
         self._block = bytearray(BLOCK_BYTES)
 
     def _check(self, manifest: object, room: int) -> None:
@@ -105,14 +103,18 @@ class Update:
         if not isinstance(digest, str) or len(digest) != 64:
             raise UpdateError("sha256: missing")
 
-    def _data(self, offset: object, data: bytes) -> None:
-        if self._manifest is None:
+    def _begun(self) -> tuple:
+        if self._taking is None:
             raise UpdateError("nothing was begun")
+        return self._taking
+
+    def _data(self, offset: object, data: bytes) -> None:
+        manifest, slot, digest = self._begun()
         if offset != self.offset:
             raise OutOfOrderError(f"offset: {self.offset} is next")
-        if self.offset + len(data) > self._manifest["size"]:
+        if self.offset + len(data) > manifest["size"]:
             raise UpdateError("data: more than the manifest says")
-        self._hash.update(data)
+        digest.update(data)
         view = memoryview(data)
         while len(view):
             at = self.offset % BLOCK_BYTES
@@ -121,27 +123,26 @@ class Update:
             self.offset += taken
             view = view[taken:]
             if self.offset % BLOCK_BYTES == 0:
-                self._slot.writeblocks(self.offset // BLOCK_BYTES - 1, self._block)
+                slot.writeblocks(self.offset // BLOCK_BYTES - 1, self._block)
 
     def _end(self) -> None:
-        if self._manifest is None:
-            raise UpdateError("nothing was begun")
-        if self.offset != self._manifest["size"]:
+        manifest, slot, digest = self._begun()
+        if self.offset != manifest["size"]:
             raise OutOfOrderError(f"offset: {self.offset} is next")
         rest = self.offset % BLOCK_BYTES
         if rest:
             for at in range(rest, BLOCK_BYTES):
                 self._block[at] = 0xFF
-            self._slot.writeblocks(self.offset // BLOCK_BYTES, self._block)
-        if hexlify(self._hash.digest()).decode() != self._manifest["sha256"]:
+            slot.writeblocks(self.offset // BLOCK_BYTES, self._block)
+        if hexlify(digest.digest()).decode() != manifest["sha256"]:
             raise UpdateError("sha256: does not match")
-        self._slot.set_boot()
-        self._state.put("update", self._manifest["build"])
+        slot.set_boot()
+        self._state.put("update", manifest["build"])
         self._forget()
         self._restart("update")
 
     def _forget(self) -> None:
-        self._manifest = self._slot = self._hash = None
+        self._taking = None
         self._block = bytearray(0)
         self.offset = 0
 

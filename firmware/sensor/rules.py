@@ -65,7 +65,7 @@ def check(raw: object) -> None:
     if not isinstance(raw, dict):
         raise SettingsError("settings: no object")
     version = raw.get("version")
-    if not _between(1, 1 << 30)(version):
+    if not isinstance(version, int) or not _between(1, 1 << 30)(version):
         raise SettingsError("version: missing")
     if version > VERSION:
         raise SettingsError(f"version: {version}, this firmware knows {VERSION}; update it first")
@@ -80,7 +80,7 @@ def check(raw: object) -> None:
     _check_together(raw)
 
 
-def _check_together(raw: dict[str, object]) -> None:
+def _check_together(raw: dict) -> None:
     uplink, channels = raw["uplink"], raw.get("channels", (1, 6, 11))
     if uplink != "serial" and not raw.get("host"):
         raise SettingsError("host: missing; the hub's name or address")

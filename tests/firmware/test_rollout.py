@@ -28,7 +28,8 @@ PREPARED = """
 from sensor import ota
 class Machine:
     platform = "esp32"
-    implementation = ("micropython", (1, 25, 0), "Generic ESP32 module with ESP32")
+    class implementation:
+        _machine = "Generic ESP32 module with ESP32"
 sensor_app.sys = Machine
 ota.CONFIRM_S, sensor_app.HEALTH_MS, sensor_app.FEED_MS = 1, 500, 100
 app.tell()
