@@ -43,6 +43,7 @@ from hostkit.contract.messages import (
     Visits,
 )
 from hostkit.contract.topics import Address, parse_topic, topics
+from hostkit.core.drift import in_words
 from hostkit.core.wire import Batch, decode_batch
 from hostkit.errors import HostkitError
 from hostkit.model import Provenance
@@ -208,7 +209,9 @@ def _health(health: Health) -> str:
     counters = ", ".join(f"{name} {count:,}" for name, count in health.counters.items() if count) or "nothing counted"
     depth = "" if health.outbox_depth is None else f", {health.outbox_depth:,} waiting"
     flood = "" if health.flood is None else f"; {_flood(health.flood)}"
-    return f"up {text.duration(health.uptime_s)}{depth}; {counters}; {drops}{flood}"
+    drift = health.calibration.calibration_drift if health.calibration else ()
+    drifted = "".join(f"; calibration_drift: {in_words(one.probe, one.hears_db, one.is_heard_db)}" for one in drift)
+    return f"up {text.duration(health.uptime_s)}{depth}; {counters}; {drops}{flood}{drifted}"
 
 
 def _flood(flood: Flood) -> str:

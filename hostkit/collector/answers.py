@@ -177,9 +177,19 @@ class GapAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DriftAnswer:
+    """A probe that hears others, or is heard, otherwise than when it was calibrated; null: not any more."""
+
+    probe: str
+    hears_db: float | None
+    is_heard_db: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QualityAnswer:
     """How far the figures of a day can be trusted. `error_share`: half the interval of footfall over its value.
 
+    `calibration_drift`: what the last night found in which the probes heard each other; null: there was none yet.
     `messages_again`: came when they were here already, and changed nothing.
     """
 
@@ -194,6 +204,7 @@ class QualityAnswer:
     quarantined: int
     nodes: tuple[NodeAnswer, ...]
     gaps: tuple[GapAnswer, ...]
+    calibration_drift: tuple[DriftAnswer, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

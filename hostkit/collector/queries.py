@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from hostkit.collector import answers as a
 from hostkit.collector.rollups import live_snapshot, origin_of, settle_s, site_in_force, source_prefix
 from hostkit.collector.shown import Shown
 from hostkit.collector.store import Store
 from hostkit.contract import kpi_dictionary
-from hostkit.contract.messages import CoverageRow, KpiBucket, KpiValue
+from hostkit.contract.messages import CoverageRow, Health, KpiBucket, KpiValue
+from hostkit.contract.topics import HUB
 from hostkit.core.rollup import Bucket, Grain, Place, day_of, hours_of
 from hostkit.core.stored import Gap
 from hostkit.errors import UsageError
@@ -133,6 +136,7 @@ class Queries:
             quarantined=sum(self._store.quarantined().values()),
             nodes=tuple(self._nodes()),
             gaps=tuple(map(_gap, gaps)),
+            calibration_drift=self._drift(),
         )
 
     def days(self, first: date | None, last: date | None, grain: Grain) -> Days:
@@ -154,6 +158,18 @@ class Queries:
         """Give how the hub listens now if the day is today, else how it listened then."""
         live = self.live().coverage if day == self.today else None
         return live or (_covered(found[0].kpis[0].coverage) if found and found[0].kpis else None)
+
+    def _drift(self) -> tuple[a.DriftAnswer, ...] | None:
+        """Give what the hub's last health says of the calibration."""
+        said = self._store.nodes(self._place.tenant, self._place.site)
+        body = next((one.body for one in said if (one.node, one.kind) == (HUB, "health")), None)
+        check = msgspec.json.decode(body, type=Health).calibration if body else None
+        if check is None:
+            return None
+        return tuple(
+            a.DriftAnswer(probe=one.probe, hears_db=one.hears_db, is_heard_db=one.is_heard_db)
+            for one in check.calibration_drift
+        )
 
     def _nodes(self) -> Iterator[a.NodeAnswer]:
         """Give the last state of every probe of the site and of whoever else said one."""

@@ -13,7 +13,18 @@ from msgspec import structs
 from hostkit.cli.watch_text import json_line, line, seen
 from hostkit.contract.codec import ACK, CMD, HEALTH, INFO, RSP, Kind, T, compose, encode
 from hostkit.contract.commands import Response
-from hostkit.contract.messages import Ack, AskKeys, Clock, Flood, GiveKeys, Health, Info, KeySpan
+from hostkit.contract.messages import (
+    Ack,
+    AskKeys,
+    CalibrationCheck,
+    Clock,
+    Drift,
+    Flood,
+    GiveKeys,
+    Health,
+    Info,
+    KeySpan,
+)
 from hostkit.contract.topics import Address, topic
 from hostkit.core.wire import RECORD, Batch, Listened, encode_batch
 from hostkit.io.broker import BrokerPlan, free_port, plan_broker
@@ -66,6 +77,11 @@ def test_one_readable_line_each() -> None:
     assert line(seen(*of("health", message(HEALTH, health))), colour=False).endswith(
         "health: up 2.0 h; kept 12,000; spool 3\n"
     )
+    drift = CalibrationCheck(
+        checked_s=0, links=6, calibration_drift=(Drift(probe="till", hears_db=-8.4, is_heard_db=None),)
+    )
+    said = line(seen(*of("health", message(HEALTH, structs.replace(health, calibration=drift)))), colour=False)
+    assert said.endswith("calibration_drift: till hears others 8 dB weaker and is heard not at all any more\n")
     flooded = structs.replace(health, flood=Flood(active=True, set_aside=998_201, minutes=2, probe="door"))
     assert line(seen(*of("health", message(HEALTH, flooded))), colour=False).endswith(
         "; spool 3; flood: 998,201 addresses in 2 min near door\n"

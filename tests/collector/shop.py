@@ -9,7 +9,7 @@ import numpy as np
 
 from hostkit.contract.codec import HEALTH, KPI, LIVE, SITE, VISITS, Kind, T, compose, encode
 from hostkit.contract.kpivalues import kpi_values
-from hostkit.contract.messages import Ack, Clock, Health, KpiBucket, Live, SiteInForce, Visits
+from hostkit.contract.messages import Ack, CalibrationCheck, Clock, Health, KpiBucket, Live, SiteInForce, Visits
 from hostkit.contract.topics import Address, topic
 from hostkit.contract.visitrows import rows_of_visits
 from hostkit.core.kpi import Kpi, compute
@@ -111,8 +111,10 @@ class HubVoice:
     def live(self, kpis: Sequence[Kpi], at_s: float) -> Post:
         return self.volatile(LIVE, Live(at_s=int(at_s), kpis=self.kpis(kpis)), "live", at_s)  # type: ignore[arg-type]
 
-    def health(self, gone: Ack | None, at_s: float) -> Post:
-        data = Health(uptime_s=60, counters={}, drops={}, clock=Clock(synced=True), outbox_gone=gone)
+    def health(self, gone: Ack | None, at_s: float, calibration: CalibrationCheck | None = None) -> Post:
+        data = Health(
+            uptime_s=60, counters={}, drops={}, clock=Clock(synced=True), outbox_gone=gone, calibration=calibration
+        )
         return self.volatile(HEALTH, data, "health", at_s)
 
     def kept(self, kind: Kind[T], data: T, stream: str, at_s: float) -> Post:

@@ -159,6 +159,7 @@ def test_quality_tells_what_is_missing(client: TestClient) -> None:
     assert found["messages_again"] == 0
     assert ok(client, "/api/v1/quarantine") == {"messages": 1, "by_stream": {"visits": 1}}
     assert 0 < float(str(found["error_share"])) < 2
+    assert found["calibration_drift"] is None
 
 
 def test_hours_of_a_long_day(tmp_path: Path, shop: Shop) -> None:

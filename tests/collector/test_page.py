@@ -14,6 +14,7 @@ from hostkit.collector.clock import AHEAD_S
 from hostkit.collector.ingest import Ingest
 from hostkit.collector.rollups import rebuild
 from hostkit.collector.sales import import_sales, read_sales
+from hostkit.contract.messages import CalibrationCheck, Drift
 from hostkit.io.store_sqlite import FILE, SqliteStore
 from hostkit.io.webserver import WebServer, parse_listen
 from hostkit.model import Provenance
@@ -45,6 +46,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Path:
                     ingest.take(post.topic, post.payload)
         with store.writing():
             ingest.take("footfall/v1/demo/corner-shop/probe-2/state", b"offline")
+            drift = Drift(probe="probe-3", hears_db=-9.2, is_heard_db=0.0)
+            check = CalibrationCheck(checked_s=shop.end_s - 9000, links=12, calibration_drift=(drift,))
+            post = HubVoice(shop.site, boot="drifted").health(None, shop.end_s - 1800, check)
+            ingest.take(post.topic, post.payload)
         import_sales(store, "demo", read_sales(folder / "sales.csv"))
         while rebuild(store):
             pass
@@ -187,8 +192,13 @@ def test_it_works_by_keyboard_and_in_chinese(page: object, url: str) -> None:
     assert "lang=zh" in page.url  # type: ignore[attr-defined]
 
 
-def test_quality_names_the_probe_that_is_away(page: object, url: str, shop: Shop) -> None:
+def test_quality_names_the_probe_that_is_away(page: object, url: str) -> None:
     show(page, url)
     assert page.get_attribute("#badge", "data-level") == "fair"  # type: ignore[attr-defined]
     assert "probe-2" in page.inner_text("#quality")  # type: ignore[attr-defined]
-    assert len(shop.site.probes) == 4
+
+
+def test_quality_names_the_probe_that_has_drifted(page: object, url: str) -> None:
+    show(page, url)
+    assert page.inner_text("[data-quality=calibration]") == "1 drifted"  # type: ignore[attr-defined]
+    assert "probe-3: hears 9 dB weaker" in page.inner_text("#quality")  # type: ignore[attr-defined]

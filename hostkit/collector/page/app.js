@@ -188,12 +188,14 @@ function drawQuality(words) {
   const level = up >= 1 && whole >= 0.99 && !away.length ? "good" : up >= 0.5 && whole >= 0.9 ? "fair" : "poor";
   $("badge").textContent = `${{ good: "✓", fair: "!", poor: "✕" }[level]} ${words[level]}`;
   $("badge").dataset.level = level;
+  const drifted = (quality.calibration_drift ?? []).map((d) => words.drifted(d.probe, d.hears_db, d.is_heard_db));
   const missing = quality.messages_known - quality.messages_stored;
   const items = [
     ["probes", words.probesUp, covered ? `${covered.probes_up} / ${covered.probes_expected}` : words.none, away.length ? words.away(away.join(", ")) : ""],
     ["completeness", words.completeness, show(quality.completeness, "ratio", state.lang), missing ? words.missing(missing) : ""],
     ["listened", words.listened, show(covered?.listened_share ?? null, "ratio", state.lang), ""],
     ["error", words.error, quality.error_share === null ? words.none : `± ${show(quality.error_share, "ratio", state.lang)}`, ""],
+    ["calibration", words.calibration, words.drift(quality.calibration_drift), drifted.join("; ")],
     ["again", words.again, String(quality.messages_again), ""],
     ["quarantined", words.quarantined, String(quality.quarantined), ""],
   ];

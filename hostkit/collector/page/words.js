@@ -14,6 +14,10 @@ export const WORDS = {
     zonesNote: "Share of the time that visitors spent in all zones. Dots are probes.",
     noPlan: "No floor plan: with one or two probes there is presence, no position.", noZones: "Nothing heard in the zones on this day.",
     good: "good", fair: "fair", poor: "poor", probesUp: "probes up", completeness: "messages complete", listened: "listened",
+    calibration: "probes against their calibration",
+    drift: (rows) => (rows === null ? "not checked yet" : rows.length ? `${rows.length} drifted` : "as calibrated"),
+    drifted: (probe, hears, heard) => `${probe}: ` + [["hears", hears], ["is heard", heard]].filter(([, db]) => db !== 0)
+      .map(([what, db]) => (db === null ? `${what} no more` : `${what} ${Math.abs(db).toFixed(0)} dB ${db < 0 ? "weaker" : "louder"}`)).join(", "),
     error: "error of footfall", again: "messages that came again", quarantined: "unusable messages", heardShare: "hearing complete", node: "node", since: "since",
     gaps: "Missing messages", messages: "messages", until: "until", why: "why", visits: "visits",
     why_of: { age: "too old for the hub's outbox", size: "the hub's outbox was full", unknown: "not arrived" },
@@ -35,6 +39,10 @@ export const WORDS = {
     zonesNote: "顾客在各区域停留时间的占比。圆点为探针。",
     noPlan: "没有平面图：一两个探针只能判断在店与否，不能定位。", noZones: "当日各区域没有数据。",
     good: "良好", fair: "一般", poor: "较差", probesUp: "在线探针", completeness: "消息完整率", listened: "监听时间",
+    calibration: "探针与校准的偏差",
+    drift: (rows) => (rows === null ? "尚未检查" : rows.length ? `${rows.length} 个探针偏移` : "与校准一致"),
+    drifted: (probe, hears, heard) => `${probe}：` + [["接收", hears], ["被接收", heard]].filter(([, db]) => db !== 0)
+      .map(([what, db]) => (db === null ? `${what}中断` : `${what}${db < 0 ? "弱" : "强"} ${Math.abs(db).toFixed(0)} dB`)).join("，"),
     error: "客流误差", again: "重复收到的消息", quarantined: "无法使用的消息", heardShare: "接收完整率", node: "节点", since: "自",
     gaps: "缺失的消息", messages: "消息", until: "至", why: "原因", visits: "到访",
     why_of: { age: "超过主机保存期限", size: "主机存储已满", unknown: "尚未到达" },
