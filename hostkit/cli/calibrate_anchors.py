@@ -6,6 +6,7 @@ import click
 
 from hostkit.cli.calibrate_options import (
     Output,
+    check_reports,
     conclude,
     floor_option,
     from_option,
@@ -50,6 +51,7 @@ def anchors(
     as_json: bool,
 ) -> None:
     """Learn each probe's offset, and the exponent where it clearly differs, from the beacons of the others."""
+    check_reports(reports)
     site = load_site(site_path)
     ground = ground_of(site, floor)
     also = NOTHING

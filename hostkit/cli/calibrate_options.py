@@ -26,7 +26,6 @@ FILE = click.Path(path_type=Path, readable=False)
 REPORTS = (".html", ".pdf")
 
 from_option = click.option("--from", "table", type=FILE, metavar="FILE", help="Recorded readings instead of live ones.")
-table_option = click.option("--from", "table", required=True, type=FILE, metavar="FILE", help="Recorded readings.")
 floor_option = click.option("--floor", metavar="ID", help="Floor of the walk, where several have probes.")
 device_option = click.option(
     "--device",
@@ -57,7 +56,6 @@ def conclude(
     site_path: Path, site: Site, trial: Trial, wanted: Output, also: Mapping[Path, bytes] = NOTHING
 ) -> Saved | None:
     """Write the trial into the book if there is enough, print it, and write its reports."""
-    check_reports(wanted.reports)
     at_s = time.time()
     saved = save(site_path, site, trial, at_s, also) if trial.enough and trial.held else None
     print_trial(trial, saved, wanted.language, as_json=wanted.as_json)

@@ -4,9 +4,19 @@ from pathlib import Path
 
 import click
 
-from hostkit.cli.calibrate_options import Output, conclude, language_option, report_option, table_option, tell
+from hostkit.cli.calibrate_live import Live, gathered, live_options
+from hostkit.cli.calibrate_options import (
+    Output,
+    check_reports,
+    conclude,
+    from_option,
+    language_option,
+    report_option,
+    tell,
+)
 from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
+from hostkit.field.courses import ZoneCourse
 from hostkit.field.words import Language
 from hostkit.field.zones import read_rounds, zones_trial
 
@@ -15,23 +25,37 @@ from hostkit.field.zones import read_rounds, zones_trial
     epilog="""Examples:
 
     \b
-      footfall calibrate zones --site site.toml --from zones.csv
-      footfall calibrate zones --site site.toml --from zones.csv --json
+      footfall calibrate zones --site site.toml --http 0.0.0.0:8090
+      footfall calibrate zones --site site.toml --from zones.csv --report zones.html
 
     \b
     A table is `time_s,anchor,rssi_dbm,zone`, a zone being an id of site.toml or `outside`. It needs two zones, each
     gone into twice, with 5 windows of 10 s. With three or more placed probes it chooses path_loss.sigma_db, with fewer
     the rings' levels and hysteresis. PASS: at most half the held-out time is given to another zone, and less than a
-    guess would."""
+    guess would. Exit codes: as of footfall calibrate walk."""
 )
 @site_option
-@table_option
+@from_option
+@live_options
 @language_option
 @report_option
 @json_option
-def zones(*, site_path: Path, table: Path, language: Language, reports: tuple[Path, ...], as_json: bool) -> None:
+def zones(
+    *,
+    site_path: Path,
+    table: Path | None,
+    live: Live,
+    language: Language,
+    reports: tuple[Path, ...],
+    as_json: bool,
+) -> None:
     """Walk in and out of zones, see which are taken for which, and choose levels and hysteresis."""
+    check_reports(reports)
     site = load_site(site_path)
-    rounds, remarks = read_rounds(table, site)
-    tell(remarks)
-    conclude(site_path, site, zones_trial(site, rounds), Output(language=language, as_json=as_json, reports=reports))
+    if table is not None:
+        rounds, remarks = read_rounds(table, site)
+        tell(remarks)
+        trial = zones_trial(site, rounds)
+    else:
+        trial = gathered(site, live, ZoneCourse(site), None, language)
+    conclude(site_path, site, trial, Output(language=language, as_json=as_json, reports=reports))

@@ -82,6 +82,12 @@ Example:
 )
 @click.option("--transmissions", is_flag=True, help="Also write every frame in the air to truth/transmissions.csv.")
 @click.option("--survey", is_flag=True, help="Also write a technician's surveys to survey/, for footfall calibrate.")
+@click.option(
+    "--technician",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --mqtt: `x,y` of a reference phone, read anew whenever a probe measures it.",
+)
 @json_option
 def simulate(
     *,
@@ -100,6 +106,7 @@ def simulate(
     clock_error_s: float,
     transmissions: bool,
     survey: bool,
+    technician: Path | None,
     as_json: bool,
 ) -> None:
     """Simulate a shop full of phones: captures and batches of its probes, sales, and the truth to check against.
@@ -126,7 +133,7 @@ def simulate(
         simulation = run_world(settings, on_progress)
     played = None
     if mqtt:
-        simulation, played = play(simulation, mqtt, speed=speed, say=text.remark)
+        simulation, played = play(simulation, mqtt, speed=speed, say=text.remark, technician=technician)
     written = export(simulation, out, force=force, transmissions=transmissions, survey=survey) if out else None
     if as_json:
         parts = {"played": asdict(played)} if played else {}

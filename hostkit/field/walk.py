@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,9 +104,14 @@ def positions(site: Site, ground: Ground, rssi_dbm: Floats, frames: NDArray[np.i
     heard = np.zeros(wide.shape, np.uint16)
     wide[:, ground.probes] = rssi_dbm
     heard[:, ground.probes] = np.minimum(frames, 1000)
-    places = PlaceModel(site).place(wide, heard)
+    places = _places(site).place(wide, heard)
     found = np.column_stack((places.x_m, places.y_m))
     return np.where(np.isfinite(found), found, ground.centre_m)
+
+
+@lru_cache(maxsize=4)
+def _places(site: Site) -> PlaceModel:
+    return PlaceModel(site)
 
 
 def _needs(ground: Ground, survey: Survey) -> tuple[Need, ...]:

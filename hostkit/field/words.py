@@ -11,6 +11,46 @@ LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        # on the way
+        "guide_walk": (
+            "Stand on each marked point in the open, phone in your hand, turn round once while it listens.",
+            "依次站到每个标记点，手持手机，测量时原地转一圈。",
+        ),
+        "guide_link": (
+            "Stand at each distance in sight of the probe, measured straight from it to the phone; turn round once.",
+            "在探针视线内站到每个距离处（从探针到手机的直线距离），测量时原地转一圈。",
+        ),
+        "guide_zones": (
+            "Walk into a zone, stay until it was heard, walk out again; do every zone at least twice.",
+            "走进区域，等待测量完成后走出；每个区域至少两次。",
+        ),
+        "stand_walk": ("I stand on point {0}", "我站在 {0} 号点"),
+        "stand_link": ("I stand at {0}", "我站在 {0}"),
+        "stand_zones": ("I am in {0}", "我在 {0}"),
+        "listening": ("Listening: stay, turn round once", "正在测量：请勿离开，原地转一圈"),
+        "undo": ("Undo the last", "撤销上一个"),
+        "end": ("Finish", "完成"),
+        "sure": ("Finish now?", "现在完成吗？"),
+        "undone": ("{0}: taken out again", "{0}：已撤销"),
+        "took_walk": ("point {0}: {1} probes heard, {2} off", "{0} 号点：{1} 个探针听到，偏差 {2}"),
+        "took_link": ("{0}: heard, {2} from what is expected", "{0}：已听到，与预期相差 {2}"),
+        "took_zones": ("{0}: {1} probes heard, loudest {2}", "{0}：{1} 个探针听到，最强 {2}"),
+        "silent": (
+            "{0}: no probe heard it; see that the tag is on or the phone's Wi-Fi list open, and the name right",
+            "{0}：没有探针听到；请检查标签是否开启（手机请打开 Wi-Fi 列表）、名称是否正确，再站一次",
+        ),
+        "fell_silent": (
+            "{0}: it fell silent on the way; its name or address changed, or it sleeps: switch it on again and go on",
+            "{0}：中途失去信号；名称或地址已改变，或设备休眠：重新开启后继续",
+        ),
+        "keys": (
+            "Enter: take {0}; a name or number: take that one; u: undo; q: finish",
+            "回车：测量 {0}；输入名称或编号：测量该点；u：撤销；q：完成",
+        ),
+        "all_taken": ("all were taken; a number to take one again, q to finish", "全部完成；输入编号重测，q 结束"),
+        "no_stand": ("there is no {0}", "没有 {0}"),
+        "phone_page": ("phone page", "手机页面"),
+        "lost": ("no connection to the laptop", "与电脑的连接中断"),
         # titles
         "title": ("Calibration report", "校准报告"),
         "link": ("Levels at measured distances", "定距信号校准"),

@@ -1,27 +1,34 @@
 """The simulated shop as probes hear it, one source a probe. Only what its own radio heard, on its own clock."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hostkit.config.keys import CHANNELS_2G4
+from hostkit.contract.commands import Measured
 from hostkit.core.describe import describe_frame
 from hostkit.core.wire import Listened
 from hostkit.model import Probe, Provenance, Radio
 from hostkit.sim.probe import Heard
+from hostkit.sim.survey import carried
 from hostkit.sim.world import Simulation
 
 MAX_MET = 4096
 
 
 class SimulatedAir:
-    """What probe `index` of a simulation hears; a `Source`."""
+    """What probe `index` of a simulation hears; a `Source`.
+
+    `technician`: a file with `x,y`, read at every `measure`: where somebody stands with a reference phone.
+    """
 
     provenance = Provenance.SIMULATED
     hardware = "simulated"
 
-    def __init__(self, simulation: Simulation, index: int) -> None:
+    def __init__(self, simulation: Simulation, index: int, technician: Path | None = None) -> None:
+        self._technician = technician
         self._simulation = simulation
         self._ear = simulation.ears[index]
         self._heard = simulation.receptions[simulation.receptions["probe"] == index]
@@ -66,6 +73,18 @@ class SimulatedAir:
         (frame,) = self._simulation.frames(np.array([emission], np.uint32))
         return describe_frame(frame).data
 
+    def measure(self, seconds: int) -> Measured:
+        """Hear the technician's phone where the file says it is; nothing while it says nothing."""
+        place = None if self._technician is None else _place(self._technician)
+        if place is None:
+            return Measured(frames=0)
+        seed = self._simulation.settings.seed
+        heard = carried(self._simulation.plan, self._ear, self._index, place, seed=seed, seconds=seconds)
+        if not len(heard):
+            return Measured(frames=0)
+        low, middle, high = np.quantile(heard, (0.1, 0.5, 0.9)).tolist()
+        return Measured(frames=len(heard), rssi_dbm=middle, low_dbm=low, high_dbm=high)
+
     def take_up(self, probe: Probe) -> str | None:
         """Hop by another plan: what it hears from now on is drawn anew. It stands where it stood."""
         if not probe.channels or max(probe.channels) > CHANNELS_2G4[-1]:
@@ -99,3 +118,11 @@ class SimulatedAir:
     def _since_start_s(self, local_us: int) -> float:
         shown_s = (local_us - self._simulation.settings.start_us) / 1e6
         return (shown_s - self._ear.clock_offset_s) / (1.0 + self._ear.clock_drift)
+
+
+def _place(file: Path) -> tuple[float, float] | None:
+    try:
+        x, y = file.read_text("ascii").strip().split(",")
+        return float(x), float(y)
+    except (OSError, ValueError):
+        return None

@@ -1,5 +1,7 @@
 """A simulated shop played to a hub: probes over MQTT in place of files. What was played can be written as a folder."""
 
+from pathlib import Path
+
 from hostkit.model import Provenance
 from hostkit.sim.air import SimulatedAir
 from hostkit.sim.flush import flush
@@ -8,13 +10,15 @@ from hostkit.sim.stopping import stopping
 from hostkit.sim.world import Simulation
 
 
-def play(simulation: Simulation, broker: str, *, speed: float, say: Say) -> tuple[Simulation, Played]:
+def play(
+    simulation: Simulation, broker: str, *, speed: float, say: Say, technician: Path | None = None
+) -> tuple[Simulation, Played]:
     """Play until the end or SIGINT or SIGTERM, then flush the hub; give the world as far as it was played.
 
     Raises UsageError or ConfigError for the address or speed, PeerError where no broker answers at first.
     """
     site = simulation.settings.site
-    sources = [SimulatedAir(simulation, index) for index in range(len(simulation.ears))]
+    sources = [SimulatedAir(simulation, index, technician) for index in range(len(simulation.ears))]
     player = Player(sources, broker, tenant=site.tenant, site=site.site, speed=speed, say=say)
     with stopping(player.stop):
         played = player.run()

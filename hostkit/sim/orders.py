@@ -37,6 +37,9 @@ class Told(Protocol):
     def describe(self, fingerprint: int) -> bytes | None:
         """Give the description of a frame it heard with this fingerprint; None if it keeps none."""
 
+    def measure(self, seconds: int) -> Measured:
+        """Say how strong a reference phone is heard where somebody carries one."""
+
     def take_up(self, probe: Probe) -> str | None:
         """Hear by another configuration from the next batch on; or say why not, and go on as before."""
 
@@ -96,8 +99,8 @@ class Orders:
                 self.note(f"identify: blinks for {seconds} s")
             case ReadLog(lines=lines):
                 return Response(id=command.id, status=Status.DONE, lines=tuple(self._log)[-lines:])
-            case Measure():
-                return Response(id=command.id, status=Status.DONE, measured=Measured(frames=0))  # no beacon is there
+            case Measure(seconds=seconds):
+                return Response(id=command.id, status=Status.DONE, measured=self._source.measure(seconds))
             case Beacon(count=count):
                 self.note(f"beacon: sends {count}")  # nobody hears it: the others' records were made before
             case Restart():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hostkit import __version__
 from hostkit.contract.codec import ACK, CMD, CONFIG, HEALTH, INFO, RSP, Kind, compose, decode, decode_state, encode
-from hostkit.contract.commands import Command, Response, Restart, Status
+from hostkit.contract.commands import Command, Measured, Response, Restart, Status
 from hostkit.contract.messages import (
     Ack,
     AskKeys,
@@ -78,6 +78,9 @@ class Source(Protocol):
 
     def describe(self, fingerprint: int) -> bytes | None:
         """Give the description of a frame heard with this fingerprint; None if none is kept."""
+
+    def measure(self, seconds: int) -> Measured:
+        """Give the level of a reference phone, if somebody carries one here."""
 
     def take_up(self, probe: Probe) -> str | None:
         """Hear by another configuration from the next `listen` on; or say why not."""

@@ -109,6 +109,16 @@ def _frames(place_m: Points, seed: int) -> NDArray[np.void]:
     return frames
 
 
+def carried(
+    plan: Plan, ear: Ear, index: int, place_m: tuple[float, float], *, seed: int, seconds: int
+) -> NDArray[np.float64]:
+    """Levels (F,) at which probe `index` hears the frames of a phone that is carried at a place."""
+    parked = replace(ear, probe=replace(ear.probe, channels=(CHANNEL,)))
+    frames = _frames(np.array([place_m]), seed)[: seconds * FRAMES_PER_S]
+    heard = heard_by(plan, parked, index, frames, np.zeros(1), seed=seed)
+    return np.asarray(heard["rssi_dbm"], np.float64)
+
+
 def _link(plan: Plan, ears: tuple[Ear, ...], seed: int, start_s: float) -> Iterator[tuple[object, ...]]:
     """Stand at four distances from each probe, towards the middle of the shop; each stand is of that probe alone."""
     middle = np.asarray(plan.floor.interior_m).mean(axis=0)

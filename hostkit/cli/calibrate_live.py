@@ -1,0 +1,171 @@
+"""A calibration on its way, in a terminal and on a phone page at once. No figure of its own."""
+
+import re
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import click
+
+from hostkit.cli import text
+from hostkit.errors import InputError, UsageError
+from hostkit.field.courses import Course
+from hostkit.field.ground import Ground
+from hostkit.field.hearing import HubHearing, Reference
+from hostkit.field.phone import PhonePage
+from hostkit.field.session import END, NEXT, UNDO, Session
+from hostkit.field.trial import Trial
+from hostkit.field.words import Language, say
+from hostkit.hub.ask import Envoy, node_of
+from hostkit.io.webserver import Listen, WebServer, parse_listen
+from hostkit.model import Radio, Site
+
+P = ParamSpec("P")
+R = TypeVar("R")
+BEACON = r"[a-z0-9-]{1,32}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """How probes are reached, what is carried, and where the phone page is served."""
+
+    broker: str
+    beacon: str
+    channel: int
+    radio: str
+    seconds: int
+    http: str | None
+
+
+def live_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options of Live, as one argument `live`."""
+    options = (
+        click.option(
+            "--broker", default="mqtt://127.0.0.1:1883", show_default=True, metavar="URL", help="Site broker."
+        ),
+        click.option(
+            "--beacon",
+            default="footfall-cal",
+            show_default=True,
+            metavar="NAME",
+            help="Hidden network the phone looks for, or BLE name of the tag.",
+        ),
+        click.option(
+            "--channel",
+            type=click.IntRange(1, 177),
+            default=6,
+            show_default=True,
+            help="Wi-Fi channel to hear the phone on.",
+        ),
+        click.option(
+            "--radio",
+            type=click.Choice([one.value for one in Radio]),
+            default=Radio.WIFI.value,
+            show_default=True,
+            help="Which one it sends on.",
+        ),
+        click.option(
+            "--seconds", type=click.IntRange(1, 300), default=10, show_default=True, help="To listen at each stand."
+        ),
+        click.option("--http", metavar="HOST:PORT", help="Serve the phone page, as on 0.0.0.0:8090; port 0: any."),
+    )
+
+    @wraps(command)
+    def gathered(*args: P.args, **kwargs: P.kwargs) -> R:
+        names = ("broker", "beacon", "channel", "radio", "seconds", "http")
+        kwargs["live"] = Live(**{name: kwargs.pop(name) for name in names})  # type: ignore[arg-type]
+        return command(*args, **kwargs)
+
+    wrapped: Callable[P, R] = gathered
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def gathered(site: Site, live: Live, course: Course, ground: Ground | None, language: Language) -> Trial:
+    """Guide somebody through the course until they end it. InputError where nothing was heard at all."""
+    if re.fullmatch(BEACON, live.beacon) is None:
+        step = "name network or tag with 1 to 32 of a-z, 0-9 and -"
+        raise UsageError(f"{live.beacon!a} is no name that probes can look for", where="--beacon", next_step=step)
+    envoy = Envoy(
+        broker=live.broker, tenant=site.tenant, site=site.site, at=datetime.now(UTC), node=node_of(live.broker)
+    )
+    reference = Reference(name=live.beacon, channel=live.channel, radio=Radio(live.radio), seconds=live.seconds)
+    session = Session(course, HubHearing(envoy, reference), language, lambda line: _tell(session, line))
+    server = _served(session, ground, live.http, language)
+    text.remark(f"{say(course.kind, language)}: {say(f'guide_{course.kind}', language)}")
+    _prompt(session)
+    threading.Thread(target=_keyboard, args=(session, server is not None), daemon=True).start()
+    try:
+        trial = session.run()
+    finally:
+        if server is not None:
+            session.over("✓")
+            server.stop()
+    if trial is None:
+        step = "go to the first point with tag or phone on"
+        raise InputError("nothing was measured", where=live.beacon, next_step=step)
+    return trial
+
+
+def _served(session: Session, ground: Ground | None, http: str | None, language: Language) -> WebServer | None:
+    if http is None:
+        return None
+    listen = parse_listen(http)
+    page, server = PhonePage(session, ground, session.course.kind), WebServer(listen)
+    server.start(page.application())
+    url = server.url.replace("//0.0.0.0:", f"//{_own_address(listen)}:").rstrip("/")
+    text.remark(f"{say('phone_page', language)}: {url}{page.path}")
+    return server
+
+
+def _own_address(listen: Listen) -> str:
+    """This computer's address in the network; no packet is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1 (RFC 5737)
+            return str(probe.getsockname()[0])
+        except OSError:
+            return listen.host
+
+
+def _keyboard(session: Session, page: bool) -> None:
+    """Turn lines into orders; the end of input is the end, unless a phone goes on."""
+    for line in sys.stdin:
+        order = _order(session, line.strip())
+        if order is None:
+            text.remark(say("no_stand", session.language, line.strip()[:40] or "–"))
+        elif not session.give(order) or order == END:
+            break
+    else:
+        if not page:
+            session.give(END)
+
+
+def _order(session: Session, word: str) -> int | str | None:
+    if word.lower() in {"q", "u"}:
+        return END if word.lower() == "q" else UNDO
+    if not word:
+        return NEXT
+    labels = [stand.label for stand in session.course.stands]
+    if word in labels:
+        return labels.index(word)
+    return int(word) - 1 if word.isdecimal() and 1 <= int(word) <= len(labels) else None
+
+
+def _tell(session: Session, line: str) -> None:
+    text.remark(line)
+    _prompt(session)
+
+
+def _prompt(session: Session) -> None:
+    at = session.next
+    if at is None:
+        text.remark(say("all_taken", session.language))
+    else:
+        text.remark(say("keys", session.language, session.course.stands[at].label))

@@ -1,0 +1,162 @@
+"""Somebody stands here and there and is listened to: orders from terminal and phone page in, one state for both out."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, Queue
+
+import numpy as np
+
+from hostkit.errors import HostkitError
+from hostkit.field.courses import Course, Taken
+from hostkit.field.hearing import Hearing
+from hostkit.field.trial import Trial
+from hostkit.field.words import Language, figure, say, say_need, say_note
+
+Order = int | str  # a stand's number, or one of:
+NEXT, UNDO, END = "next", "undo", "end"
+MAX_ORDERS = 4  # waiting; more is somebody leaning on a button
+LOOK_S = 0.5
+SILENT_TIMES = 2  # stands in a row at which nothing was heard, after some where it was
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What there is to see now. `until_s` (Unix seconds): when listening ends; `lines` newest last."""
+
+    listening: int | None = None
+    until_s: float = 0.0
+    done: tuple[int, ...] = ()
+    residuals: tuple[float, ...] = ()
+    needs: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
+    line: str = ""
+    over: str = ""
+
+
+class Session:
+    """One calibration on its way. `run` belongs to one thread; `give` and `shown` to any."""
+
+    def __init__(self, course: Course, hearing: Hearing, language: Language, tell: Callable[[str], None]) -> None:
+        self.course, self.language = course, language
+        self._hearing, self._tell = hearing, tell
+        self._orders: Queue[Order] = Queue(MAX_ORDERS)
+        self._taken: list[Taken] = []
+        self._residuals: list[float] = []
+        self._missing: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._silent = 0
+        self._shown = Shown()
+        self._lock = threading.Lock()
+
+    @property
+    def shown(self) -> Shown:
+        """Give what there is to see now."""
+        with self._lock:
+            return self._shown
+
+    @property
+    def next(self) -> int | None:
+        """Give the first stand that was not taken yet."""
+        taken = {one.stand for one in self._taken}
+        return next((at for at in range(len(self.course.stands)) if at not in taken), None)
+
+    def give(self, order: Order) -> bool:
+        """Take an order; False while enough are waiting, or for a stand that is not there."""
+        if isinstance(order, int) and not 0 <= order < len(self.course.stands):
+            return False
+        if self._orders.full() and order != END:
+            return False
+        self._orders.put(order)
+        return True
+
+    def run(self) -> Trial | None:
+        """Do orders until the end; give what was heard, None if nothing was."""
+        self._show()
+        while (order := self._awaited()) != END:
+            try:
+                self._do(order)
+            except HostkitError as error:
+                self._say(str(error))
+        return self.course.trial(self._taken) if self._taken else None
+
+    def over(self, line: str) -> None:
+        """Show how it ended."""
+        with self._lock:
+            self._shown = Shown(done=self._shown.done, line=line, over=line)
+
+    def _awaited(self) -> Order:
+        """Wait for an order, so that Ctrl-C is heard meanwhile on every system."""
+        while True:
+            try:
+                return self._orders.get(timeout=LOOK_S)
+            except Empty:
+                continue
+
+    def _do(self, order: Order) -> None:
+        if order == UNDO:
+            if self._taken:
+                last = self._taken.pop().stand
+                self._residuals.pop()
+                self._missing = self._judged()
+                self._say(say("undone", self.language, self.course.stands[last].label))
+            return
+        number = self.next if order == NEXT else order
+        if isinstance(number, int):
+            self._listen(number)
+        else:
+            self._say(say("all_taken", self.language))
+
+    def _listen(self, number: int) -> None:
+        stand = self.course.stands[number]
+        levels = []
+        for part in range(self.course.parts):
+            left_s = (self.course.parts - part) * self._hearing.seconds
+            self._show(listening=number, until_s=time.time() + left_s)
+            levels.append(self._hearing.hear(stand.probes))
+        self._take(Taken(stand=number, levels=tuple(levels)))
+
+    def _take(self, taken: Taken) -> None:
+        label = self.course.stands[taken.stand].label
+        if taken.silent:
+            self._silent += 1
+            lost = self._taken and self._silent >= SILENT_TIMES
+            self._say(say("fell_silent" if lost else "silent", self.language, label))
+            return
+        self._silent = 0
+        self._taken.append(taken)
+        self._residuals.append(self.course.residual(taken))
+        self._missing = self._judged()
+        heard = int((taken.frames().sum(axis=0) > 0).sum())
+        residual = self._residuals[-1]
+        off = "–" if np.isnan(residual) else figure(residual, self.course.unit)
+        self._say(say(f"took_{self.course.kind}", self.language, label, str(heard), off))
+
+    def _say(self, line: str) -> None:
+        self._show(line=line)
+        needs = "; ".join(self.shown.needs)
+        self._tell(f"{line}; {needs}" if needs else line)
+
+    def _show(self, *, listening: int | None = None, until_s: float = 0.0, line: str | None = None) -> None:
+        needs, weak = self._missing
+        with self._lock:
+            self._shown = Shown(
+                listening=listening,
+                until_s=until_s,
+                done=tuple(one.stand for one in self._taken),
+                residuals=tuple(self._residuals),
+                needs=needs,
+                weak=weak,
+                line=self._shown.line if line is None else line,
+            )
+
+    def _judged(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What is missing yet, and what is weak so far."""
+        if not self._taken:
+            return (), ()
+        try:
+            trial = self.course.trial(self._taken)
+        except HostkitError as error:
+            return (), (str(error),)
+        needs = tuple(say_need(need, self.language) for need in trial.needs if not need.met)
+        return needs[:4], tuple(say_note(note, self.language) for note in trial.weak[:4])

@@ -1,0 +1,183 @@
+"""Stands taken one after the other: orders of terminal and phone, what is shown, a phone that falls silent."""
+
+import math
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from http.client import HTTPConnection, HTTPResponse
+
+import numpy as np
+import pytest
+
+from hostkit.core.zones import inside
+from hostkit.errors import PeerError
+from hostkit.field.courses import LinkCourse, WalkCourse, ZoneCourse, points_on
+from hostkit.field.ground import corners, ground_of
+from hostkit.field.hearing import Level
+from hostkit.field.phone import PhonePage
+from hostkit.field.session import END, NEXT, UNDO, Session
+from hostkit.io.webserver import Listen, WebServer
+from hostkit.sim.plan import default_site
+from tests.field.shop import SITE
+
+GROUND = ground_of(SITE)
+POINTS = points_on(GROUND.floor)
+
+
+class Scripted:
+    """Hears what the law of site.toml says of wherever the technician is told to be; `silent` stands: nothing."""
+
+    seconds = 1
+
+    def __init__(self, *silent: int, down: tuple[int, ...] = ()) -> None:
+        self._silent, self._down, self._count = silent, down, 0
+
+    def hear(self, probes: Sequence[str]) -> tuple[Level, ...]:
+        self._count += 1
+        if self._count - 1 in self._down:
+            raise PeerError("probe-1 is not connected", where="probe-1", next_step="see footfall watch")
+        if self._count - 1 in self._silent:
+            return (Level(),) * len(probes)
+        places = {probe.id: probe.position_m for probe in SITE.probes}
+        at = np.array([*POINTS[(self._count - 1) % len(POINTS)], 1.1])
+        apart = [float(np.linalg.norm(at - np.array(places[name]))) for name in probes]
+        return tuple(Level(frames=20, rssi_dbm=-45.0 - 27.0 * math.log10(one)) for one in apart)
+
+
+def session(hearing: Scripted, course: object = None) -> tuple[Session, list[str]]:
+    said: list[str] = []
+    it = Session(course or WalkCourse(SITE, GROUND, POINTS, phone=True), hearing, "en", said.append)  # type: ignore[arg-type]
+    return it, said
+
+
+def run(it: Session, *orders: int | str) -> object:
+    thread_result: list[object] = []
+    thread = threading.Thread(target=lambda: thread_result.append(it.run()))
+    thread.start()
+    for order in (*orders, END):
+        while not it.give(order):
+            time.sleep(0.01)
+    thread.join(30)
+    return thread_result[0]
+
+
+def test_proposed_points_are_enough_and_in_every_corner() -> None:
+    for probes in (3, 6):
+        floor = ground_of(default_site(probes)).floor
+        points = points_on(floor)
+        assert 20 <= len(points) <= 40
+        assert inside(points, floor.interior_m).all()
+        assert not any(corner.missing for corner in corners(floor, points))
+        steps = np.hypot(*np.diff(points, axis=0).T)
+        assert steps.max() < 2.5 * np.median(steps)  # to and fro, never right across
+
+
+def test_a_whole_walk_is_tried_and_each_point_says_how_far_off() -> None:
+    it, said = session(Scripted())
+    trial = run(it, *[NEXT] * len(POINTS))
+    assert trial is not None
+    assert len(said) == len(POINTS)
+    assert said[0].startswith("point 1: 6 probes heard, ")
+    assert "have 1 of 20 points" in said[0]
+    assert "have" not in said[-1]
+    assert trial.enough  # type: ignore[attr-defined]
+    assert trial.held.after < 3.0  # type: ignore[attr-defined]
+    assert it.next is None
+
+
+def test_undo_unknown_stands_and_more_orders_than_are_left() -> None:
+    it, said = session(Scripted())
+    assert not it.give(len(POINTS))
+    assert not it.give(-1)
+    run(it, 4, UNDO, UNDO, NEXT)
+    assert [line.partition(";")[0] for line in said[:2]][1] == "5: taken out again"
+    assert said[2].startswith("point 1: ")
+    assert it.shown.done == (0,)
+
+
+def test_a_phone_that_falls_silent_on_the_way_is_told_and_not_taken() -> None:
+    it, said = session(Scripted(2, 3))
+    run(it, NEXT, NEXT, NEXT, NEXT, NEXT)
+    assert "no probe heard it" in said[2]
+    assert "it fell silent on the way; its name or address changed" in said[3]
+    assert it.shown.done == (0, 1, 2)
+
+
+def test_trouble_with_the_hub_is_told_and_it_goes_on() -> None:
+    it, said = session(Scripted(down=(0,)))
+    run(it, NEXT, NEXT)
+    assert said[0].startswith("probe-1: probe-1 is not connected; see footfall watch")
+    assert it.shown.done == (0,)
+    assert run(session(Scripted(0))[0], NEXT) is None
+
+
+def test_links_take_halves_and_zones_take_parts() -> None:
+    link = LinkCourse(SITE, (1.0, 8.0), phone=True)
+    assert [stand.label for stand in link.stands[:3]] == ["probe-1, 1 m", "probe-1, 8 m", "probe-2, 1 m"]
+    assert link.stands[0].probes == ("probe-1",)
+    trial = run(session(Scripted(), link)[0], 0, 1)
+    assert {need.of: need.met for need in trial.needs if need.word == "frames"} == {"probe-1": True}  # type: ignore[attr-defined]
+    zones = ZoneCourse(SITE)
+    trial = run(session(Scripted(), zones)[0], 3, 4, 3, 4)
+    assert [need.have for need in trial.needs if need.word == "rounds"] == [2, 2]  # type: ignore[attr-defined]
+    assert [need.have for need in trial.needs if need.word == "windows"] == [6, 6]  # type: ignore[attr-defined]
+
+
+# ---- the phone page ----
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[Session, str, int]]:
+    it, _ = session(Scripted())
+    page, server = PhonePage(it, GROUND, "walk"), WebServer(Listen(host="127.0.0.1", port=0))
+    server.start(page.application())
+    thread = threading.Thread(target=it.run)
+    thread.start()
+    yield it, page.path, int(server.url.rsplit(":", 1)[1].rstrip("/"))
+    it.give(END)
+    thread.join(10)
+    server.stop()
+
+
+def call(port: int, method: str, path: str, **headers: str) -> tuple[HTTPResponse, bytes]:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request(method, path, headers=headers)
+        response = connection.getresponse()
+        return response, response.read()
+
+
+def test_the_page_takes_a_stand_and_shows_it(served: tuple[Session, str, int]) -> None:
+    it, path, port = served
+    response, body = call(port, "GET", path)
+    assert response.status == 200
+    assert b"innerHTML" not in body
+    assert call(port, "POST", f"{path}stand/2")[0].status == 202
+    deadline = time.monotonic() + 10
+    while it.shown.done != (2,):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    _, state = call(port, "GET", f"{path}state")
+    assert b'"done":[2]' in state
+    assert b"I stand on point 1" in state
+    _, chinese = call(port, "GET", f"{path}state", **{"Accept-Language": "zh-CN,zh;q=0.9"})
+    assert "我站在 1 号点".encode() in chinese
+
+
+def test_nobody_without_its_address_can_press_anything(served: tuple[Session, str, int]) -> None:
+    it, path, port = served
+    assert len(path) >= 14
+    for method, where in [
+        ("GET", "/"),
+        ("GET", "/state"),
+        ("POST", "/stand/1"),
+        ("POST", "/x/stand/1"),
+        ("POST", "/end"),
+    ]:
+        response, body = call(port, method, where)
+        assert response.status == 404
+        assert path.encode() not in body
+    for where, status in [("stand/999", 409), ("stand/-1", 404), ("dance", 409), ("stand/1/2", 404)]:
+        assert call(port, "POST", path + where)[0].status == status
+    assert call(port, "GET", f"{path}end")[0].status == 404
+    assert it.shown.done == ()
