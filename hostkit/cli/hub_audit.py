@@ -1,17 +1,16 @@
 """`footfall hub audit`: the hub's broker as an attacker on the shop's network sees it. No logic."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from hostkit.cli import text
+from hostkit.cli import audit_text, text
 from hostkit.cli.options import json_option
 from hostkit.config import load_site
 from hostkit.errors import ExitCode, UsageError
 from hostkit.identity.access import Role
-from hostkit.identity.audit import Result, Target, failed
+from hostkit.identity.audit import Target, failed
 from hostkit.identity.audit import audit as run_audit
 from hostkit.identity.audit_files import ON_THE_HUB
 from hostkit.identity.audit_inside import WITH_CREDENTIAL
@@ -94,43 +93,13 @@ def audit(
     )
     if not data:
         answers(target)
-    results = _run(target)
+    results = audit_text.run("audit", run_audit(target, CHECKS), len(CHECKS))
     if as_json:
-        _emit(target, results)
+        text.emit(json.dumps({"host": target.host, "port": target.port, **audit_text.as_object(results)}) + "\n")
     else:
-        _print(results)
+        audit_text.show(results)
     if failed(results):
         context.exit(ExitCode.FOUND)
-
-
-def _run(target: Target) -> list[Result]:
-    results = []
-    with text.progress_bar("audit", long=0) as progress:
-        for done, result in enumerate(run_audit(target, CHECKS), 1):
-            progress(done, len(CHECKS))
-            results.append(result)
-    return results
-
-
-def _print(results: list[Result]) -> None:
-    rows = [
-        (one.severity.value, one.check, f"{one.where}: {one.what}; {one.next_step}")
-        for result in results
-        for one in result.findings
-    ]
-    if rows:
-        text.table(("severity", "check", "finding"), rows)
-    for result in results:
-        if result.skipped:
-            text.remark(f"{result.check}: not checked; {result.skipped}")
-    done = sum(result.skipped is None for result in results)
-    text.emit(f"{done} of {len(results)} checks done, {len(rows)} findings\n")
-
-
-def _emit(target: Target, results: list[Result]) -> None:
-    findings = [asdict(one) for result in results for one in result.findings]
-    checks = [{"check": one.check, "findings": len(one.findings), "skipped": one.skipped} for one in results]
-    text.emit(json.dumps({"host": target.host, "port": target.port, "findings": findings, "checks": checks}) + "\n")
 
 
 def _pair(credential: Path | None) -> tuple[Path | None, Path | None]:

@@ -21,6 +21,7 @@ class Families(LazyGroup):
             "command": "hostkit.cli.command",
             "contract": "hostkit.cli.contract",
             "demo": "hostkit.cli.demo",
+            "doctor": "hostkit.cli.doctor",
             "enrol": "hostkit.cli.enrol",
             "evaluate": "hostkit.cli.evaluate",
             "hub": "hostkit.cli.hub",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -87,10 +88,10 @@ class Target:
         return f"{self.host}:{self.port}"
 
 
-Check = Callable[[Target], Iterable[Finding]]
+_Examined = TypeVar("_Examined")
 
 
-def audit(target: Target, checks: Sequence[Check]) -> Iterator[Result]:
+def audit(target: _Examined, checks: Sequence[Callable[[_Examined], Iterable[Finding]]]) -> Iterator[Result]:
     """Do the checks one after another."""
     for check in checks:
         name = check.__name__.replace("_", "-")
