@@ -15,6 +15,7 @@ from hostkit.contract.messages import State
 from hostkit.contract.probes import Probes, ProbeStatus, Step, Verdict
 from hostkit.hub.ask import Envoy
 from hostkit.identity.audit import Finding, Severity, audit
+from hostkit.identity.broker import reload_broker
 from hostkit.install import doctor_machine
 from hostkit.install.doctor_machine import MACHINE, ports, serial_permissions
 from hostkit.install.doctor_site import SITE, broker, certificates, probes_heard, site_file, versions
@@ -104,7 +105,7 @@ def test_a_shop_whose_probes_are_silent(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     try:
         shop.open()
-        shop.codes("till")  # the broker then knows the installer
+        reload_broker(shop.authority.identities.broker_files.pid)  # it then knows the installer
         up = footfall("doctor", "--site", shop.site, "--broker", shop.broker, "--data", tmp_path, "--json")
     finally:
         shop.close()
