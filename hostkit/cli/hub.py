@@ -15,6 +15,7 @@ from hostkit.hub.service import run as run_hub
 from hostkit.hub.settings import adopt
 from hostkit.io.memory import guard_process
 from hostkit.io.mqtt import parse_url
+from hostkit.io.webserver import parse_listen
 
 
 @click.group()
@@ -41,7 +42,7 @@ for _command in (
 
     \b
       footfall hub run --site site.toml
-      footfall hub run --site site.toml --serial '/dev/ttyUSB*'
+      footfall hub run --site site.toml --serial '/dev/ttyUSB*' --page 0.0.0.0:8890
       footfall hub run --site site.toml --broker mqtt://127.0.0.1:1883 \\
         --uplink "mqtts://head.example:8883?ca=ca.pem&cert=shop.pem&key=shop.key"
 
@@ -79,7 +80,22 @@ for _command in (
     show_default=True,
     help="Time of day, or that of the batches: for demos and replays, however fast.",
 )
-def run(*, site_path: Path, broker: str, uplink: str | None, data: Path, serial: tuple[str, ...], clock: str) -> None:
+@click.option(
+    "--page",
+    metavar="HOST:PORT",
+    help="Serve the phone page there, 0.0.0.0:8890 for the shop's network: how each probe does, read only. "
+    "Its address is printed and holds a token.",
+)
+def run(
+    *,
+    site_path: Path,
+    broker: str,
+    uplink: str | None,
+    data: Path,
+    serial: tuple[str, ...],
+    clock: str,
+    page: str | None,
+) -> None:
     """Take the probes' batches, publish visits and figures, until SIGTERM or SIGINT.
 
     Prints one line for every event to standard error. Keys and device pseudonyms never reach the disk.
@@ -92,6 +108,7 @@ def run(*, site_path: Path, broker: str, uplink: str | None, data: Path, serial:
         data=data,
         batch_clock=clock == "batch",
         serial=serial,
+        page=parse_listen(page, "--page") if page else None,
     )
     stop = threading.Event()
 

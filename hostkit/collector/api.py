@@ -20,6 +20,7 @@ from hostkit.collector.queries import Queries, places, quarantine
 from hostkit.collector.store import Store
 from hostkit.core.rollup import Grain, Place
 from hostkit.errors import StorageError, UsageError
+from hostkit.io.webserver import HEADERS
 from hostkit.model import ID_PATTERN, Provenance
 
 PAGE = {
@@ -29,17 +30,6 @@ PAGE = {
     "/charts.js": ("charts.js", "text/javascript; charset=utf-8"),
     "/app.css": ("app.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
-}
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
-    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Cache-Control": "no-store",
 }
 LOCAL_NAMES = {"localhost", "127.0.0.1", "[::1]"}
 

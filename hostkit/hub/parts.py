@@ -24,6 +24,7 @@ from hostkit.hub.voice import Voice
 from hostkit.io.memory import random_fill
 from hostkit.io.mqtt import INBOX_ITEMS, Arrived, BrokerUrl, Client, Inbox
 from hostkit.io.outbox import Outbox
+from hostkit.io.webserver import Listen
 from hostkit.model import Provenance, Site
 
 
@@ -42,6 +43,7 @@ class HubSettings:
     data: Path
     batch_clock: bool
     serial: tuple[str, ...] = ()
+    page: Listen | None = None  # where the phone page is served, if anywhere
 
     @property
     def credentials(self) -> tuple[Path, ...]:

@@ -6,6 +6,7 @@ whoever sent a command (`rsp`). A refusing disk ends the hub with StorageError: 
 hub is down; everything that can hold a key comes and goes at QoS 0, which no session stores.
 """
 
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from hostkit.hub.links import SITE_LINK
 from hostkit.hub.office import Office
 from hostkit.hub.pace import Timers, monotonic_s, wall_s
 from hostkit.hub.parts import HubSettings, put_together
+from hostkit.hub.phonepage import application, token_of
 from hostkit.hub.reception import Reception
 from hostkit.hub.works import Works
 from hostkit.identity.realms import SiteRealm
@@ -26,6 +28,7 @@ from hostkit.identity.upkeep import Upkeep
 from hostkit.io.memory import guard_process
 from hostkit.io.mqtt import take
 from hostkit.io.outbox import Outbox
+from hostkit.io.webserver import Listen, WebServer
 from hostkit.model import Site
 
 ROUND_ITEMS = 256  # taken before the next commit
@@ -44,9 +47,14 @@ def run(settings: HubSettings, say: Callable[[str], None], stop: threading.Event
         upkeep = Upkeep(SiteRealm(settings.site), settings.data, settings.credentials, say)
         upkeep.start()
         stack.callback(upkeep.stop)
+        running: list[Hub] = []
+        if settings.page:
+            web = _page(settings, settings.page, lambda: running[-1].probes if running else None, say)
+            stack.callback(web.stop)
         clock_steps = 0
         while not stop.is_set():
             hub = Hub(settings, outbox, say, clock_steps=clock_steps)
+            running[:] = [hub]
             try:
                 hub.start()
                 while not stop.is_set() and not hub.over:
@@ -54,6 +62,17 @@ def run(settings: HubSettings, say: Callable[[str], None], stop: threading.Event
             finally:
                 hub.stop()
             clock_steps, settings = hub.clock_steps, replace(settings, site=hub.site)
+
+
+def _page(
+    settings: HubSettings, listen: Listen, probes: Callable[[], Probes | None], say: Callable[[str], None]
+) -> WebServer:
+    """Serve the phone page."""
+    web, token = WebServer(listen), token_of(settings.data)
+    web.start(application(token, probes))
+    url = web.url.replace("//0.0.0.0:", f"//{socket.gethostname()}:").replace("//[::]:", f"//{socket.gethostname()}:")
+    say(f"page: {url}{token}/ shows how the probes do; whoever has this address may look")
+    return web
 
 
 class Hub:

@@ -15,6 +15,18 @@ STOP_S = 2  # requests may finish within it
 MAX_CONNECTIONS = 100
 IDLE_S = 15
 Application: TypeAlias = ASGIApp
+# For pages that load nothing from elsewhere and are never put into another.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -31,11 +43,11 @@ class Listen:
         return self.host in LOOPBACK
 
 
-def parse_listen(text: str) -> Listen:
-    """Read `127.0.0.1:8080` or `[::1]:8080`; raises UsageError."""
+def parse_listen(text: str, option: str = "--http") -> Listen:
+    """Read `127.0.0.1:8080` or `[::1]:8080`; raises UsageError that names `option`."""
     match = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})", text)
     if match is None or int(match[2]) > 65_535:
-        raise UsageError(f"{text!a} is not HOST:PORT", where="--http", next_step="write it as 127.0.0.1:8080")
+        raise UsageError(f"{text!a} is not HOST:PORT", where=option, next_step="write it as 127.0.0.1:8080")
     return Listen(host=match[1].strip("[]"), port=int(match[2]))
 
 
