@@ -21,7 +21,7 @@ async def enrol(settings, store) -> None:
     secrets = settings.secrets()
     host, port = settings.get("host"), settings.get("enrol_port")
     try:
-        answer = await asyncio.wait_for_ms(_ask(host, port, secrets), TIMEOUT_MS)
+        answer: bytes = await asyncio.wait_for_ms(_ask(host, port, secrets), TIMEOUT_MS)
     except asyncio.TimeoutError:
         raise MqttError("no answer from enrolment", "link_refused")
     head, _, body = answer.partition(b"\r\n\r\n")

@@ -9,14 +9,8 @@ from hashlib import sha256
 
 import machine
 
-try:
-    import bluetooth
-except ImportError:
-    bluetooth = None  # the ESP32-S2 has none
-
 from . import VERSION, family
 from .beacon import advert
-from .ble import Ble
 from .counts import Counts
 from .improv import AUTHORISED, PROVISIONED, PROVISIONING, Improv
 from .led import STEP_MS, lit
@@ -37,27 +31,27 @@ class Factory:
         self._store = store
         self._ways: list[Improv] = []
         self._identify_ms: int | None = None
-        self._port = None
         self.counts = Counts()
         self.why = store.why
-        self.link = None
+        self._info = ("footfall", VERSION, family(), "footfall probe")
+        self._port = machine.UART(0, BAUD)
+        serial = Improv(self._port.write, self._join, self._info, networks)
+        self._ways.append(serial)
+        self.link = SerialLink(self._port, self, self.counts, serial.feed)
 
     async def run(self) -> None:
         """Run for ever."""
-        self._port = machine.UART(0, BAUD)
-        info = ("footfall", VERSION, family(), "footfall probe")
-        serial = Improv(self._port.write, lambda *way: self._join(serial, *way), info, networks)
-        self._ways = [serial]
-        self.link = SerialLink(self._port, self, self.counts, serial.feed)
         asyncio.create_task(self._shine())
-        if bluetooth is not None:
-            asyncio.create_task(self._ble(info))
+        asyncio.create_task(self._ble())
         await self.link.run()
 
-    async def _ble(self, info: tuple[str, str, str, str]) -> None:
-        ble = __import__("sensor.improvble", None, None, ("ImprovBle",)).ImprovBle(
-            lambda *way: self._join(ble, *way), info, networks, self._identify
-        )
+    async def _ble(self) -> None:
+        """Offer Improv over BLE where the chip has it: the ESP32-S2 has none."""
+        try:
+            way = __import__("sensor.improvble", None, None, ("ImprovBle",)).ImprovBle
+        except ImportError:
+            return
+        ble = way(self._join, self._info, networks, self._identify)
         self._ways.append(ble)
         while True:
             ble.turn()
@@ -168,7 +162,7 @@ class Tag:
 
     async def run(self) -> None:
         """Run for ever."""
-        Ble(None).advertise(advert(self._name), TAG_MS * 1000)
+        __import__("sensor.ble", None, None, ("Ble",)).Ble(None).advertise(advert(self._name), TAG_MS * 1000)
         watchdog = machine.WDT(timeout=60_000)
         while True:
             watchdog.feed()

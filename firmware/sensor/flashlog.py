@@ -123,7 +123,7 @@ class FlashLog:
         with open(self._path(number), "rb") as file:
             file.seek(at)
             file.readinto(self._view[:size])
-        return struct.unpack_from(_HEAD, self._buffer, 0)  # type: ignore[return-value]
+        return struct.unpack_from(_HEAD, self._buffer, 0)
 
     def _settle_cursor(self) -> tuple[int, int]:
         """Move a cursor at the end of its segment, or in one that went, to the next."""

@@ -48,7 +48,7 @@ def ble_packet(command: int, data: bytes) -> bytes:
 
 
 class Improv:
-    """The device's side. `write(bytes)` sends; `join(ssid, password)` begins to connect; `joined` or `failed` follows.
+    """The device's side. `write(bytes)` sends; `join(self, ssid, password)` begins to connect, `joined` or `failed` follows.
 
     `info`: firmware, version, chip, device name. `networks()` gives (ssid, rssi, whether it has a password) each.
     """
@@ -126,7 +126,7 @@ class Improv:
         self.state = PROVISIONING
         self._error(NO_ERROR)
         self._say_state()
-        self._join(ssid, password)
+        self._join(self, ssid, password)
 
     def _result(self, data: bytes) -> None:
         self._write(packet(RESULT, data))

@@ -80,11 +80,8 @@ class Keys:
 def _read(span: object) -> Key:
     if not isinstance(span, dict):
         raise ValueError("keys: an object each")
-    key_id, key, from_s, until_s = span.get("key_id"), span.get("key"), span.get("from"), span.get("until")
-    if not (
-        _is_int(key_id, 1, 0xFFFFFFFF) and _is_int(from_s, 0, 4_102_444_800) and _is_int(until_s, 0, 4_102_444_800)
-    ):
-        raise ValueError("keys: key_id, from, until")
+    key_id, key = _int(span.get("key_id"), 1, 0xFFFFFFFF), span.get("key")
+    from_s, until_s = _int(span.get("from"), 0, 4_102_444_800), _int(span.get("until"), 0, 4_102_444_800)
     if not isinstance(key, str) or len(key) != 32 or from_s >= until_s:
         raise ValueError("keys: key")
     rows = span.get("registered", [])
@@ -94,5 +91,7 @@ def _read(span: object) -> Key:
     return Key(key_id, unhexlify(key), from_s, until_s, registry)
 
 
-def _is_int(value: object, least: int, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+def _int(value: object, least: int, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError("keys: key_id, from, until")
+    return value

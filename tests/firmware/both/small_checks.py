@@ -44,7 +44,7 @@ class _Peer:
     def _write(self, data):
         self.said += data
 
-    def _join(self, ssid, password):
+    def _join(self, improv, ssid, password):
         self.joins.append((ssid, password))
 
     def answer(self, data):
