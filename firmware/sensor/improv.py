@@ -48,7 +48,7 @@ def ble_packet(command: int, data: bytes) -> bytes:
 
 
 class Improv:
-    """The device's side. `write(bytes)` sends; `join(self, ssid, password)` begins to connect, `joined` or `failed` follows.
+    """The device's side. `write(bytes)` sends. `join(self, ssid, password)` begins; `joined` or `failed` follows.
 
     `info`: firmware, version, chip, device name. `networks()` gives (ssid, rssi, whether it has a password) each.
     """
