@@ -103,7 +103,7 @@ def browser() -> Iterator[object]:
             "en-GB",
             ("1 of 4 probes pass", "No Wi-Fi heard.", "Count its LED's blinks", "4 seconds ago", "PASS", "never"),
         ),
-        ("zh-CN", ("4 个探头中 1 个通过", "没有收到 Wi-Fi", "请数指示灯闪几下", "4秒钟前", "通过", "从未")),
+        ("zh-CN", ("4 个探针中 1 个通过", "没有收到 Wi-Fi", "请数指示灯闪几下", "4秒钟前", "通过", "从未")),
     ],
 )
 def test_a_phone_shows_every_probe_with_its_next_step(
