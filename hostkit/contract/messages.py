@@ -30,7 +30,8 @@ Seq = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # CloudEvents' Integer is a sign
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]  # what every JSON reader holds exactly
 EpochS = Annotated[int, Meta(ge=0, le=4_102_444_800, description="seconds since 1970, UTC")]
 Days = Annotated[float, Meta(ge=0, le=36_600)]
-Seconds = Annotated[float, Meta(ge=0, le=31_622_400)]
+MOST_SECONDS = 31_622_400  # a year
+Seconds = Annotated[float, Meta(ge=0, le=MOST_SECONDS)]
 Crc32 = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}$(?!\n)", description="of all bytes before its comma")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Decibel = Annotated[float, Meta(ge=-256, le=256)]

@@ -62,7 +62,10 @@ class Keeper:
         self._anonymous = site.privacy.anonymous
         if self._anonymous:
             outbox.give_up_visits()  # of another mode
-        self.figures = WindowFigures(site) if self._anonymous else Figures(site, _kept(outbox))
+        kept = outbox.visits()
+        read = [visit for data in kept if (visit := _read(data)) is not None]
+        self.strange = len(kept) - len(read)  # visits in the file that are none of this release; they stay there
+        self.figures = WindowFigures(site) if self._anonymous else Figures(site, read)
         self._register = ClassRegister.load(outbox.word(CLASSES))
         self.chain = Chain(site, self._register)
         self._past: Counter[str] = Counter()
@@ -298,8 +301,11 @@ def database(folder: Path) -> Path:
     return folder / "hub.db"
 
 
-def _kept(outbox: Outbox) -> list[Visit]:
-    return [_visit_decoder.decode(data) for data in outbox.visits()]
+def _read(data: bytes) -> Visit | None:
+    try:
+        return _visit_decoder.decode(data)
+    except (msgspec.DecodeError, ValueError):
+        return None
 
 
 def _lost_id(life: Life, number: int) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
+from hostkit.errors import StorageError
 from hostkit.hub.anchors import Anchors
 from hostkit.hub.describe import Descriptions
 from hostkit.hub.former import former_probes
@@ -105,10 +106,12 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
     voice = Voice(site)
     inbox: Inbox = Queue(INBOX_ITEMS)
     word = outbox.word("provenance")
-    voice.provenance = Provenance(word) if word else None
+    voice.provenance = _provenance(word, outbox) if word else None
     intake = Intake(site, outbox.taken(), batch_clock=settings.batch_clock)
     intake.provenance = voice.provenance
     keeper = Keeper(site, outbox, voice)
+    if keeper.strange:
+        say(f"{outbox.where}: {keeper.strange} visits in it cannot be read; figures of these two days lack them")
     life = outbox.life()
     local = site_client(voice, settings.broker, inbox, shared=settings.uplink is None)
     upward = local if settings.uplink is None else uplink_client(voice, settings.uplink, inbox)
@@ -156,3 +159,11 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
         confirm=[],
         former=former,
     )
+
+
+def _provenance(word: str, outbox: Outbox) -> Provenance:
+    try:
+        return Provenance(word)
+    except ValueError as error:
+        what = f"holds data of provenance {word[:40]!r}, which this release does not know"
+        raise StorageError(what, where=outbox.where, next_step="update footfall, or give another --data") from error

@@ -44,6 +44,7 @@ def run(settings: HubSettings, say: Callable[[str], None], stop: threading.Event
     with ExitStack() as stack:
         outbox = Outbox(database(settings.data), max_bytes=settings.site.delivery.outbox_mib << 20)
         stack.callback(outbox.close)
+        stack.enter_context(outbox.blamed())
         upkeep = Upkeep(SiteRealm(settings.site), settings.data, settings.credentials, say)
         upkeep.start()
         stack.callback(upkeep.stop)

@@ -5,11 +5,13 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+import msgspec
+
 from hostkit import __version__
 from hostkit.contract.codec import HEALTH, INFO, KPI, LIVE, SITE
 from hostkit.contract.homeassistant import discovery, discovery_topic
 from hostkit.contract.kpivalues import kpi_values, suppress
-from hostkit.contract.messages import Ack, Flood, Health, Info, KpiBucket, KpiValue, Live, SiteInForce
+from hostkit.contract.messages import MOST_SECONDS, Ack, Flood, Health, Info, KpiBucket, KpiValue, Live, SiteInForce
 from hostkit.core.flood import Flood as FloodTotals
 from hostkit.core.flood import nearest_probe
 from hostkit.core.kpi import Kpi
@@ -115,7 +117,7 @@ class Speaker:
             return False
         figures = self._keeper.figures
         kpis = self._values(figures.closed(start_s, end_s))
-        told = KPI.decoder.decode(kept.payload).data.kpis if kept else ()
+        told = _told(kept.payload) if kept else ()
         if not again and told == kpis:
             return False
         if start_s < figures.whole_from_s and _listened(told) > _listened(kpis):
@@ -183,6 +185,7 @@ class Speaker:
             "frames_unsynced": intake.unsynced,
             "resumed_entries": self._keeper.resumed,
             "visits_restart": self._keeper.abandoned,
+            "visits_unreadable": self._keeper.strange,
             "outbox_resent": self._uplink.resent,
             "outbox_backlog": self._uplink.backlog,
             **own,
@@ -201,13 +204,13 @@ class Speaker:
             **own_drops,
         }
         return Health(
-            uptime_s=now_s - self._began_s,
+            uptime_s=min(now_s - self._began_s, MOST_SECONDS),
             counters=counters,
             drops=drops,
             clock=clock,
             probe_clocks=tuple(probe_clocks(self._voice.site, intake)),
             outbox_depth=outbox.depth,
-            outbox_oldest_s=max(0.0, at_s - oldest_s) if oldest_s is not None else None,
+            outbox_oldest_s=_age_s(oldest_s, at_s),
             outbox_gone=Ack(boot=outbox.boot, upto=outbox.gone),
             flood=flood_message(self._keeper.flood, self._voice.site, at_s),
             unknown_class_share=self._keeper.chain.unknown_class_share,
@@ -222,6 +225,19 @@ class Speaker:
         provenance = self._voice.provenance or Provenance.LIVE
         values = kpi_values(kpis, privacy_mode=self._voice.site.privacy.mode, provenance=provenance)
         return suppress(values, self._voice.site.privacy.k) if provenance is Provenance.LIVE else values
+
+
+def _told(payload: bytes) -> tuple[KpiValue, ...]:
+    """Give the figures of a bucket; none if it is no message of ours: then it is made anew, as the next `rev`."""
+    try:
+        return KPI.decoder.decode(payload).data.kpis
+    except (msgspec.DecodeError, ValueError):
+        return ()
+
+
+def _age_s(made_s: int | None, at_s: float) -> float | None:
+    """Give how old a row is, as far as health can say: one made before the clock was set is from 1970."""
+    return None if made_s is None else min(max(0.0, at_s - made_s), MOST_SECONDS)
 
 
 def _listened(kpis: tuple[KpiValue, ...]) -> float:

@@ -195,12 +195,12 @@ class Verbs:
         return Response(id=command.id, version=outcome.version, restart=restart, count=outcome.record.id)
 
     def _counted(self, command: CalibrateApply) -> DoorCount:
-        began = self._means.outbox.word(_COUNT)
-        if not began:
-            raise InputError("no count has begun", where="calibrate-apply", next_step="send calibrate-start first")
-        return DoorCount(
-            start_s=float(began), end_s=self._means.now_s(), entered=command.entered, passed=command.passed
-        )
+        try:
+            began_s = float(self._means.outbox.word(_COUNT) or "")
+        except ValueError as error:
+            step = "send calibrate-start first"
+            raise InputError("no count has begun", where="calibrate-apply", next_step=step) from error
+        return DoorCount(start_s=began_s, end_s=self._means.now_s(), entered=command.entered, passed=command.passed)
 
     def _probe(self, name: str) -> Probe:
         probes = {probe.id: probe for probe in self._means.configuration.site.probes}

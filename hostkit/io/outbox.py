@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 
 from hostkit.contract.messages import LostReason
@@ -21,27 +22,12 @@ VERSION = 2
 APPLICATION_ID = 0x46464F42  # "FFOB"
 MAX_BYTES = 256 << 20  # a month of 25,000 visits a day
 KEPT_BOOTS = 4  # per probe: a broker may deliver what an earlier boot sent
-_LOST = """
-CREATE TABLE lost(last INTEGER PRIMARY KEY, first INTEGER NOT NULL, rows INTEGER NOT NULL, since_s INTEGER NOT NULL,
-                  until_s INTEGER NOT NULL, reason TEXT NOT NULL);
-"""
-_TO_2 = f"{_LOST} INSERT OR IGNORE INTO meta VALUES ('lost_visits', '0');"
-_SCHEMA = """
-CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE outbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, at_s INTEGER NOT NULL, payload BLOB NOT NULL);
-CREATE TABLE taken(probe TEXT, boot INTEGER, upto INTEGER NOT NULL, PRIMARY KEY (probe, boot)) WITHOUT ROWID;
-CREATE TABLE life(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, key_id INTEGER NOT NULL,
-                  visits INTEGER NOT NULL, site TEXT NOT NULL, whole INTEGER NOT NULL);
-CREATE TABLE journal(n INTEGER PRIMARY KEY, sealed BLOB NOT NULL);
-CREATE TABLE checkpoint(one INTEGER PRIMARY KEY CHECK (one = 1), bursts BLOB NOT NULL);
-CREATE TABLE visit(n INTEGER PRIMARY KEY, end_s REAL NOT NULL, data BLOB NOT NULL);
-CREATE TABLE bucket(start_s INTEGER PRIMARY KEY, rev INTEGER NOT NULL, payload BLOB NOT NULL, sent INTEGER NOT NULL);
-"""
-_DAY = """
-CREATE TABLE IF NOT EXISTS day(
-    start_s INTEGER PRIMARY KEY, rev INTEGER NOT NULL, payload BLOB NOT NULL, sent INTEGER NOT NULL);
-"""
 _TABLES = {Grain.HOUR: "bucket", Grain.DAY: "day"}
+_BROKEN = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # SQLITE_ERROR: a table is missing
+ROOM = "free some space and check that no other hub uses this folder, then start again; nothing acked is lost"
+MOVE_AWAY = "move it away and start again; keep it, for what waits for the collector is in it"
+UPDATE = "update footfall; the file stays as it is"
+ELSEWHERE = "give the hub a --data folder of its own"
 # Of a row that is no message of visits, as only tests write, nothing is counted.
 _COUNT_VISITS = """
 SELECT min(seq), max(seq), min(at_s), max(at_s), sum(
@@ -118,6 +104,14 @@ class Outbox:
     def where(self) -> str:
         """Give what its errors name."""
         return str(self._path)
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Let StorageError name the file where reading it fails within."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._refusal(f"cannot be read ({error})", MOVE_AWAY) from error
 
     def commit(self) -> None:
         """Make everything since the last commit durable, all or nothing."""
@@ -314,7 +308,7 @@ class Outbox:
     def _meta(self, name: str) -> str:
         word = self.word(name)
         if word is None:
-            raise self._refusal("is damaged")
+            raise self._refusal(f"is damaged (it has no {name})", MOVE_AWAY)
         return word
 
     def _buckets(self, grain: Grain, condition: str, *values: int) -> tuple[Bucket, ...]:
@@ -324,26 +318,37 @@ class Outbox:
         )
 
     def _open(self) -> None:
-        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
+        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+            self._db.execute(f"PRAGMA {pragma}")
         self._db.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         (application,) = self._db.execute("PRAGMA application_id").fetchone()
-        if application == APPLICATION_ID and 1 <= version <= VERSION:
+        if application == APPLICATION_ID and version > VERSION:
+            raise self._refusal(f"is of a newer release (version {version}, this one reads {VERSION})", UPDATE)
+        if application == APPLICATION_ID and version >= 1:
             # locks out a second hub now, not at the first write
-            upgrade = _TO_2 if version == 1 else ""
-            self._db.executescript(f"BEGIN EXCLUSIVE; {upgrade} {_DAY} PRAGMA user_version = {VERSION}; COMMIT;")
+            upgrade = _sql("outbox-to-2") if version == 1 else ""
+            self._db.executescript(f"BEGIN EXCLUSIVE; {upgrade} PRAGMA user_version = {VERSION}; COMMIT;")
+            self._check()
             return
         if version or application or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
-            raise self._refusal("is another program's database or a newer release's")
-        self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} {_LOST}")
+            raise self._refusal("is another program's database", ELSEWHERE)
+        self._db.executescript(f"BEGIN EXCLUSIVE; {_sql('outbox-schema')} {_sql('outbox-to-2')}")
         boot = secrets.token_hex(8)  # of the database, not of a run of the hub
-        self._set_meta(boot=boot, gone=0, lost=0, lost_visits=0)
+        self._set_meta(boot=boot, gone=0, lost=0)
         self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._db.execute(f"PRAGMA user_version = {VERSION}")
-        self._db.executescript(_DAY)
         self._db.commit()
+
+    def _check(self) -> None:
+        """Refuse a file that is not whole: it is left as it is, with all that waits in it."""
+        (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise self._refusal(f"is damaged ({' '.join(str(found).split())[:120]})", MOVE_AWAY)
+        reasons = ", ".join(f"'{reason}'" for reason in LostReason)
+        if strange := self._db.execute(_sql("outbox-strange").replace("REASONS", reasons)).fetchall():
+            tables = ", ".join(str(table) for (table,) in strange)
+            raise self._refusal(f"is damaged (values of a strange kind in {tables})", MOVE_AWAY)
 
     def _depth(self) -> tuple[int, int, int]:
         count, bytes_, last = self._size(1 << 62)
@@ -399,11 +404,15 @@ class Outbox:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise self._refusal(f"{what} ({error})") from error
+            broken = getattr(error, "sqlite_errorcode", None) in _BROKEN
+            raise self._refusal(f"{what} ({error})", MOVE_AWAY if broken else ROOM) from error
 
-    def _refusal(self, what: str) -> StorageError:
-        step = "free some space and check that no other hub uses this folder, then start again; nothing acked is lost"
-        return StorageError(what, where=str(self._path), next_step=step)
+    def _refusal(self, what: str, next_step: str) -> StorageError:
+        return StorageError(what, where=str(self._path), next_step=next_step)
+
+
+def _sql(name: str) -> str:
+    return files(__package__).joinpath("migrations", f"{name}.sql").read_text("utf-8")
 
 
 def _lost(row: tuple[int, int, int, int, int, str]) -> Lost:

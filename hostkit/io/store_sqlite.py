@@ -7,14 +7,17 @@ What is committed survives a power cut. StorageError tells of a full disk, a bro
 import hashlib
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 
-from hostkit.contract.messages import KpiBucket, VisitRow
+from hostkit.contract.messages import KpiBucket, Live, SiteInForce, VisitRow
 from hostkit.core.rollup import MAX_VISIT_S, Grain, Origin, Place
 from hostkit.core.sales import Sale, SaleKind
 from hostkit.core.stored import DirtyHour, Envelope, Gap, Held, LostRows, NodeRecord, Progress, VisitRecord
@@ -26,8 +29,17 @@ MIGRATIONS = ("sqlite-0001.sql", "sqlite-0002.sql", "sqlite-0003.sql")
 BUSY_TIMEOUT_S = 5.0
 QUARANTINE_ROWS = 1000  # the oldest give way; the counter keeps counting
 QUARANTINE_BYTES = 4096  # kept of each payload
+_STRANGE = """
+SELECT 'place' FROM place WHERE provenance NOT IN (PROVENANCES)
+UNION SELECT 'outbox' FROM outbox WHERE provenance NOT IN (PROVENANCES) OR typeof(upto) != 'integer'
+UNION SELECT 'dirty' FROM dirty WHERE typeof(hour_s) != 'integer'
+"""
+T = TypeVar("T")
 _read_visit = msgspec.json.Decoder(VisitRow).decode
 _read_bucket = msgspec.json.Decoder(KpiBucket).decode
+_read_snapshot: MappingProxyType[str, Callable[[str], SiteInForce | Live]] = MappingProxyType(
+    {"site": msgspec.json.Decoder(SiteInForce).decode, "live": msgspec.json.Decoder(Live).decode}
+)
 
 
 class SqliteStore:
@@ -35,6 +47,7 @@ class SqliteStore:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
+        self._writes = False
         with self._blamed():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._db = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
@@ -55,7 +68,11 @@ class SqliteStore:
     def writing(self) -> Iterator[None]:
         """One transaction: all of it is on disk afterwards, or nothing."""
         with self._blamed(), self._transaction("BEGIN IMMEDIATE"):
-            yield
+            self._writes = True
+            try:
+                yield
+            finally:
+                self._writes = False
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -208,11 +225,14 @@ class SqliteStore:
 
     def visits(self, place: Place, start_s: int, end_s: int) -> list[VisitRow]:
         """Give the visits that lie within or reach into [start_s, end_s], in order of id."""
+        number = self._known(place)
         rows = self._run(
-            "SELECT body FROM visit WHERE place_id=? AND start_s>=? AND start_s<=? AND end_s>=? ORDER BY visit_id",
-            (self._known(place), start_s - MAX_VISIT_S, end_s, start_s),
+            "SELECT visit_id, body FROM visit WHERE place_id=? AND start_s>=? AND start_s<=? AND end_s>=?"
+            " ORDER BY visit_id",
+            (number, start_s - MAX_VISIT_S, end_s, start_s),
         ).fetchall()
-        return [_read_visit(body) for (body,) in rows]
+        read = (self._read(_read_visit, body, "visit", place_id=number, visit_id=id_) for id_, body in rows)
+        return [visit for visit in read if visit is not None]
 
     def spans(self, place: Place) -> list[tuple[int, int]]:
         """Give (start_s, end_s) of every visit."""
@@ -232,8 +252,11 @@ class SqliteStore:
 
     def snapshot(self, place: Place, kind: str) -> str | None:
         """Give the newest `site` or `live` as JSON."""
-        rows = self._run("SELECT body FROM snapshot WHERE place_id=? AND kind=?", (self._known(place), kind)).fetchall()
-        return rows[0][0] if rows else None
+        number = self._known(place)
+        for (body,) in self._run("SELECT body FROM snapshot WHERE place_id=? AND kind=?", (number, kind)).fetchall():
+            if self._read(_read_snapshot[kind], body, "snapshot", place_id=number, kind=kind) is not None:
+                return str(body)
+        return None
 
     def put_node(self, tenant: str, site: str, record: NodeRecord) -> None:
         """Keep the latest word of a node."""
@@ -307,21 +330,13 @@ class SqliteStore:
 
     def buckets(self, place: Place, origin: Origin, grain: Grain, start_s: int, end_s: int) -> list[KpiBucket]:
         """Give the buckets that began in [start_s, end_s), oldest first."""
-        rows = self._run(
-            "SELECT rev, body FROM bucket WHERE place_id=? AND origin=? AND grain=? AND start_s>=? AND start_s<?"
-            " ORDER BY start_s",
-            (self._known(place), origin, grain, start_s, end_s),
-        ).fetchall()
-        return [msgspec.structs.replace(_read_bucket(body), rev=rev) for rev, body in rows]
+        asked = "origin=? AND grain=? AND start_s>=? AND start_s<? ORDER BY start_s"
+        return self._buckets(place, asked, origin, grain, start_s, end_s)
 
     def unpublished(self, place: Place, ended_by_s: int, limit: int = 100) -> list[KpiBucket]:
         """Give our buckets of a place whose present revision nobody was told, oldest end first."""
-        rows = self._run(
-            "SELECT rev, body FROM bucket WHERE place_id=? AND origin=? AND published_rev<rev AND end_s<=?"
-            " ORDER BY end_s, start_s LIMIT ?",
-            (self._known(place), Origin.COLLECTOR, ended_by_s, limit),
-        ).fetchall()
-        return [msgspec.structs.replace(_read_bucket(body), rev=rev) for rev, body in rows]
+        asked = "origin=? AND published_rev<rev AND end_s<=? ORDER BY end_s, start_s LIMIT ?"
+        return self._buckets(place, asked, Origin.COLLECTOR, ended_by_s, limit)
 
     def mark_published(self, place: Place, bucket: KpiBucket) -> None:
         """Note that the broker has this revision."""
@@ -391,6 +406,29 @@ class SqliteStore:
         ).fetchone()
         return reached if lost is None else int(lost)
 
+    def _buckets(self, place: Place, asked: str, *values: object) -> list[KpiBucket]:
+        number, found = self._known(place), []
+        for origin, grain, start_s, rev, body in self._run(
+            f"SELECT origin, grain, start_s, rev, body FROM bucket WHERE place_id=? AND {asked}", (number, *values)
+        ).fetchall():
+            key = {"place_id": number, "origin": origin, "grain": grain, "start_s": start_s}
+            if (bucket := self._read(_read_bucket, body, "bucket", **key)) is not None:
+                found.append(msgspec.structs.replace(bucket, rev=rev))
+        return found
+
+    def _read(self, decode: Callable[[str], T], body: str, table: str, **key: object) -> T | None:
+        """Decode a row; None for one that is none of ours, which goes to quarantine where we may write."""
+        try:
+            return decode(body)
+        except (msgspec.DecodeError, ValueError, TypeError) as error:
+            if self._writes:
+                payload = body if isinstance(body, bytes) else str(body).encode()
+                reason = f"a row of the store that cannot be read: {str(error)[:200]}"
+                self.quarantine(f"store/{table}", "store", reason, payload, int(time.time()))
+                where = " AND ".join(f"{column}=?" for column in key)
+                self._run(f"DELETE FROM {table} WHERE {where}", tuple(key.values()))
+            return None
+
     def _number(self, place: Place) -> int:
         """Give the id of a place, made if need be."""
         key = (place.tenant, place.site, place.provenance)
@@ -417,6 +455,13 @@ class SqliteStore:
             )
         for number, name in enumerate(MIGRATIONS[version:], start=version + 1):
             self._db.executescript(f"BEGIN IMMEDIATE; {_sql(name)}; PRAGMA user_version={number}; COMMIT;")
+        provenances = ", ".join(f"'{one}'" for one in Provenance)
+        if strange := self._run(_STRANGE.replace("PROVENANCES", provenances)).fetchall():
+            raise StorageError(
+                f"holds values of a strange kind in {', '.join(table for (table,) in strange)}",
+                where=str(self._path),
+                next_step="update footfall, or move it away and give a copy that is whole",
+            )
         self._run("INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)", (_new_id(),))
 
     @contextmanager
