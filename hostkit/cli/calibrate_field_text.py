@@ -11,7 +11,7 @@ import msgspec
 from hostkit.cli import text
 from hostkit.field.book import Saved
 from hostkit.field.trial import Trial
-from hostkit.field.words import Language, figure, say, say_check, say_need, say_note, verdict
+from hostkit.field.words import Language, figure, held_figures, say, say_check, say_need, say_note, verdict
 from hostkit.io.calibrations import FieldRecord
 
 
@@ -29,7 +29,7 @@ def print_trial(trial: Trial, saved: Saved | None, language: Language, *, as_jso
             text.emit(f"  {say_need(need, language)}\n")
     for note in trial.weak:
         text.emit(f"  {say_note(note, language)}\n")
-    result = "PASS" if trial.passed else "FAIL"
+    result = say("PASS" if trial.passed else "FAIL", language)
     name = f"{saved.record.id}: " if saved else ""
     text.emit(f"{name}{result}: {verdict(trial, language)}\n")
 
@@ -81,8 +81,8 @@ def print_field_records(records: tuple[FieldRecord, ...], time_zone: str) -> Non
         (
             record.id,
             f"{datetime.fromtimestamp(record.at_s, zone):%Y-%m-%d %H:%M}",
-            figure(record.before, record.unit),
-            figure(record.after, record.unit),
+            figure(record.before, record.unit, 2),
+            figure(record.after, record.unit, 2),
             "PASS" if record.passed else "FAIL",
             "taken back" if record.undone else "in force" if record.changes else "not applied",
         )
@@ -113,12 +113,9 @@ def _print_rows(trial: Trial, language: Language) -> None:
 
 
 def _print_held(trial: Trial, language: Language) -> None:
-    held = trial.held
-    assert held is not None
-    parts = [("before", held.before), ("after", held.after), ("naive", held.naive)]
-    shown = ", ".join(
-        f"{say(word, language)} {figure(value, trial.unit)}" for word, value in parts if value is not None
-    )
+    assert trial.held is not None
+    named = zip(("before", "after", "naive"), held_figures(trial.held, trial.unit), strict=True)
+    shown = ", ".join(f"{say(word, language)} {value}" for word, value in named if value)
     text.emit(f"{say('held_out', language)}: {shown}\n")
     for check in trial.checks:
         text.emit(f"  {'ok' if check.passed else 'NO'}  {say_check(check, language)}\n")

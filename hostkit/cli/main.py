@@ -41,10 +41,15 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line; expected errors print one line to stderr and exit with their documented code."""
+    """Run the command line."""
+    guarded(cli)
+
+
+def guarded(command: click.Command) -> NoReturn:
+    """Run a command; expected errors print one line to stderr and exit with their documented code."""
     try:
         # A command that ends with click's Exit comes back as its exit code, others as None.
-        sys.exit(cli(standalone_mode=False) or ExitCode.OK)
+        sys.exit(command(standalone_mode=False) or ExitCode.OK)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

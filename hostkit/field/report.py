@@ -12,7 +12,7 @@ import numpy as np
 from hostkit.core.predict import Forecast, forecast
 from hostkit.field.book import trial_site
 from hostkit.field.trial import Note, ProbeRow, Trial
-from hostkit.field.words import Language, figure, say, say_check, say_need, say_note, verdict
+from hostkit.field.words import Language, held_figures, say, say_check, say_need, say_note, verdict
 from hostkit.io.calibrations import FieldRecord
 from hostkit.io.plot_field import FieldMap, png
 from hostkit.model import Floor, Probe, Site
@@ -49,7 +49,8 @@ class Page:
 
     language: Language
     title: str
-    result: str
+    result: str  # PASS or FAIL, and in the reader's language:
+    stamp: str
     facts: tuple[tuple[str, str], ...]
     headline: str
     sentences: tuple[str, ...]
@@ -82,13 +83,15 @@ def after_site(site: Site, trial: Trial) -> Site:
 def page_of(case: Case, language: Language) -> Page:
     """Write the page of a case."""
     site, trial, record = case.site, case.trial, case.record
+    result = "PASS" if trial.passed else "FAIL"
     words = ("held_out", "limits", "map", "weak", "signed")
     when = f"{datetime.fromtimestamp(case.at_s, ZoneInfo(site.time_zone)):%Y-%m-%d %H:%M}"
     header, rows = _table(trial, language)
     return Page(
         language=language,
         title=f"{say('title', language)}: {say(trial.kind, language)}",
-        result="PASS" if trial.passed else "FAIL",
+        result=result,
+        stamp=say(result, language),
         facts=(
             (say("site", language), site.name or f"{site.tenant}/{site.site}"),
             (say("date", language), when),
@@ -138,7 +141,7 @@ def html(page: Page) -> str:
 <html lang="{page.language}"><head><meta charset="utf-8"><title>{escape(page.title)}</title>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>{_STYLE.read_text("utf-8")}</style></head><body>
-<div class="badge {page.result}">{page.result}</div><h1>{escape(page.title)}</h1><dl>{facts}</dl>
+<div class="badge {page.result}">{escape(page.stamp)}</div><h1>{escape(page.title)}</h1><dl>{facts}</dl>
 <h2>{escape(page.section("held_out"))}</h2><p class="big">{escape(page.headline)}</p>
 <p>{"<br>".join(escape(one) for one in page.sentences)}</p>
 <div class="two"><div><h2>{escape(page.section("map"))}</h2><img alt="" src="data:image/png;base64,{picture}">
@@ -152,9 +155,8 @@ def html(page: Page) -> str:
 def _headline(trial: Trial, language: Language) -> str:
     if trial.held is None:
         return "–"
-    held = trial.held
-    line = f"{figure(held.before, trial.unit)} → {figure(held.after, trial.unit)}"
-    return line if held.naive is None else f"{line}   ({say('naive', language)}: {figure(held.naive, trial.unit)})"
+    before, after, naive = held_figures(trial.held, trial.unit)
+    return f"{before} → {after}" + (f"   ({say('naive', language)}: {naive})" if naive else "")
 
 
 def _table(trial: Trial, language: Language) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

@@ -72,11 +72,11 @@ class _Sheet(FPDF):
         """Draw title and result."""
         self.set_fill_color(*(GREEN if page.result == "PASS" else RED))
         self.set_text_color(255)
-        self.set_xy(MARGIN_MM + WIDTH_MM - 34, MARGIN_MM)
-        self.cell(34, 11, self._set(page.result, 16, "B"), align="C", fill=True)
+        self.set_xy(MARGIN_MM + WIDTH_MM - 46, MARGIN_MM)
+        self.cell(46, 11, self._set(page.stamp, 16, "B"), align="C", fill=True)
         self.set_text_color(0)
         self.set_xy(MARGIN_MM, MARGIN_MM)
-        self.cell(WIDTH_MM - 36, 11, self._cut(page.title, WIDTH_MM - 38, 16, "B"), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.cell(WIDTH_MM - 48, 11, self._cut(page.title, WIDTH_MM - 50, 16, "B"), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def draw_facts(self, page: Page) -> None:
         """Draw site, date, id and source, two in a line."""

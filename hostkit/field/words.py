@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from hostkit.field.trial import Check, Need, Note, Trial
+from hostkit.field.trial import Check, Held, Need, Note, Trial
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -61,13 +61,16 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "date": ("Date", "日期"),
         "id": ("Calibration", "校准编号"),
         "source": ("Readings from", "读数来源"),
+        "PASS": ("PASS", "PASS 合格"),
+        "FAIL": ("FAIL", "FAIL 不合格"),
         "applied": ("In force: the held-out error fell", "已生效：留出误差降低"),
         "not_applied": ("Not applied: the held-out error did not fall", "未生效：留出误差没有降低"),
         "too_few": ("Not applied: too few readings", "未生效：读数不足"),
         "map": ("Where it was measured", "测量位置"),
         "map_legend": (
-            "circle: point, its area the error after; triangle: probe; star: where one more probe helps most",
-            "圆：测量点，面积为校准后误差；三角：探针；星：再加一个探针的最佳位置",
+            "circle: point, its area the error after, blue where it fell and orange where it grew; triangle: probe; "
+            "star: where one more probe helps most",
+            "圆：测量点，面积为校准后误差，蓝色为降低，橙色为升高；三角：探针；星：再加一个探针的最佳位置",
         ),
         "map_predicted": ("shade: predicted error, m", "底色：预计误差（米）"),
         "signed": ("Signature", "签名"),
@@ -182,12 +185,21 @@ def say_check(check: Check, language: Language) -> str:
     return f"{name} {value}, {bound} {limit}"
 
 
-def figure(value: float, unit: str) -> str:
+def figure(value: float, unit: str, digits: int = 1) -> str:
     """Write a figure with its unit."""
     if unit == "wrong":
-        return f"{value:.0%}"
-    digits = 0 if value == round(value) and not unit else 1
+        return f"{value:.{digits - 1}%}"
+    if value == round(value) and not unit:
+        digits = 0
     return f"{value:.{digits}f}" + (f" {unit}" if unit else "")
+
+
+def held_figures(held: Held, unit: str) -> tuple[str, str, str]:
+    """Write before, after and guess with as many digits as tell them apart; an empty text for no guess."""
+    digits = 1 if figure(held.before, unit) != figure(held.after, unit) else 2
+    values = (held.before, held.after, held.naive)
+    before, after, naive = ("" if value is None else figure(value, unit, digits) for value in values)
+    return before, after, naive
 
 
 def verdict(trial: Trial, language: Language) -> str:

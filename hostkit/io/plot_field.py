@@ -49,7 +49,7 @@ def png(chart: FieldMap) -> bytes:
         if probe.position_m is not None:
             x, y, _ = probe.position_m
             axes.plot(x, y, "^", color="black", markersize=9, zorder=5)
-            axes.annotate(probe.id, (x, y), (4, 5), textcoords="offset points", fontsize=8, zorder=6)
+            axes.annotate(probe.id, (x, y), (7, 4), textcoords="offset points", fontsize=8, zorder=6)
     if chart.better is not None:
         axes.plot(*chart.better, "*", color=GREEN, markersize=18, markeredgecolor="black", zorder=7)
     axes.set_xlim(x0, x1)

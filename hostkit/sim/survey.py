@@ -1,7 +1,7 @@
 """A technician with a reference phone in a simulated shop: the tables that `footfall calibrate` reads, and their truth.
 
-`walk.csv`: stands at points; `link.csv`: stands at distances from each probe; `anchors.csv`: probes hear each other;
-`zones.csv`: in and out of every zone.
+`walk.csv`: stands at points; `app.csv`: the same with a column a probe; `link.csv`: stands at distances from each
+probe; `anchors.csv`: probes hear each other; `zones.csv`: in and out of every zone.
 """
 
 from collections.abc import Iterator
@@ -44,6 +44,7 @@ def surveys(plan: Plan, ears: tuple[Ear, ...], seed: int, start_s: float) -> dic
         "walk.csv": (_header("x_m", "y_m"), list(_heard(plan, parked, walk, seed, start_s))),
         "link.csv": (_header("distance_m"), list(_link(plan, parked, seed, start_s + 86_400))),
         "anchors.csv": (("time_s", "sender", "receiver", "rssi_dbm"), list(_anchors(plan, ears, rng, start_s))),
+        "app.csv": _app(list(_heard(plan, parked, walk, seed, start_s)), ears),
         "zones.csv": (_header("zone"), list(_heard(plan, parked, zones, seed + 1, start_s + 172_800))),
         "truth.csv": (("probe", "offset_db"), [(ear.probe.id, round(ear.hidden_offset_db, 3)) for ear in ears]),
     }
@@ -51,6 +52,17 @@ def surveys(plan: Plan, ears: tuple[Ear, ...], seed: int, start_s: float) -> dic
 
 def _header(*more: str) -> tuple[str, ...]:
     return ("time_s", "anchor", "rssi_dbm", *more)
+
+
+def _app(rows: list[tuple[object, ...]], ears: tuple[Ear, ...]) -> Table:
+    """Put what was heard at one time into one row: ms, x, y, a level a probe."""
+    column = {ear.probe.id: at for at, ear in enumerate(ears)}
+    wide: dict[tuple[object, ...], list[object]] = {}
+    for time_s, probe, rssi, x, y in rows:
+        levels = wide.setdefault((round(float(str(time_s)) * 1000), x, y), [""] * len(ears))
+        levels[column[str(probe)]] = rssi
+    header = ("ms", "x", "y", *(f"rssi_{at + 1}" for at in range(len(ears))))
+    return header, [(*key, *levels) for key, levels in wide.items()]
 
 
 def _walk(plan: Plan) -> Stands:
