@@ -1,6 +1,7 @@
 """Builds the Cython kernels of cext/ as hostkit.core._*; FOOTFALL_DEBUG=1 turns bounds checks back on."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy
@@ -27,6 +28,8 @@ extensions = [
 ]
 
 setup(
+    # The kernels use GCC's vector types, which clang has too and MSVC has not: on Windows MinGW-w64 builds them.
+    options={"build_ext": {"compiler": "mingw32"}} if sys.platform == "win32" else {},
     ext_modules=cythonize(
         extensions,
         compiler_directives={
@@ -37,5 +40,5 @@ setup(
             "initializedcheck": DEBUG,
             "freethreading_compatible": False,
         },
-    )
+    ),
 )

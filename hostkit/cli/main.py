@@ -16,6 +16,7 @@ class Families(LazyGroup):
 
     modules = MappingProxyType(
         {
+            "bundle": "hostkit.cli.bundle",
             "calibrate": "hostkit.cli.calibrate",
             "collector": "hostkit.cli.collector",
             "command": "hostkit.cli.command",

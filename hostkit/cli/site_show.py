@@ -82,7 +82,7 @@ def _draw(site: Site, shown: Shown, folder: Path, target: Path, language: str) -
     plot = importlib.import_module("hostkit.io.plot_site")  # with matplotlib, a second on a Pi: only for a picture
     fonts = importlib.import_module("hostkit.io.fonts")
     if language == "zh" and fonts.chinese_font() is None:
-        step = "install fonts-noto-cjk, or: pip install pylopdf-fonts-zh-cn; or draw it with --language en"
+        step = "install fonts-noto-cjk, or: pip install 'footfall[fonts]'; or draw it with --language en"
         raise InputError("no font has Chinese characters", where="--language zh", next_step=step)
     chart = siteshow.chart_of(site, shown, folder, language, _note(shown, language))
     write_files({target: plot.draw(chart, fonts.families(), form)})

@@ -10,6 +10,7 @@ from fpdf.enums import WrapMode, XPos, YPos
 from fpdf.fonts import TTFFont
 
 from hostkit.field.report import Page
+from hostkit.io.fonts import packaged_font
 
 MARGIN_MM, WIDTH_MM = 14.0, 182.0
 MAP_MM, HIGHEST_MM, SIGNED_MM = 104.0, 98.0, 272.0
@@ -28,8 +29,8 @@ CHINESE = (
 
 
 def chinese_font(candidates: tuple[str, ...] = CHINESE) -> Path | None:
-    """Give a font file with Chinese letters, if this computer has one of those known."""
-    return next((Path(one) for one in candidates if Path(one).is_file()), None)
+    """Give a font file with Chinese letters, if this computer has one of those known or `footfall[fonts]`."""
+    return next((Path(one) for one in candidates if Path(one).is_file()), None) or packaged_font()
 
 
 def pdf(page: Page, chinese: Path | None) -> bytes:

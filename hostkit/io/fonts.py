@@ -38,14 +38,19 @@ def _since_installed() -> str | None:
     return _known()
 
 
-def _packaged() -> str | None:
+def packaged_font() -> Path | None:
+    """Give the font file that `footfall[fonts]` installs, None where it is not."""
     spec = importlib.util.find_spec(PACKAGE)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / PACKAGED
-        if path.is_file():
-            font_manager.fontManager.addfont(str(path))
-            return font_manager.FontProperties(fname=str(path)).get_name()
-    return None
+    folders = (spec.submodule_search_locations or []) if spec else []
+    return next((path for folder in folders if (path := Path(folder) / PACKAGED).is_file()), None)
+
+
+def _packaged() -> str | None:
+    path = packaged_font()
+    if path is None:
+        return None
+    font_manager.fontManager.addfont(str(path))
+    return font_manager.FontProperties(fname=str(path)).get_name()
 
 
 def families() -> list[str]:
