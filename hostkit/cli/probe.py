@@ -12,15 +12,17 @@ class Probes(LazyGroup):
 
     modules = MappingProxyType(
         {
+            "backup": "hostkit.cli.probe_backup",
             "flash": "hostkit.cli.probe_flash",
             "identify": "hostkit.cli.probe_identify",
             "install": "hostkit.cli.probe_install",
+            "label": "hostkit.cli.probe_label",
             "list": "hostkit.cli.probe_list",
             "monitor": "hostkit.cli.probe_monitor",
-            "label": "hostkit.cli.probe_label",
             "ports": "hostkit.cli.probe_ports",
             "provision": "hostkit.cli.probe_provision",
             "put-app": "hostkit.cli.probe_put_app",
+            "replace": "hostkit.cli.probe_replace",
             "verify": "hostkit.cli.probe_verify",
         }
     )

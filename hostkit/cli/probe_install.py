@@ -117,7 +117,7 @@ def install(
     """
     site = load_site(site_path)
     boards = _boards(probe_id, port, table)
-    before = _before(images, firmware, no_flash=no_flash)
+    before = steps_before(images, firmware, no_flash=no_flash)
     password = "" if uplink in {"lan", "serial"} else options.password_of(ssid, password_file)
     envoy = options.envoy_of(site, broker, folder)
     if envoy is None:
@@ -149,7 +149,8 @@ def _boards(probe: str | None, port: str, table: Path | None) -> tuple[Board, ..
     return (Board(probe=probe, port=port),)
 
 
-def _before(images: Path | None, firmware: Path | None, *, no_flash: bool) -> tuple[Step, ...]:
+def steps_before(images: Path | None, firmware: Path | None, *, no_flash: bool) -> tuple[Step, ...]:
+    """Give the steps before a board is set up; UsageError where neither images nor --no-flash is given."""
     if (images is None) != no_flash:
         step = "give --images DIR, or say --no-flash where it has Footfall's image"
         raise UsageError("is the board to be flashed?", where="install", next_step=step)

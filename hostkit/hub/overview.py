@@ -133,6 +133,7 @@ class Overview:
             seen.rival_s = now_s
             seen.boots.remove(boot)
         seen.boots = [*seen.boots[-MAX_BOOTS:], boot]
+        seen.heard.clear()  # what a boot before heard, perhaps another board's, says nothing of this one
 
 
 def _with_rates(told: ProbeStatus, seen: _Seen, now_s: float) -> ProbeStatus:

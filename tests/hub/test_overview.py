@@ -163,3 +163,16 @@ def test_a_probe_in_bursts_is_waited_for() -> None:
 def test_a_named_site_says_its_name() -> None:
     named = replace(SITE, name="Corner Shop")
     assert Overview(named).told(named, Fleet(named), None, 0.0, 0.0).name == "Corner Shop"
+
+
+def test_what_the_board_before_heard_is_not_the_new_ones() -> None:
+    hub = Hub()
+    hub.online()
+    hub.info()
+    hub.batch(wifi=20, offered=20)
+    assert hub.row().wifi_per_s > 0
+    hub.info(boot="9")
+    hub.seq = 0
+    hub.batch(boot=9)
+    told = hub.row()
+    assert (told.wifi_per_s, told.step) == (0.0, Step.WIFI)
