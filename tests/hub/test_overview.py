@@ -172,7 +172,7 @@ def test_what_the_board_before_heard_is_not_the_new_ones() -> None:
     hub.batch(wifi=20, offered=20)
     assert hub.row().wifi_per_s > 0
     hub.info(boot="9")
-    hub.seq = 0
+    hub.seq = hub.seen = 0
     hub.batch(boot=9)
     told = hub.row()
     assert (told.wifi_per_s, told.step) == (0.0, Step.WIFI)
