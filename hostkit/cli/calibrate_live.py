@@ -105,7 +105,7 @@ def gathered(site: Site, live: Live, course: Course, ground: Ground | None, lang
         trial = session.run()
     finally:
         if server is not None:
-            session.over("✓")
+            session.over()
             server.stop()
     if trial is None:
         step = "go to the first point with tag or phone on"

@@ -2,7 +2,6 @@
 
 import math
 import secrets
-from dataclasses import asdict
 from importlib import resources
 
 from starlette.applications import Starlette
@@ -12,7 +11,7 @@ from starlette.routing import Route
 
 from hostkit.field.ground import Ground
 from hostkit.field.session import END, UNDO, Session
-from hostkit.field.words import LANGUAGES, Language, say
+from hostkit.field.words import LANGUAGES, Language, say, say_need, say_note
 
 WORDS = ("listening", "undo", "end", "sure", "lost", "map")
 HEADERS = {
@@ -61,7 +60,16 @@ class PhonePage:
             {"label": say(f"stand_{self._kind}", language, one.label), "short": one.label, "place": one.place_m}
             for one in session.course.stands
         ]
-        state = asdict(shown) | {"residuals": [None if math.isnan(one) else round(one, 1) for one in shown.residuals]}
+        state = {
+            "listening": shown.listening,
+            "until_s": shown.until_s,
+            "done": shown.done,
+            "residuals": [None if math.isnan(one) else round(one, 1) for one in shown.residuals],
+            "needs": [say_need(need, language) for need in shown.needs],
+            "weak": [say_note(note, language) for note in shown.weak],
+            "line": say_note(shown.line, language) if shown.line else "",
+            "over": shown.over,
+        }
         words = {word: say(word, language) for word in WORDS}
         title, guide = say(self._kind, language), say(f"guide_{self._kind}", language)
         return state | {

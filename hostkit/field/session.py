@@ -11,8 +11,8 @@ import numpy as np
 from hostkit.errors import HostkitError
 from hostkit.field.courses import Course, Taken
 from hostkit.field.hearing import Hearing
-from hostkit.field.trial import Trial
-from hostkit.field.words import Language, figure, say, say_need, say_note
+from hostkit.field.trial import Need, Note, Trial
+from hostkit.field.words import Language, figure, say_need, say_note
 
 Order = int | str  # a stand's number, or one of:
 NEXT, UNDO, END = "next", "undo", "end"
@@ -29,10 +29,10 @@ class Shown:
     until_s: float = 0.0
     done: tuple[int, ...] = ()
     residuals: tuple[float, ...] = ()
-    needs: tuple[str, ...] = ()
-    weak: tuple[str, ...] = ()
-    line: str = ""
-    over: str = ""
+    needs: tuple[Need, ...] = ()
+    weak: tuple[Note, ...] = ()
+    line: Note | None = None
+    over: bool = False
 
 
 class Session:
@@ -44,7 +44,7 @@ class Session:
         self._orders: Queue[Order] = Queue(MAX_ORDERS)
         self._taken: list[Taken] = []
         self._residuals: list[float] = []
-        self._missing: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+        self._missing: tuple[tuple[Need, ...], tuple[Note, ...]] = ((), ())
         self._silent = 0
         self._shown = Shown()
         self._lock = threading.Lock()
@@ -77,13 +77,13 @@ class Session:
             try:
                 self._do(order)
             except HostkitError as error:
-                self._say(str(error))
+                self._say(Note(word="said", values=(str(error),)))
         return self.course.trial(self._taken) if self._taken else None
 
-    def over(self, line: str) -> None:
-        """Show how it ended."""
+    def over(self) -> None:
+        """Show that it has ended."""
         with self._lock:
-            self._shown = Shown(done=self._shown.done, line=line, over=line)
+            self._shown = Shown(done=self._shown.done, residuals=self._shown.residuals, over=True)
 
     def _awaited(self) -> Order:
         """Wait for an order, so that Ctrl-C is heard meanwhile on every system."""
@@ -99,13 +99,13 @@ class Session:
                 last = self._taken.pop().stand
                 self._residuals.pop()
                 self._missing = self._judged()
-                self._say(say("undone", self.language, self.course.stands[last].label))
+                self._say(Note(word="undone", values=(self.course.stands[last].label,)))
             return
         number = self.next if order == NEXT else order
         if isinstance(number, int):
             self._listen(number)
         else:
-            self._say(say("all_taken", self.language))
+            self._say(Note(word="all_taken"))
 
     def _listen(self, number: int) -> None:
         stand = self.course.stands[number]
@@ -121,7 +121,7 @@ class Session:
         if taken.silent:
             self._silent += 1
             lost = self._taken and self._silent >= SILENT_TIMES
-            self._say(say("fell_silent" if lost else "silent", self.language, label))
+            self._say(Note(word="fell_silent" if lost else "silent", values=(label,)))
             return
         self._silent = 0
         self._taken.append(taken)
@@ -130,14 +130,14 @@ class Session:
         heard = int((taken.frames().sum(axis=0) > 0).sum())
         residual = self._residuals[-1]
         off = "–" if np.isnan(residual) else figure(residual, self.course.unit)
-        self._say(say(f"took_{self.course.kind}", self.language, label, str(heard), off))
+        self._say(Note(word=f"took_{self.course.kind}", values=(label, str(heard), off)))
 
-    def _say(self, line: str) -> None:
+    def _say(self, line: Note) -> None:
         self._show(line=line)
-        needs = "; ".join(self.shown.needs)
-        self._tell(f"{line}; {needs}" if needs else line)
+        needs = [say_need(need, self.language) for need in self.shown.needs]
+        self._tell("; ".join((say_note(line, self.language), *needs)))
 
-    def _show(self, *, listening: int | None = None, until_s: float = 0.0, line: str | None = None) -> None:
+    def _show(self, *, listening: int | None = None, until_s: float = 0.0, line: Note | None = None) -> None:
         needs, weak = self._missing
         with self._lock:
             self._shown = Shown(
@@ -150,13 +150,12 @@ class Session:
                 line=self._shown.line if line is None else line,
             )
 
-    def _judged(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _judged(self) -> tuple[tuple[Need, ...], tuple[Note, ...]]:
         """What is missing yet, and what is weak so far."""
         if not self._taken:
             return (), ()
         try:
             trial = self.course.trial(self._taken)
         except HostkitError as error:
-            return (), (str(error),)
-        needs = tuple(say_need(need, self.language) for need in trial.needs if not need.met)
-        return needs[:4], tuple(say_note(note, self.language) for note in trial.weak[:4])
+            return (), (Note(word="said", values=(str(error),)),)
+        return tuple(need for need in trial.needs if not need.met)[:4], trial.weak[:4]

@@ -48,6 +48,7 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "回车：测量 {0}；输入名称或编号：测量该点；u：撤销；q：完成",
         ),
         "all_taken": ("all were taken; a number to take one again, q to finish", "全部完成；输入编号重测，q 结束"),
+        "said": ("{0}", "{0}"),  # an error's own line
         "no_stand": ("there is no {0}", "没有 {0}"),
         "phone_page": ("phone page", "手机页面"),
         "lost": ("no connection to the laptop", "与电脑的连接中断"),

@@ -162,6 +162,8 @@ def test_the_page_takes_a_stand_and_shows_it(served: tuple[Session, str, int]) -
     assert b"I stand on point 1" in state
     _, chinese = call(port, "GET", f"{path}state", **{"Accept-Language": "zh-CN,zh;q=0.9"})
     assert "我站在 1 号点".encode() in chinese
+    assert "3 号点：6 个探针听到".encode() in chinese
+    assert b"probes heard" not in chinese
 
 
 def test_nobody_without_its_address_can_press_anything(served: tuple[Session, str, int]) -> None:
