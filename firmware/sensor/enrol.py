@@ -1,7 +1,7 @@
 """Enrolment by the board itself, where whoever set it up could not reach the hub: hostkit/contract/enrolment.md.
 
-Key and request were made there, the code came with them; here the certificate is fetched, once, over TLS verified by
-the site's authority. The code is said to nobody else.
+Key and request were made there or, where the way to us can be overheard, not at all: then the hub makes them. Here the
+certificate is fetched, once, over TLS verified by the site's authority. The code is said to nobody else.
 """
 
 import asyncio
@@ -33,12 +33,17 @@ async def enrol(settings, store) -> None:
         raise MqttError("no enrolment there", "link_refused")
     if not granted:
         raise MqttError(what, "enrol_refused")
-    store.adopt(store.merged({"cert": granted, "code": "", "csr": ""}))
+    changes = {"cert": granted, "code": "", "csr": "", "port": said["port"]}
+    if said.get("key"):
+        changes["key"] = said["key"]
+    store.adopt(store.merged(changes))
+    settings.change({"port": said["port"]})
 
 
 async def _ask(host: str, port: int, secrets: dict[str, str]) -> bytes:
     """POST code and request; give the whole answer."""
-    body = json.dumps({"code": secrets["code"], "csr": secrets["csr"]}).encode()
+    asked = {name: secrets[name] for name in ("code", "csr") if secrets[name]}  # without a request, a key comes along
+    body = json.dumps(asked).encode()
     head = f"POST {PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
     raw = socket.socket(address[0], address[1], address[2])

@@ -20,7 +20,7 @@ from .serial import BAUD, SerialLink
 from .settings import MOST_BYTES, SettingsError
 
 TAG_MS = 1000
-TURN_MS, IDENTIFY_MS = 50, 10_000
+TURN_MS, IDENTIFY_MS, FETCH_MS = 50, 10_000, 10_000
 PART = "settings.part"  # what came so far: Improv's network and password, settings in parts
 
 
@@ -51,11 +51,19 @@ class Factory:
             way = __import__("sensor.improvble", None, None, ("ImprovBle",)).ImprovBle
         except ImportError:
             return
-        ble = way(self._join, self._info, networks, self._identify)
+        ble = way(self._join, self._info, networks, self._identify, lambda text: self._told(ble, text))
         self._ways.append(ble)
         while True:
             ble.turn()
             await asyncio.sleep_ms(TURN_MS)
+
+    def _told(self, way: Improv, text: bytes) -> None:
+        """Take a message that did not come on the line; its answer goes to `way`."""
+        try:
+            message = json.loads(text)
+            self.heard(message["stream"], message["data"], way)
+        except (ValueError, KeyError, TypeError):
+            self.counts.drop("messages_refused")
 
     def _identify(self) -> None:
         self._identify_ms = time.ticks_add(time.ticks_ms(), IDENTIFY_MS)
@@ -65,15 +73,15 @@ class Factory:
     def up(self, link) -> None:
         """Nobody is told: who listens asks."""
 
-    def heard(self, stream: str, message) -> None:
-        """Take `cmd/set-config`."""
+    def heard(self, stream: str, message, way: Improv | None = None) -> None:
+        """Take `cmd/set-config`, of the line or of another way."""
         data = message.get("data") if isinstance(message, dict) else None
         if stream == "cmd/set-config" and isinstance(data, dict) and isinstance(data.get("settings"), dict):
-            asyncio.create_task(self._configure(str(data.get("id", ""))[:32], data, data["settings"]))
+            asyncio.create_task(self._configure(str(data.get("id", ""))[:32], data, data["settings"], way))
         else:
             self.counts.drop("messages_refused")
 
-    async def _configure(self, number: str, data: dict[str, object], settings: dict[str, object]) -> None:
+    async def _configure(self, number: str, data: dict[str, object], settings: dict[str, object], way) -> None:
         """Take settings, or with `part` some of them: a frame does not hold all. `fresh`: what came before goes."""
         answer: dict[str, object] = {"id": number}
         whole = not data.get("part")
@@ -89,12 +97,23 @@ class Factory:
             whole = False
             self.counts.drop("settings_refused")
             answer["error"] = {"what": str(error), "next_step": "correct it and send it again"}
-        async with self.link.lock:
-            self._port.write(b"\0")  # ends what Improv said
-            await self.link.publish("rsp/" + number, json.dumps(answer).encode(), 1)
+        await self._answer(number, json.dumps(answer).encode(), way)
         if whole:
             await asyncio.sleep_ms(200)
             machine.reset()
+
+    async def _answer(self, number: str, text: bytes, way) -> None:
+        """Let an answer get out the way its question came."""
+        if way is None:
+            async with self.link.lock:
+                self._port.write(b"\0")  # ends what Improv said
+                await self.link.publish("rsp/" + number, text, 1)
+            return
+        way.answer = text
+        for _ in range(FETCH_MS // TURN_MS):
+            if way.fetched:
+                return
+            await asyncio.sleep_ms(TURN_MS)
 
     def _held(self, salt: str) -> dict[str, object]:
         """Read back what the flash holds; of secrets the SHA-256 behind `salt`, so that they can be compared alone."""

@@ -12,6 +12,10 @@ from .improv import INVALID, UNKNOWN, Improv, ble_command, ble_packet
 SERVICE = "00467768-6228-2272-4663-277478268000"
 IDENTIFY, DEVICE_INFO, NETWORKS = 2, 3, 4  # commands; 1 is as on the serial line
 CAPABILITIES = 0b111  # these three
+# Ours: a piece of a message as on the serial line, behind 1 if it is the last, else 0; a piece of its answer, asked for
+# by offset (two bytes, the high one first) and given behind the answer's whole length, 0 while there is none.
+MESSAGE, ANSWER = 0xF0, 0xF1
+PIECE, MOST_MESSAGE = 200, 2048
 ADVERT_US = 100_000
 MTU = 256  # what a client may ask for: device information in one notification
 _READ, _WRITE_ALONE, _WRITE, _NOTIFY = 2, 4, 8, 16
@@ -32,11 +36,14 @@ def advert(state: int) -> bytes:
 
 
 class ImprovBle(Improv):
-    """`identify()` shows the board; the rest as Improv. The service is there until the power goes."""
+    """`identify()` shows the board, `heard(text)` takes a message; the rest as Improv. There until the power goes."""
 
-    def __init__(self, join, info: tuple[str, str, str, str], networks, identify) -> None:
+    def __init__(self, join, info: tuple[str, str, str, str], networks, identify, heard) -> None:
         super().__init__(None, join, info, networks)
-        self._identify = identify
+        self._identify, self._heard = identify, heard
+        self._message = bytearray(0)
+        self.answer = b""  # to the last message
+        self.fetched = False
         self._name = info[3]
         self._came = bytearray(0)
         self._lost = False  # more came than a command can be
@@ -75,11 +82,30 @@ class ImprovBle(Improv):
         if command == IDENTIFY:
             self._error(0)
             self._identify()
+        elif command == MESSAGE and data and len(self._message) + len(data) <= MOST_MESSAGE:
+            self._error(0)
+            self._piece(data)
+        elif command == ANSWER and len(data) == 2:
+            self._error(0)
+            self._give(data[0] << 8 | data[1])
         elif command > NETWORKS or not command:
             self._error(UNKNOWN)
         else:
             self._error(0)
             self._command(bytes((command, len(data))) + data)
+
+    def _piece(self, data: bytes) -> None:
+        self._message += data[1:]
+        if data[0]:
+            text, self._message = bytes(self._message), bytearray(0)
+            self.answer, self.fetched = b"", False
+            self._heard(text)
+
+    def _give(self, at: int) -> None:
+        piece = self.answer[at : at + PIECE]
+        data = bytes((len(self.answer) >> 8, len(self.answer) & 255)) + piece
+        self._result(bytes((ANSWER, len(data))) + data)
+        self.fetched = 0 < len(self.answer) <= at + len(piece)
 
     def _irq(self, event: int, data) -> None:
         if event == _WRITTEN:
@@ -93,6 +119,7 @@ class ImprovBle(Improv):
         elif event == _DISCONNECT:
             self._peers -= 1
             self._came, self._lost = bytearray(0), False
+            self._message = bytearray(0)
             self._advertise()
 
     def _say_state(self) -> None:

@@ -11,7 +11,8 @@ from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.install.provision import Order
 from hostkit.install.provision import provision as provision_board
-from hostkit.install.serialboard import SerialBoard
+from hostkit.install.steps import credential_for
+from hostkit.install.way import open_way
 
 
 @click.command(
@@ -21,6 +22,7 @@ from hostkit.install.serialboard import SerialBoard
       footfall probe provision --site site.toml --probe window-left --port /dev/ttyUSB0 --board wt32-eth01
       footfall probe provision --site site.toml --probe till --port COM3 --ssid shop --codes codes.txt
       footfall probe provision --site site.toml --probe till --port COM3 --ssid shop --bundle monday.footfall
+      footfall probe provision --site site.toml --probe till --port ble:auto --ssid shop --bundle monday.footfall
       footfall probe provision --site site.toml --probe door --port /dev/ttyACM0 --uplink serial
 
     \b
@@ -30,7 +32,9 @@ from hostkit.install.serialboard import SerialBoard
 )
 @site_option
 @options.probe_option
-@click.option("--port", required=True, metavar="PORT", help="Serial port the board hangs on.")
+@click.option(
+    "--port", required=True, metavar="PORT", help="Serial port the board hangs on, or ble:NAME-OR-ADDRESS, ble:auto."
+)
 @options.uplink_option
 @options.board_option
 @options.ssid_option
@@ -57,7 +61,8 @@ def provision(
 ) -> None:
     """Tell a board on PORT which probe it is, its network and its hub, and read back what it holds.
 
-    The board joins the Wi-Fi before anything else. The key is made here, goes to the board and is never written here.
+    The board joins the Wi-Fi before anything else. The key is made here, goes to the board and is never written here;
+    over BLE, which can be overheard, none goes: the board enrols by itself with its code.
     """
     site = load_site(site_path)
     password = "" if uplink in {"lan", "serial"} else options.password_of(ssid, password_file)
@@ -74,8 +79,8 @@ def provision(
 
     done = provision_board(
         order,
-        lambda: SerialBoard(port),
-        (lambda: codes.credential(order.identity, say)) if codes else None,
+        lambda: open_way(port),
+        credential_for(codes, order, port, say),
         say,
     )
     if as_json:

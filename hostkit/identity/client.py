@@ -111,7 +111,7 @@ def days_left(certificates: Sequence[Path], now_s: float) -> float | None:
 
 def enrol(invitation: Invitation) -> Enrolled:
     """Redeem an invitation. PeerError where it is refused or whoever answers is not who it names."""
-    authority = _authority(invitation)
+    authority = authority_of(invitation)
     context = _verified(authority)
     key, csr = make_request()
     ask = msgspec.json.encode(Ask(code=invitation.code, csr=csr.decode()))
@@ -150,7 +150,7 @@ def renew(folder: Folder) -> int:
     return renewed.until_s
 
 
-def _authority(invitation: Invitation) -> bytes:
+def authority_of(invitation: Invitation) -> bytes:
     """Fetch the authority's certificate from a server not yet trusted, and compare it with the pin."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -16,6 +16,7 @@ from hostkit.identity.invitation import SCHEME, Invitation, parse_invitation
 from hostkit.install.sitebundle import SiteBundle
 
 MAX_LINES = 1000
+DEFAULT_PORT = 8883  # until enrolment says which
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,16 @@ class Codes:
             step = f"ask for it: footfall hub enrol {probe}"
             raise UsageError(f"hold none for {probe}", where="codes", next_step=step)
         return found
+
+    def for_board(self, identity: str) -> Credential:
+        """Give what the probe `identity` enrols with by itself, without a key: its way to us can be overheard."""
+        invitation = self.invitation(identity.rpartition("/")[2])
+        bundle = self._bundle
+        authority = bundle.authority if bundle else client.authority_of(invitation).decode()
+        return Credential(
+            host=invitation.host, port=bundle.port if bundle else DEFAULT_PORT, authority=authority, key="",
+            code=invitation.code, enrol_port=invitation.port,
+        )  # fmt: skip
 
     def credential(self, identity: str, say: Callable[[str], None]) -> Credential:
         """Use the code of the probe `identity`. Where no hub answers and a bundle names it, the board is to do it."""

@@ -29,8 +29,13 @@ class Answer(msgspec.Struct, frozen=True):
     error: _Fault | None = None
 
 
+def framed(text: bytes) -> bytes:
+    """Give a message as the serial line carries it."""
+    return b"\0" + encode_frame(FrameKind.MESSAGE, text)
+
+
 def message(stream: str, data: object) -> bytes:
-    """Give a serial frame; UsageError for one that no board takes."""
+    """Give a message; UsageError for one that no board takes."""
     text = json.dumps({"stream": stream, "data": data}, separators=(",", ":")).encode()
     if len(text) > MAX_MESSAGE_BYTES:
         raise UsageError(
@@ -38,11 +43,11 @@ def message(stream: str, data: object) -> bytes:
             where="settings",
             next_step="use certificates with ECDSA keys",
         )
-    return b"\0" + encode_frame(FrameKind.MESSAGE, text)
+    return text
 
 
 def parts(settings: Settings, salt: str) -> Iterator[tuple[str, bytes]]:
-    """Give (id, frame) of each message that brings `settings`, in order; the last makes them whole."""
+    """Give (id, text) of each message that brings `settings`, in order; the last makes them whole."""
     long = [{name: value} for name, value in settings.items() if len(str(value)) > _LONG]
     rest = {name: value for name, value in settings.items() if len(str(value)) <= _LONG}
     for at, part in enumerate(long):
@@ -55,15 +60,27 @@ def begin() -> tuple[str, bytes]:
     return "fresh", message("cmd/set-config", {"data": {"id": "fresh", "part": True, "fresh": True, "settings": {}}})
 
 
-def held(answer: Answer, where: str) -> dict[str, object]:
-    """Give what the last answer holds; PeerError if the board refused."""
-    if answer.error is not None:
+def answer(text: bytes | msgspec.Raw, where: str) -> Answer:
+    """Read an answer; PeerError for what is none."""
+    try:
+        return msgspec.json.decode(text, type=Answer)
+    except msgspec.DecodeError as error:
         raise PeerError(
-            f"refuses its settings: {shown(answer.error.what)}",
+            f"answers what nobody can read ({shown(str(error))})",
+            where=where,
+            next_step="update its firmware: footfall probe put-app",
+        ) from error
+
+
+def held(told: Answer, where: str) -> dict[str, object]:
+    """Give what the last answer holds; PeerError if the board refused."""
+    if told.error is not None:
+        raise PeerError(
+            f"refuses its settings: {shown(told.error.what)}",
             where=where,
             next_step="update its firmware (footfall probe put-app), or correct what it names",
         )
-    return {name: msgspec.json.decode(value) for name, value in (answer.held or {}).items()}
+    return {name: msgspec.json.decode(value) for name, value in (told.held or {}).items()}
 
 
 def shown(text: str) -> str:

@@ -60,6 +60,8 @@ class Command(IntEnum):
     SEND_WIFI = 1
     GET_STATE = 2  # serial; identify over BLE
     GET_INFO = 3
+    MESSAGE = 0xF0  # ours, over BLE: a piece of a message, see firmware/sensor/improvble.py
+    ANSWER = 0xF1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,12 @@ def command(which: Command, texts: Sequence[str] = ()) -> bytes:
 def ble_command(which: Command, texts: Sequence[str] = ()) -> bytes:
     """Give a call as BLE carries it: with its sum."""
     body = command(which, texts)
+    return body + bytes((sum(body) & 255,))
+
+
+def ble_packet(which: Command, data: bytes) -> bytes:
+    """Give a call with any data as BLE carries it."""
+    body = bytes((which, len(data))) + data
     return body + bytes((sum(body) & 255,))
 
 

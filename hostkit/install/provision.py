@@ -109,11 +109,11 @@ def settings_of(order: Order, credential: Credential | None) -> dict[str, object
         settings |= {"ssid": network.ssid, "password": network.password}
     if credential is not None:
         settings |= {"host": credential.host, "port": credential.port, "ca": credential.authority}
-        settings["key"] = credential.key
-        if credential.certificate:
-            settings["cert"] = credential.certificate
-        else:
-            settings |= {"code": credential.code, "csr": credential.request, "enrol_port": credential.enrol_port}
+        given = {
+            "key": credential.key, "cert": credential.certificate, "code": credential.code, "csr": credential.request,
+            "enrol_port": credential.enrol_port,
+        }  # fmt: skip
+        settings |= {name: value for name, value in given.items() if value}
     return settings
 
 

@@ -11,7 +11,7 @@ from hostkit.core.framing import FrameKind
 from hostkit.errors import InputError, PeerError
 from hostkit.install import frames, improv
 from hostkit.install.board import Settings, Status
-from hostkit.install.frames import Answer, shown
+from hostkit.install.frames import shown
 from hostkit.install.improv import Command, Device, Error, Kind, State
 from hostkit.io.serialport import Line
 
@@ -31,7 +31,7 @@ _STRANGERS = (
     (b"Traceback (most recent call last)", "runs files that fail", "put them on it again: footfall probe put-app"),
 )
 
-_WHO = frames.message("who", {})
+_WHO = frames.framed(frames.message("who", {}))
 
 
 class _Spoken(msgspec.Struct):
@@ -85,13 +85,13 @@ class SerialBoard:
         if not settings.get("ssid"):
             self._tell(*frames.begin())
         held: dict[str, object] = {}
-        for number, frame in frames.parts(settings, salt):
-            held = self._tell(number, frame)
+        for number, text in frames.parts(settings, salt):
+            held = self._tell(number, text)
         return held
 
     def forget(self, probe: str) -> None:
         """See board.Way."""
-        order = frames.message("cmd/forget", {"probe": probe})
+        order = frames.framed(frames.message("cmd/forget", {"probe": probe}))
         until_s = time.monotonic() + FORGET_S
         while time.monotonic() < until_s:
             self._line.send_bytes(order)
@@ -120,7 +120,7 @@ class SerialBoard:
 
     def show(self, show: str, seconds: int) -> bool:
         """Let its LED show something; False if it does not read."""
-        return self._line.send_bytes(frames.message("show", {"show": show, "seconds": seconds}))
+        return self._line.send_bytes(frames.framed(frames.message("show", {"show": show, "seconds": seconds})))
 
     def close(self) -> None:
         """Let go of the port."""
@@ -128,27 +128,17 @@ class SerialBoard:
 
     # -- the line --
 
-    def _tell(self, number: str, frame: bytes) -> dict[str, object]:
+    def _tell(self, number: str, text: bytes) -> dict[str, object]:
         """Send one message and wait for its answer; once more if it is lost."""
         for _ in range(2):
-            self._line.send_bytes(frame)
+            self._line.send_bytes(frames.framed(text))
             until_s = time.monotonic() + ANSWER_S
             while (item := self._next(until_s)) is not None:
                 if isinstance(item, _Spoken) and item.stream == f"rsp/{number}":
-                    return frames.held(self._answer(item), self.where)
+                    return frames.held(frames.answer(item.data, self.where), self.where)
         raise PeerError(
             "does not answer any more", where=self.where, next_step="check the cable, then run the same command again"
         )
-
-    def _answer(self, item: _Spoken) -> Answer:
-        try:
-            return msgspec.json.decode(item.data, type=Answer)
-        except msgspec.DecodeError as error:
-            raise PeerError(
-                f"answers what nobody can read ({shown(str(error))})",
-                where=self.where,
-                next_step="update its firmware: footfall probe put-app",
-            ) from error
 
     def _call(self, which: Command, texts: tuple[str, ...] = ()) -> None:
         self._line.send_bytes(b"\0" + improv.serial_packet(Kind.COMMAND, improv.command(which, texts)))

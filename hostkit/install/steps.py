@@ -16,8 +16,8 @@ from hostkit.install.journal import Journal
 from hostkit.install.journal import State as Done
 from hostkit.install.label import draw_labels, label_of
 from hostkit.install.provision import Network, Order, provision
-from hostkit.install.serialboard import SerialBoard
 from hostkit.install.verify import WAIT_S, Look, verify
+from hostkit.install.way import by_ble, open_way
 from hostkit.io.files import write_files
 from hostkit.model import Probe, Site
 
@@ -70,7 +70,7 @@ def provision_step(plan: Plan) -> Step:
     def run(job: Job) -> dict[str, str]:
         order, port = plan.order(job.board), port_of(job.board)
         _free(plan, order)
-        done = provision(order, lambda: SerialBoard(port), _credential(plan, order, job), job.say)
+        done = provision(order, lambda: open_way(port), credential_for(plan.codes, order, port, job.say), job.say)
         return {"port": port, "firmware": done.firmware, "uplink": order.network.uplink, "identity": order.identity}
 
     def inputs(board: Board) -> str:
@@ -81,13 +81,17 @@ def provision_step(plan: Plan) -> Step:
     return Step(name="provision", run=run, inputs=inputs)
 
 
-def _credential(plan: Plan, order: Order, job: Job) -> Callable[[], Credential] | None:
-    codes = plan.codes
+def credential_for(
+    codes: Codes | None, order: Order, port: str, say: Callable[[str], None]
+) -> Callable[[], Credential] | None:
+    """Give how a board gets its credential; None on the hub's own line. UsageError without a code."""
     if order.network.uplink == "serial":
         return None
     if codes is None:
-        raise UsageError("there is no code for it", where=job.board.probe, next_step="give --codes or --bundle")
-    return lambda: codes.credential(order.identity, job.say)
+        raise UsageError("there is no code for it", where=order.probe.id, next_step="give --codes or --bundle")
+    if by_ble(port):
+        return lambda: codes.for_board(order.identity)
+    return lambda: codes.credential(order.identity, say)
 
 
 def verify_step(plan: Plan) -> Step:
@@ -95,9 +99,10 @@ def verify_step(plan: Plan) -> Step:
 
     def run(job: Job) -> dict[str, str]:
         serial = plan.network(job.board.cells).uplink == "serial"
-        port = None if serial else port_of(job.board)
-        if serial and plan.hub is None:
-            raise UsageError("the hub has its line", where=job.board.probe, next_step="give --as DIR or --broker URL")
+        port = None if serial or by_ble(job.board.port) else port_of(job.board)
+        if port is None and plan.hub is None:
+            step = "give --as DIR or --broker URL"
+            raise UsageError("only the hub can say it", where=job.board.probe, next_step=step)
         look = Look(probe=plan.probe(job.board), hub=plan.hub, port=port, ble_only=plan.ble_only, wait_s=plan.wait_s)
         done = verify(look, job.say, job.check)
         if done.standing.failed is not None:
