@@ -2,6 +2,7 @@
 
 Each command gets `accepted` and then `done` or `refused`, or `refused` at once, on `rsp/<id>`. What has no readable id
 cannot be answered and is only counted. Nothing here raises for what came from outside; a refusing outbox ends the hub.
+What waits for a probe waits over a restart of the hub too (`resume`), and is refused when its time is over.
 """
 
 from collections.abc import Callable
@@ -26,6 +27,7 @@ PER_S, BURST = 1.0, 20.0
 ANSWERS_PER_S, ANSWERS_BURST = 10.0, 100.0  # refusals told; beyond, only counted
 MAX_IDS = 4096  # more than an hour of commands at PER_S
 MAX_OPEN = 64  # commands that wait for a probe
+MAX_ANSWERS = 256  # that wait for their link
 _WORD = "commands"
 
 
@@ -40,7 +42,7 @@ class Refused(StrEnum):
     RATE = "command_rate"
     RETAINED = "command_retained"
     UNABLE = "command_unable"  # understood and allowed; it could not be done
-    UNANSWERED = "command_unanswered"  # refusals nobody could be told of
+    UNANSWERED = "command_unanswered"  # answers nobody could be told
 
 
 class _Body(msgspec.Struct, frozen=True):
@@ -55,7 +57,16 @@ class _Head(msgspec.Struct, frozen=True):
 
 
 _head = msgspec.json.Decoder(_Head)
-Do = Callable[[Asked], Response | None]  # None: `finish` follows
+
+
+class Waits(msgspec.Struct, frozen=True):
+    """A command whose answer `probe` gives: its own, or `response` once it shows its new configuration."""
+
+    probe: str
+    response: Response | None = None
+
+
+Do = Callable[[Asked], Response | Waits]  # after Waits, `finish` follows
 Roles = Callable[[Arrived, str], Caller | None]  # of a message that says it is from this node
 
 
@@ -93,8 +104,18 @@ class Desk:
             if isinstance(error, StorageError) and error.where == self._outbox.where:
                 raise  # the hub must not go on
             response = refusal_of(command.id, error)
-        if response is not None:
+        if isinstance(response, Waits):
+            self._ids.wait(command.id, message.link, response)
+        else:
             self.finish(response)
+
+    def resume(self, wall_s: float, now_s: float) -> dict[str, Waits]:
+        """Take up what still waited when the hub ended; give it by id."""
+        left: dict[str, Waits] = {}
+        for id_, link, expires, waits in self._ids.waiting():
+            self._open[id_] = link, now_s + max(expires - wall_s, 0.0)
+            left[id_] = waits
+        return left
 
     def finish(self, response: Response) -> None:
         """Give the final answer of a command that was accepted."""
@@ -142,6 +163,9 @@ class Desk:
 
     def _say(self, link: str, response: Response) -> None:
         self.answers.append((link, response))
+        if len(self.answers) > MAX_ANSWERS:
+            self.refused[Refused.UNANSWERED] += 1
+            del self.answers[0]
 
 
 class _NoError(Exception):
@@ -169,6 +193,8 @@ class _Bucket:
 class _Seen(msgspec.Struct):
     expires: int
     status: Status
+    link: str = ""  # of who waits for the answer
+    waits: Waits | None = None
 
 
 class _Kept(msgspec.Struct):
@@ -206,9 +232,20 @@ class _Ids:
         self._kept.ids[id_] = _Seen(expires, Status.ACCEPTED)
         self._store()
 
+    def wait(self, id_: str, link: str, waits: Waits) -> None:
+        seen = self._kept.ids[id_]
+        seen.link, seen.waits = link, waits
+        self._store()
+
+    def waiting(self) -> list[tuple[str, str, int, Waits]]:
+        """Give id, link, expiry and what it waits for of each command that is not answered."""
+        ids = self._kept.ids.items()
+        return [(id_, seen.link, seen.expires, seen.waits) for id_, seen in ids if seen.waits is not None]
+
     def finish(self, id_: str, status: Status) -> None:
         if id_ in self._kept.ids:
-            self._kept.ids[id_].status = status
+            seen = self._kept.ids[id_]
+            seen.status, seen.waits = status, None
             self._store()
 
     def _forget(self, wall_s: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from secrets import token_hex
 
 from hostkit.contract.codec import CONFIG, EVENT, RSP
-from hostkit.contract.commands import Response
+from hostkit.contract.commands import Command, Response
 from hostkit.contract.messages import Info
 from hostkit.contract.topics import Address
 from hostkit.errors import PeerError
@@ -42,7 +42,7 @@ class Office:
             configuration=self.configuration,
             fleet=self.fleet,
             flush=flush,
-            send=parts.tell,
+            send=self._tell_later,
             online=parts.roster.online,
             now_s=lambda: parts.now.at_s,
             devices=parts.keeper.devices,
@@ -53,6 +53,8 @@ class Office:
         )
         self._verbs = Verbs(means)
         self._desk = Desk(parts.outbox, roles, self._verbs.do)
+        self._verbs.resume(self._desk.resume(wall_s(), monotonic_s()))
+        self._to_probes: list[tuple[str, Command]] = []
         self._name_configuration()
 
     @property
@@ -114,10 +116,10 @@ class Office:
         """Answer on the broker each command came from; what it did is committed. Tell probes their configuration."""
         parts = self._parts
         at_s, voice = parts.now.at_s, parts.voice
-        answers, self._desk.answers = self._desk.answers, []
-        for name, response in answers:
-            link = parts.near if name == SITE_LINK else parts.upward
-            link.publish(voice.topic(f"rsp/{response.id}"), voice.payload(RSP, response, at_s))
+        self._desk.answers = [answer for answer in self._desk.answers if not self._answer(*answer)]
+        relayed, self._to_probes = self._to_probes, []
+        for probe, command in relayed:
+            parts.tell(probe, command)
         if voice.provenance is None or not parts.near.connected:
             return
         for probe in filter(parts.roster.online, self.fleet.names):
@@ -131,6 +133,22 @@ class Office:
         for event in events:
             for client in parts.links:
                 client.publish(voice.topic("event"), voice.payload(EVENT, event, at_s))
+
+    def _answer(self, name: str, response: Response) -> bool:
+        """Publish an answer on the link its command came from; False while that is not connected."""
+        parts = self._parts
+        link = parts.near if name == SITE_LINK else parts.upward
+        if not link.connected:
+            return False
+        payload = parts.voice.payload(RSP, response, parts.now.at_s)
+        return bool(link.publish(parts.voice.topic(f"rsp/{response.id}"), payload))
+
+    def _tell_later(self, probe: str, command: Command) -> bool:
+        """Tell a probe after the next commit: what goes before it, a hub that is killed would do again."""
+        if not self._parts.roster.online(probe):
+            return False
+        self._to_probes.append((probe, command))
+        return True
 
     def _take_over(self, site: Site) -> None:
         if site.privacy.anonymous != self._parts.settings.site.privacy.anonymous:

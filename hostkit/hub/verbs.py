@@ -1,6 +1,6 @@
 """What each command does at the hub. Whether it may be done is the desk's business (commands.py)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -32,7 +32,7 @@ from hostkit.contract.commands import (
 from hostkit.errors import HostkitError, InputError, UsageError
 from hostkit.hub.calibrate import DoorCount, Heard, take_door
 from hostkit.hub.calibrate import undo as undo_count
-from hostkit.hub.commands import refusal_of
+from hostkit.hub.commands import Waits, refusal_of
 from hostkit.hub.configuration import Configuration
 from hostkit.hub.fleet import Fleet
 from hostkit.io.calibrations import find, read_counts
@@ -65,25 +65,19 @@ class Means:
     rollout: Callable[[Rollout], Response]
 
 
-@dataclass(frozen=True, slots=True)
-class _Configured:
-    """A change of a probe's configuration that waits until the probe shows it."""
-
-    probe: str
-    response: Response
-    before: int  # the version to go back to if the probe refuses
-
-
 class Verbs:
-    """Does commands that the desk accepted; None where a probe's answer follows."""
+    """Does commands that the desk accepted."""
 
     def __init__(self, means: Means) -> None:
         self._means = means
-        self._relayed: dict[str, str] = {}  # id → probe
-        self._configured: dict[str, _Configured] = {}
+        self._waiting: dict[str, Waits] = {}  # by id
 
-    def do(self, command: Asked) -> Response | None:
-        """Do it; raises HostkitError where it cannot be done."""
+    def resume(self, left: Mapping[str, Waits]) -> None:
+        """Go on waiting for what a hub before this one waited for."""
+        self._waiting.update(left)
+
+    def do(self, command: Asked) -> Response | Waits:
+        """Do it, as far as the hub can; raises HostkitError where it cannot be done."""
         match command:
             case Replay():
                 return Response(id=command.id, replayed=self._means.replay(command.from_s, command.to_s))
@@ -98,8 +92,7 @@ class Verbs:
                 self._means.rotate()
                 return Response(id=command.id)
             case SetProbe(probe=str()):
-                self._relay(command)
-                return None
+                return self._relay(command)
             case SetHop() | SetProbe():
                 return self._configure(command)
             case SetThresholds() | SetZones() | SetPrivacy() | Rollback():
@@ -108,14 +101,13 @@ class Verbs:
                 return self._calibrate(command)
             case _:
                 assert isinstance(command, get_args(ToProbe))
-                self._relay(command)
-                return None
+                return self._relay(command)
 
     def answered(self, probe: str, response: Response) -> Response | None:
         """Give a probe's answer on to whoever asked; None if nobody did or it is not the last."""
-        if self._relayed.get(response.id) != probe or response.outcome is Status.ACCEPTED:
+        if self._waiting.get(response.id) != Waits(probe) or response.outcome is Status.ACCEPTED:
             return None
-        del self._relayed[response.id]
+        del self._waiting[response.id]
         return response
 
     def informed(self, probe: str) -> tuple[Response, ...]:
@@ -124,24 +116,27 @@ class Verbs:
         refusal = self._means.fleet.refusal(probe)
         if waiting and refusal is None:
             return ()
-        over = [id_ for id_, one in self._configured.items() if one.probe == probe]
-        return tuple(self._settled(self._configured.pop(id_), refusal if waiting else None) for id_ in over)
+        over = [(id_, one.response) for id_, one in self._waiting.items() if one.probe == probe and one.response]
+        for id_, _ in over:
+            del self._waiting[id_]
+        return tuple(self._settled(probe, response, refusal if waiting else None) for _, response in over)
 
     def given_up(self, id_: str) -> Response:
         """Say of a command that its time is over."""
-        if (configured := self._configured.pop(id_, None)) is not None:
-            return msgspec.structs.replace(configured.response, waiting=(configured.probe,))
-        probe = self._relayed.pop(id_, "probe")
-        fault = Fault(what=f"{probe} did not answer in time; it may still do it", next_step="see footfall watch")
+        waits = self._waiting.pop(id_)
+        if waits.response is not None:
+            return msgspec.structs.replace(waits.response, waiting=(waits.probe,))
+        fault = Fault(what=f"{waits.probe} did not answer in time; it may still do it", next_step="see footfall watch")
         return Response(id=id_, status=Status.REFUSED, error=fault)
 
-    def _relay(self, command: ToProbe | SetProbe) -> None:
+    def _relay(self, command: ToProbe | SetProbe) -> Waits:
         name = _name_of(command)
         self._probe(name)
         if not self._means.send(name, command):
             step = "look at its state (footfall watch)"
             raise UsageError(f"{name} is not connected", where="probe", next_step=step)
-        self._relayed[command.id] = name
+        self._waiting[command.id] = Waits(name)
+        return self._waiting[command.id]
 
     def _change(self, command: SetThresholds | SetZones | SetPrivacy | Rollback) -> Response:
         by, configuration = f"command {command.id}", self._means.configuration
@@ -151,7 +146,7 @@ class Verbs:
             version, restart = configuration.change(lambda site: _changed(site, command), by)
         return Response(id=command.id, version=version, restart=restart)
 
-    def _configure(self, command: SetHop | SetProbe) -> Response | None:
+    def _configure(self, command: SetHop | SetProbe) -> Response | Waits:
         name = _name_of(command)
         self._probe(name)
         version, restart = self._means.configuration.change(
@@ -162,20 +157,19 @@ class Verbs:
             return response
         if not self._means.online(name):
             return msgspec.structs.replace(response, waiting=(name,))
-        self._configured[command.id] = _Configured(name, response, version - 1)
-        return None
+        self._waiting[command.id] = Waits(name, response)
+        return self._waiting[command.id]
 
-    def _settled(self, configured: _Configured, refusal: str | None) -> Response:
+    def _settled(self, probe: str, response: Response, refusal: str | None) -> Response:
         """Answer a change of a probe's configuration; what the probe refuses is taken back."""
         if refusal is None:
-            return configured.response
-        id_ = configured.response.id
+            return response
         try:
-            self._means.configuration.roll_back(configured.before, f"refusal of {configured.probe}")
+            self._means.configuration.roll_back((response.version or 0) - 1, f"refusal of {probe}")
         except HostkitError as error:
-            return refusal_of(id_, error)
-        fault = Fault(what=f"{configured.probe}: {refusal}"[:500], next_step="give it what it can do")
-        return Response(id=id_, error=fault)
+            return refusal_of(response.id, error)
+        fault = Fault(what=f"{probe}: {refusal}"[:500], next_step="give it what it can do")
+        return Response(id=response.id, error=fault)
 
     def _calibrate(self, command: CalibrateStart | CalibrateApply | CalibrateUndo) -> Response:
         outbox, configuration = self._means.outbox, self._means.configuration

@@ -16,7 +16,7 @@ from hostkit.contract.commands import Asked, Flush, Replay, Response, RotateKey,
 from hostkit.contract.rights import RIGHTS, Caller, verb_of
 from hostkit.contract.topics import Address, parse_topic
 from hostkit.errors import StorageError, UsageError
-from hostkit.hub.commands import BURST, LONGEST_S, MAX_COMMAND_BYTES, MAX_IDS, SKEW_S, Desk, Refused
+from hostkit.hub.commands import BURST, LONGEST_S, MAX_ANSWERS, MAX_COMMAND_BYTES, MAX_IDS, SKEW_S, Desk, Refused, Waits
 from hostkit.io.mqtt import Arrived
 from hostkit.io.outbox import Outbox
 from hostkit.model import Probe, Provenance, Zone
@@ -43,9 +43,9 @@ class Desked:
         self.outbox.close()
         self.open()
 
-    def do(self, command: Asked) -> Response | None:
+    def do(self, command: Asked) -> Response | Waits:
         if isinstance(command, RotateKey):
-            return None
+            return Waits("p")
         if isinstance(command, Replay) and command.from_s > command.to_s:
             raise UsageError("from is after to", where="replay", next_step="swap them")
         self.did.append(command)
@@ -259,6 +259,28 @@ def test_what_nobody_answers_is_given_up_at_its_expiry(desk: Desked) -> None:
     desk.desk.finish(Response(id="k"))
     desk.desk.finish(Response(id="k"))
     assert desk.said() == [("k", Status.DONE, "")]
+
+
+def test_what_waits_for_a_probe_waits_over_a_restart(desk: Desked) -> None:
+    desk.take(packed(RotateKey(id="k", expires=int(NOW_S) + 30)), "rotate-key")
+    desk.take(packed(replay()))
+    desk.kill()
+    desk.wall_s += 10
+    assert desk.desk.resume(desk.wall_s, desk.now_s) == {"k": Waits("p")}
+    assert desk.desk.overdue(desk.now_s + 19) == ()
+    assert desk.desk.overdue(desk.now_s + 20) == ("k",)
+    desk.desk.finish(Response(id="k"))
+    assert desk.said() == [("k", Status.DONE, "")]
+    desk.kill()
+    assert desk.desk.resume(desk.wall_s, desk.now_s) == {}
+
+
+def test_a_link_that_is_away_for_long_costs_the_oldest_answers_and_says_so(desk: Desked) -> None:
+    for number in range(MAX_ANSWERS // 2 + 1):
+        desk.now_s += 1
+        desk.take(packed(replay(f"r{number}")))
+    assert desk.desk.refused[Refused.UNANSWERED] == 2
+    assert [id_ for id_, *_ in desk.said()][:3] == ["r1", "r1", "r2"]
 
 
 @settings(max_examples=300, deadline=None)

@@ -10,6 +10,7 @@ from hostkit.config import dump_site, load_site
 from hostkit.contract.commands import Asked, Response, SetThresholds, SetZones, Status, ToProbe
 from hostkit.contract.rights import RIGHTS, Caller
 from hostkit.errors import HostkitError
+from hostkit.hub.commands import Waits
 from hostkit.hub.configuration import Configuration
 from hostkit.hub.fleet import Fleet
 from hostkit.hub.roles import Roles
@@ -70,7 +71,7 @@ def refusal(bench: Bench, command: Asked) -> str:
         response = bench.verbs.do(command)
     except HostkitError as error:
         return str(error)
-    assert response is None or response.outcome is Status.DONE
+    assert isinstance(response, Waits) or response.outcome is Status.DONE
     return ""
 
 
@@ -112,7 +113,7 @@ def test_whatever_text_and_numbers_it_holds(bench: Bench, zones: tuple[Zone, ...
 
 def test_a_probes_answer_counts_only_for_who_was_asked(bench: Bench) -> None:
     command = ToProbe.__args__[1](id="i-1", expires=0, probe="probe-1")  # type: ignore[attr-defined]
-    assert bench.verbs.do(command) is None
+    assert bench.verbs.do(command) == Waits("probe-1")
     answer = Response(id="i-1", lines=("x",))
     assert bench.verbs.answered("probe-2", answer) is None
     assert bench.verbs.answered("probe-1", Response(id="i-1", status=Status.ACCEPTED)) is None
