@@ -3,6 +3,9 @@
 A probe resends until acked and keeps the order, so a batch is taken when it is the next of its boot; an earlier one is
 a duplicate; a later one is held until the missing come, or until it is sure enough that they never will: the probe's
 window is full of later ones, or `GAP_S` passed. Then the gap is counted as lost.
+
+What is dated later than now is put where it arrived. Sightings nobody vouches for the time of count like any other: a
+stay is as long by a clock that is wrong. They are flagged, counted, and told of, as is the first of every refusal.
 """
 
 from collections.abc import Mapping
@@ -27,6 +30,7 @@ GAP_S = 5.0
 MAX_AHEAD_US = 60_000_000  # a probe ahead of the hub by more is wrong
 MAX_AGE_US = 24 * 3_600_000_000  # its key is gone
 MAX_LANES = 256  # boots of probes held in memory
+MAX_TOLD = 200
 
 
 class Refused(StrEnum):
@@ -39,6 +43,17 @@ class Refused(StrEnum):
     TIME = "batch_time"
     KEY = "batch_key"
     FLOOD = "batch_flood"
+
+
+_TOLD = {
+    Refused.BAD: "came damaged; it is asked for again: look at the line if that lasts",
+    Refused.FOREIGN: "says it is of another probe; look at site.toml, and at who may write there",
+    Refused.PROVENANCE: "is live where all else here is simulated, or the like; give the hub a folder for each",
+    Refused.NO_TIME: "has no time, and the hub goes by that of its batches; run the hub with --clock wall",
+    Refused.TIME: "is dated a day before the hub's time or a minute after it; look at the clocks of both",
+    Refused.KEY: "is under a key that is gone; its phones cannot be told from others': the probe is given the new one",
+    Refused.FLOOD: "came far before its turn; look at the probe's version",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,6 +88,8 @@ class Intake:
         self.duplicates = 0
         self.lost = 0
         self.unsynced = 0  # sightings nobody vouches for the time of
+        self.remarks: list[str] = []  # to be said; each cause once a probe
+        self._told: set[tuple[str, str]] = set()
         self._clock_synced = self.asked_clock().synced
         self.check = ClockCheck()
         self.other_tables = 0  # batches whose fingerprints another element table made
@@ -82,16 +99,16 @@ class Intake:
         try:
             batch = decode_batch(message.payload, origin="obs")
         except InputError:
-            self.drops[Refused.BAD] += 1
+            self._refuse(Refused.BAD, node)
             return None
         if batch.probe != node or node not in self._index:
-            self.drops[Refused.FOREIGN] += 1
+            self._refuse(Refused.FOREIGN, node)
             return None
         if self.provenance not in {None, batch.provenance}:
-            self.drops[Refused.PROVENANCE] += 1
+            self._refuse(Refused.PROVENANCE, node)
             return None
         if self._batch_clock and batch.base_time_us == 0:
-            self.drops[Refused.NO_TIME] += 1
+            self._refuse(Refused.NO_TIME, node)
             return None
         return batch
 
@@ -105,7 +122,7 @@ class Intake:
                 held, lane.held[seq] = lane.held[seq], held
             return [held]
         if len(lane.held) >= MAX_HELD:
-            self.drops[Refused.FLOOD] += 1
+            self._refuse(Refused.FLOOD, held.batch.probe)
             return [held]
         lane.held[seq] = held
         return []
@@ -136,14 +153,15 @@ class Intake:
         from_us = batch.base_time_us + shift_us
         to_us = from_us + batch.sent_us - batch.base_us
         if now_us is not None and not now_us - MAX_AGE_US <= to_us <= now_us + self._ahead_us():
-            self.drops[Refused.TIME] += 1
+            self._refuse(Refused.TIME, batch.probe)
             return None
         index = self._index[batch.probe]
         rows = sightings_of_batch(batch, index, shift_us)
         if seal is not None:
             rows["device_key"] = seal.tags(rows["device_key"])
         self.check.add(index, rows)
-        if not self.vouched(batch, index):
+        if doubt := self._doubt(batch, index):
+            self._tell(batch.probe, f"nobody vouches for the time of what it hears: {doubt}")
             rows["flags"] |= UNSYNCED
             self.unsynced += len(rows)
         by_channel = _by_channel(batch, (to_us - from_us) / 1000)
@@ -156,20 +174,33 @@ class Intake:
         self._clock_synced = clock.synced
         return clock
 
-    def vouched(self, batch: Batch, index: int) -> bool:
-        """Tell whether the time of a batch can be relied on: hub and probe have it, and other probes do not differ."""
-        timed = batch.base_time_us != 0 or self._lane(batch).clock.mature
-        agrees = index not in self.check.found or not self.check.found[index].differs
-        return timed and agrees and self._clock_synced is not False
+    def _doubt(self, batch: Batch, index: int) -> str | None:
+        """Say why the time of a batch cannot be relied on."""
+        if self._clock_synced is False:
+            return "the hub's clock is not synchronised; look at its time service"
+        if batch.base_time_us == 0 and not self._lane(batch).clock.mature:
+            return "it does not have the time yet; it will once it has heard from the hub"
+        if index in self.check.found and self.check.found[index].differs:
+            return "others heard the same frames at another time; restart it if that lasts"
+        return None
+
+    def _refuse(self, why: Refused, node: str) -> None:
+        self.drops[why] += 1
+        self._tell(node, f"a batch {_TOLD[why]}")
+
+    def _tell(self, node: str, what: str) -> None:
+        if (node, what) not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add((node, what))
+            self.remarks.append(f"{node}: {what}")
 
     def clock_of(self, probe: str) -> ProbeClock | None:
         """Give the clock of a probe's latest boot."""
         boots = [lane.clock for (name, _), lane in self._lanes.items() if name == probe]
         return boots[-1] if boots else None
 
-    def refuse_key(self) -> None:
+    def refuse_key(self, probe: str) -> None:
         """Count a batch whose key nobody has: its devices cannot be told from others'."""
-        self.drops[Refused.KEY] += 1
+        self._refuse(Refused.KEY, probe)
 
     def taken(self) -> dict[tuple[str, int], int]:
         """Give the last batch taken of every boot known."""

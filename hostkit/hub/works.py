@@ -26,6 +26,9 @@ class Works:
     def turn(self, now_s: float, now_us: int | None) -> None:
         """Do what is due."""
         self._mind_keys(now_s, now_us)
+        for line in self._parts.intake.remarks:
+            self._parts.say(line)
+        self._parts.intake.remarks.clear()
         if now_us is not None and self._parts.keeper.seal is not None:
             self._work(now_s, now_us)
 
@@ -100,7 +103,7 @@ class Works:
             if fits:
                 self._take(batch, arrived_us, now_s, now_us)
             else:
-                parts.intake.refuse_key()
+                parts.intake.refuse_key(batch.probe)
                 parts.keys.stale(batch.probe)
             parts.outbox.set_taken(batch.probe, batch.boot, batch.seq)
             parts.confirm.append(held.message)

@@ -169,13 +169,20 @@ def test_the_command_reads_a_broker(broker: BrokerPlan) -> None:
 
 
 def test_ctrl_c_ends_it(broker: BrokerPlan) -> None:
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    client.publish("waits/here", b"x", 1, retain=True).wait_for_publish(20)
+    client.disconnect()
+    client.loop_stop()
     running = subprocess.Popen(
-        [*COMMAND, "watch", "--broker", broker.url, "nothing/here"], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
-    with pytest.raises(subprocess.TimeoutExpired):
-        running.wait(3)
+        [*COMMAND, "watch", "--broker", broker.url, "waits/here"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stdout is not None
+    assert "waits/here" in running.stdout.readline()  # it is connected, and waits for more
     running.send_signal(2)
-    _, said = running.communicate(timeout=10)
+    _, said = running.communicate(timeout=60)
     assert running.returncode == 130
     assert said.strip() == "footfall: stopped by you"
 

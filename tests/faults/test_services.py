@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -14,14 +15,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from hostkit.contract.codec import HEALTH
-from hostkit.contract.messages import VisitRow
+from hostkit.contract.codec import ACK, HEALTH
+from hostkit.contract.messages import Health, VisitRow
 from hostkit.io.store_sqlite import FILE
 from hostkit.model import Provenance
 from hostkit.sim.air import SimulatedAir
 from hostkit.sim.flush import flush
 from hostkit.sim.player import Player
-from hostkit.sim.probe import BATCH_US
 from hostkit.sim.world import simulate
 from tests.collector.running import CollectorProcess, KeepingHub, rows_of, until
 from tests.collector.shop import BOOT, HubVoice, day, simulated
@@ -150,26 +150,40 @@ def test_a_clock_set_by_a_day_and_back_ends_the_visits_and_the_hub_goes_on(
     def faults() -> None:
         hub.said("key: made a new one")
         for times, by_s in enumerate((DAY_S, 0), start=1):
-            time.sleep(BATCH_US / 1e6 + 3.0)
+            before = taken(watcher)
+            until(lambda before=before: taken(watcher) > before, timeout_s=60.0)
             moved.write_text(str(by_s))
-            hub.said("clock: set by", times, timeout_s=10.0)
-            hub.said("key: ", times + 1, timeout_s=30.0)
-        watcher.wait("hub/health", len(watcher.of("hub/health")) + 1)
+            hub.said("clock: set by", times, timeout_s=60.0)
+            hub.said("key: ", times + 1, timeout_s=60.0)
+        until(lambda: health(watcher).drops["clock_steps"] == 2, timeout_s=90.0)
         player.stop()
 
     beside = threading.Thread(target=faults)
     beside.start()
     player.run()
     beside.join()
-    health = HEALTH.decoder.decode(watcher.of("hub/health")[-1].payload)
+    last = health(watcher)
     watcher.stop()
     assert hub.stop() == 0, hub.lines
     assert [line.split("set by ")[1].split(" s")[0] for line in hub.lines if "set by" in line] == ["+86,400", "-86,400"]
     rows = hub.rows()
     assert rows
     assert len({row.visit_id for row in rows}) == len(rows)
-    assert health.data.drops["clock_steps"] == 2
-    assert health.data.drops["frames_too_late"] == 0
+    assert last.drops["clock_steps"] == 2
+    assert last.drops["frames_too_late"] == 0
+
+
+def taken(watcher: Watcher) -> int:
+    """Give how many batches the hub has acknowledged."""
+    upto: Counter[str] = Counter()
+    for message in watcher.of("ack"):
+        upto[message.topic] = max(upto[message.topic], ACK.decoder.decode(message.payload).data.upto)
+    return upto.total()
+
+
+def health(watcher: Watcher) -> Health:
+    """Give what the hub said last of itself."""
+    return HEALTH.decoder.decode(watcher.of("hub/health")[-1].payload).data
 
 
 def test_two_hubs_with_one_identity_are_named_and_what_both_send_is_kept_apart(

@@ -17,7 +17,7 @@ FAKES = Path(__file__).parent / "fakes"
 FIRMWARE = ROOT / "firmware"
 POWER_ON, WATCHDOG, SOFT = 1, 3, 5
 RESET_EXIT = 3
-PATIENCE_S = 30.0  # of a test on a busy machine
+PATIENCE_S = 90.0  # of a test on a busy machine
 HEAP = "384k"  # code is compiled into it here; on a board it is in flash
 
 Frame = tuple[

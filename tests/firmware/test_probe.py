@@ -167,7 +167,7 @@ def test_a_power_cut_loses_only_ram_and_names_it(shop: Shop, board: Board, hand:
     ]
     assert order.index(0) > max(at for at, boot in enumerate(order) if boot == 1)
     assert order.index(0) < order.index(2)
-    said = next(info for info in hand.infos if info.last)
+    said = wait(lambda: next((info for info in hand.infos if info.last), None))
     assert said.last is not None
     assert (said.last.boot, said.last.upto >= made) == ("1", True)
     contiguous(batches, 2)

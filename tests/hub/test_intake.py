@@ -113,6 +113,8 @@ def test_what_is_refused_is_counted(payload: bytes, node: str, why: Refused) -> 
     box.provenance = Provenance.LIVE
     assert box.decode(arrived(payload), node) is None
     assert {name: count for name, count in box.drops.items() if count} == {why: 1}
+    assert box.decode(arrived(payload), node) is None
+    assert [line.partition(": a batch ")[0] for line in box.remarks] == [node]  # told once
     assert box.decode(arrived(encode_batch(batch())), "a") is not None
 
 
@@ -193,4 +195,5 @@ def test_sightings_nobody_vouches_for_the_time_of_are_flagged(
     rows = np.frombuffer(heard.rows, SIGHTING)
     assert ((rows["flags"] & UNSYNCED) != 0).tolist() == [flagged] * len(rows)
     assert box.unsynced == flagged * len(rows)
+    assert [line.partition(": nobody")[0] for line in box.remarks] == ["a"] * flagged
     assert (rows["flags"] & ~np.uint8(UNSYNCED) == 0).all()
