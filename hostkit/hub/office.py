@@ -7,7 +7,7 @@ from collections.abc import Callable
 from secrets import token_hex
 
 from hostkit.contract.codec import CONFIG, EVENT, RSP
-from hostkit.contract.commands import Command, Response
+from hostkit.contract.commands import Response
 from hostkit.contract.messages import Info
 from hostkit.contract.topics import Address
 from hostkit.errors import PeerError
@@ -42,7 +42,7 @@ class Office:
             configuration=self.configuration,
             fleet=self.fleet,
             flush=flush,
-            send=self._tell_later,
+            send=parts.tell.later,
             online=parts.roster.online,
             now_s=lambda: parts.now.at_s,
             devices=parts.keeper.devices,
@@ -54,7 +54,6 @@ class Office:
         self._verbs = Verbs(means)
         self._desk = Desk(parts.outbox, roles, self._verbs.do)
         self._verbs.resume(self._desk.resume(wall_s(), monotonic_s()))
-        self._to_probes: list[tuple[str, Command]] = []
         self._name_configuration()
 
     @property
@@ -117,9 +116,7 @@ class Office:
         parts = self._parts
         at_s, voice = parts.now.at_s, parts.voice
         self._desk.answers = [answer for answer in self._desk.answers if not self._answer(*answer)]
-        relayed, self._to_probes = self._to_probes, []
-        for probe, command in relayed:
-            parts.tell(probe, command)
+        parts.tell.go()
         if voice.provenance is None or not parts.near.connected:
             return
         for probe in filter(parts.roster.online, self.fleet.names):
@@ -142,13 +139,6 @@ class Office:
             return False
         payload = parts.voice.payload(RSP, response, parts.now.at_s)
         return bool(link.publish(parts.voice.topic(f"rsp/{response.id}"), payload))
-
-    def _tell_later(self, probe: str, command: Command) -> bool:
-        """Tell a probe after the next commit: what goes before it, a hub that is killed would do again."""
-        if not self._parts.roster.online(probe):
-            return False
-        self._to_probes.append((probe, command))
-        return True
 
     def _take_over(self, site: Site) -> None:
         if site.privacy.anonymous != self._parts.settings.site.privacy.anonymous:

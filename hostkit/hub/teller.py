@@ -17,13 +17,28 @@ class Teller:
 
     def __init__(self, voice: Voice, near: Near, roster: Roster, now: Now) -> None:
         self._voice, self._near, self._roster, self._now = voice, near, roster, now
+        self._later: list[tuple[str, bytes]] = []
 
     def __call__(self, probe: str, command: Command) -> bool:
         """Publish it on the probe's `cmd/<verb>`."""
+        return self._roster.online(probe) and self._near.publish(*self._packed(probe, command))
+
+    def later(self, probe: str, command: Command) -> bool:
+        """Publish it with the next `go`, after a commit: what goes before it, a hub that is killed would do again."""
         if not self._roster.online(probe):
             return False
+        self._later.append(self._packed(probe, command))
+        return True
+
+    def go(self) -> None:
+        """Publish what was to be told later; one that does not get through is as good as one not answered."""
+        for topic, payload in self._later:
+            self._near.publish(topic, payload)
+        self._later.clear()
+
+    def _packed(self, probe: str, command: Command) -> tuple[str, bytes]:
         payload = self._voice.payload(CMD, command, self._now.at_s)
         if len(payload) > PROBE_READS_BYTES:
             what = f"the command has {len(payload)} bytes, {probe} reads {PROBE_READS_BYTES}"
             raise UsageError(what, where="probe", next_step="send it in parts")
-        return self._near.publish(self._voice.topic(f"cmd/{verb_of(command)}", probe), payload)
+        return self._voice.topic(f"cmd/{verb_of(command)}", probe), payload
