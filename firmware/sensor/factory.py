@@ -89,6 +89,7 @@ class Factory:
             settings = settings if data.get("fresh") else dict(self._part(), **settings)
             if whole:
                 self._store.propose(self._store.merged(settings))
+                self._store.anew()
                 answer["held"] = self._held(str(data.get("salt", "")))
                 _remove(PART)
             else:

@@ -98,6 +98,10 @@ class Store:
         self._write(raw, self._next)
         self._state.put("tries", 0)
 
+    def anew(self) -> None:
+        """Count boots from a new place: a hub remembers those of the board before, and would take ours for doubles."""
+        self._state.put("boot", int.from_bytes(os.urandom(4), "little") >> 1)
+
     def proposed(self) -> dict[str, object]:
         """Read back what `propose` wrote."""
         return _read(self._next)
