@@ -41,6 +41,53 @@ static uint32_t gentle(uint32_t frames)
     return bad + (taken != frames);
 }
 
+/* One key, a reader that rests: what does not fit is dropped, what was in is taken whole and in its order. */
+static uint32_t brim(uint32_t frames)
+{
+    uint8_t records[BATCH * DOT11_RECORD_BYTES];
+    uint32_t taken = 0, bad = 0, n;
+    ear_stats before, after;
+
+    ear_forget();
+    ear_start(keys[0], NULL, 0);
+    ear_read_stats(&before);
+    host_flood(frames, 0);
+    while (host_is_flooding() || ear_waiting()) {
+        while (host_is_flooding() && ear_waiting() < EAR_WIFI_SLOTS)
+            ;
+        for (n = 0; n < 64U; n++)
+            bad += ear_waiting() > EAR_WIFI_SLOTS;
+        for (n = 0; n < EAR_WIFI_SLOTS; n += BATCH) {
+            const uint32_t count = ear_take(records, BATCH, 0);
+            bad += host_corrupt(records, count, keys[0]);
+            taken += count;
+        }
+    }
+    ear_read_stats(&after);
+    printf("brim: %u of %u taken, %u wrong, at most %u held\n", taken, frames, bad, after.high);
+    return bad + (after.high > EAR_WIFI_SLOTS) + (taken + after.dropped - before.dropped != frames);
+}
+
+/* Nobody reads: exactly a ring of the oldest is kept, the rest is counted. */
+static uint32_t full(uint32_t over)
+{
+    static uint8_t records[(EAR_WIFI_SLOTS + 1) * DOT11_RECORD_BYTES];
+    uint32_t taken, bad;
+    ear_stats before, after;
+
+    ear_forget();
+    ear_start(keys[0], NULL, 0);
+    ear_read_stats(&before);
+    host_flood(EAR_WIFI_SLOTS + over, 0);
+    while (host_is_flooding())
+        ;
+    taken = ear_take(records, EAR_WIFI_SLOTS + 1, 0);
+    bad = host_corrupt(records, taken, keys[0]) + (taken > 0 && records[20] + 256U * records[21] != 0);
+    ear_read_stats(&after);
+    printf("full: %u taken, %u dropped, %u wrong\n", taken, after.dropped - before.dropped, bad);
+    return bad + (taken != EAR_WIFI_SLOTS) + (after.dropped - before.dropped != over);
+}
+
 /* Keys change, the ear is shut and forgets, all while frames come. */
 static uint32_t rough(uint32_t frames)
 {
@@ -75,5 +122,5 @@ int main(int count, char **words)
 {
     const uint32_t frames = count > 1 ? (uint32_t)strtoul(words[1], NULL, 10) : 100000U;
 
-    return gentle(frames) + rough(frames) ? 1 : 0;
+    return gentle(frames) + full(9) + brim(frames) + rough(frames) ? 1 : 0;
 }

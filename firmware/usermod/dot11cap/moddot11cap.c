@@ -2,13 +2,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include "py/binary.h"
 #include "py/mperrno.h"
 #include "py/objarray.h"
-#include "py/runtime.h"
 #include "py/stream.h"
 
+#include "arguments.h"
 #include "ear.h"
+#include "mod_host.h"
 #include "radio.h"
 #include "verify.h"
 
@@ -21,30 +21,6 @@ static struct {
     bool radio;   /* promiscuous reception is on */
     uint8_t channel;
 } cap = {.wake = WAKE_AT, };
-
-static void check(int error)
-{
-    if (error)
-        mp_raise_OSError(error);
-}
-
-static const uint8_t *bytes_of(mp_obj_t object, size_t size, mp_buffer_info_t *buffer)
-{
-    mp_get_buffer_raise(object, buffer, MP_BUFFER_READ);
-    if (buffer->len != size)
-        mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("%u bytes, not %u"), (unsigned)size, (unsigned)buffer->len);
-    return buffer->buf;
-}
-
-/* A non-negative int of any size; above 2^64 it wraps. */
-static uint64_t unsigned_of(mp_obj_t object)
-{
-    uint64_t value = 0;
-    byte *at = (byte *)&value;
-
-    mp_binary_set_val('@', 'Q', object, at, &at);
-    return value;
-}
 
 /* ---- reception ---- */
 
@@ -266,80 +242,6 @@ static mp_obj_t cap_verify(size_t n_args, const mp_obj_t *args)
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(cap_verify_object, 4, 4, cap_verify);
 #endif
 
-/* ---- host builds only: a radio without a chip ---- */
-
-#ifdef DOT11CAP_HOST
-#include "radio_host.h"
-
-/* inject(frame, rssi_dbm=-60, channel=6, at_us=now, late_us=0): one frame with its FCS, as the radio's task would bring it,
- * so much later. */
-static mp_obj_t cap_inject(size_t n_args, const mp_obj_t *args)
-{
-    mp_buffer_info_t frame;
-
-    mp_get_buffer_raise(args[1], &frame, MP_BUFFER_READ);
-    host_inject(frame.buf, frame.len, (int8_t)(n_args > 2 ? mp_obj_get_int(args[2]) : -60),
-                (uint8_t)(n_args > 3 ? mp_obj_get_int(args[3]) : 6), n_args > 4 ? unsigned_of(args[4]) : radio_now_us(),
-                n_args > 5 ? unsigned_of(args[5]) : 0);
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(cap_inject_object, 2, 6, cap_inject);
-
-static mp_obj_t cap_sent(mp_obj_t self)
-{
-    (void)self;
-    uint8_t frame[FRAME_MOST];
-
-    return mp_obj_new_bytes(frame, host_sent(frame, sizeof frame));
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(cap_sent_object, cap_sent);
-
-/* flood(n, gentle): n frames from another thread, each of its own address; returns at once. */
-static mp_obj_t cap_flood(mp_obj_t self, mp_obj_t frames, mp_obj_t gentle)
-{
-    (void)self;
-    check(host_flood((uint32_t)unsigned_of(frames), mp_obj_is_true(gentle)));
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_3(cap_flood_object, cap_flood);
-
-static mp_obj_t cap_flooding(mp_obj_t self)
-{
-    (void)self;
-    return mp_obj_new_bool(host_is_flooding());
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(cap_flooding_object, cap_flooding);
-
-/* corrupt(records, key): how many of a flood's records, in the order taken, are not what was sent. */
-static mp_obj_t cap_corrupt(mp_obj_t self, mp_obj_t records, mp_obj_t key)
-{
-    (void)self;
-    mp_buffer_info_t r, k;
-
-    mp_get_buffer_raise(records, &r, MP_BUFFER_READ);
-    bytes_of(key, DOT11_KEY_BYTES, &k);
-    return mp_obj_new_int_from_uint(host_corrupt(r.buf, r.len / DOT11_RECORD_BYTES, k.buf));
-}
-static MP_DEFINE_CONST_FUN_OBJ_3(cap_corrupt_object, cap_corrupt);
-
-static mp_obj_t cap_cost(mp_obj_t self, mp_obj_t frame)
-{
-    (void)self;
-    mp_buffer_info_t buffer;
-
-    mp_get_buffer_raise(frame, &buffer, MP_BUFFER_READ);
-    return mp_obj_new_int_from_uint(host_cost(buffer.buf, buffer.len));
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(cap_cost_object, cap_cost);
-
-static mp_obj_t cap_tuned(mp_obj_t self)
-{
-    (void)self;
-    return mp_obj_new_int(host_tuned());
-}
-static MP_DEFINE_CONST_FUN_OBJ_1(cap_tuned_object, cap_tuned);
-#endif
-
 /* ---- the ear as a stream ---- */
 
 static mp_uint_t stream_ioctl(mp_obj_t self, mp_uint_t request, uintptr_t arg, int *error)
@@ -370,15 +272,7 @@ static const mp_rom_map_elem_t ear_table[] = {
 #ifndef DOT11CAP_WITHOUT_MBEDTLS
     {MP_ROM_QSTR(MP_QSTR_verify), MP_ROM_PTR(&cap_verify_object)},
 #endif
-#ifdef DOT11CAP_HOST
-    {MP_ROM_QSTR(MP_QSTR_inject), MP_ROM_PTR(&cap_inject_object)},
-    {MP_ROM_QSTR(MP_QSTR_sent), MP_ROM_PTR(&cap_sent_object)},
-    {MP_ROM_QSTR(MP_QSTR_flood), MP_ROM_PTR(&cap_flood_object)},
-    {MP_ROM_QSTR(MP_QSTR_flooding), MP_ROM_PTR(&cap_flooding_object)},
-    {MP_ROM_QSTR(MP_QSTR_corrupt), MP_ROM_PTR(&cap_corrupt_object)},
-    {MP_ROM_QSTR(MP_QSTR_cost), MP_ROM_PTR(&cap_cost_object)},
-    {MP_ROM_QSTR(MP_QSTR_tuned), MP_ROM_PTR(&cap_tuned_object)},
-#endif
+    EAR_TABLE_HOST
 };
 static MP_DEFINE_CONST_DICT(ear_dict, ear_table);
 
