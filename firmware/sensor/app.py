@@ -21,14 +21,13 @@ from .hop import Hop
 from .keys import Keys
 from .led import STEP_MS, lit, state_of
 from .messages import Voice
-from .mqtt import readable
+from .pipe import readable
 from .settings import Store
 from .spool import Spool
 from .state import State
 from .timesync import HubTime
 from .uplink import Uplink
 from .wire import VERSION as WIRE_VERSION
-from .wire import Batch
 
 WATCHDOG_MS = 60_000
 FEED_MS = 2000
@@ -63,7 +62,7 @@ class App:
         self.uplink = uplink = Uplink(voice, self.spool, self.keys, self.hub_time, state, counts, radio.now_us)
         hop = Hop(self._channels(), settings.get("dwell_ms"), self._ble_ms())
         self.capture = Capture(
-            radio, self._scan, Batch(probe), hop, self.spool, self.keys, self.hub_time, state, counts, uplink.wake
+            radio, self._scan, probe, hop, self.spool, self.keys, self.hub_time, state, counts, uplink.wake
         )
         self.capture.batch_us = settings.get("batch_s") * 1_000_000
         self.health = Health(self.spool, self.capture, radio, counts, self.hub_time, reset_name(), kelvin)

@@ -1,8 +1,10 @@
 """Radio to batches: drains the ring, turns channels, closes batches. No key, no capture. No allocation per frame."""
 
+from struct import unpack_from
+
 from .hop import Hop
 from .keys import Key, Keys
-from .wire import BLE, LISTENED_BYTES, MOST_LISTENED, Batch
+from .wire import BLE, CRC_BYTES, RECORD_BYTES, head_of
 
 IDLE_MS = 250  # between looks for a key
 
@@ -10,10 +12,10 @@ IDLE_MS = 250  # between looks for a key
 class Capture:
     """`radio` is `dot11cap` or its stand-in, `scan(milliseconds)` opens the BLE ear, `made()`: a batch is spooled."""
 
-    def __init__(self, radio, scan, batch: Batch, hop: Hop, spool, keys: Keys, hub_time, state, counts, made) -> None:
+    def __init__(self, radio, scan, probe: str, hop: Hop, spool, keys: Keys, hub_time, state, counts, made) -> None:
         self._radio = radio
         self._scan = scan
-        self._batch = batch
+        self._probe = probe
         self.hop = hop
         self._spool = spool
         self._keys = keys
@@ -21,10 +23,12 @@ class Capture:
         self._state = state
         self._counts = counts
         self._made = made
-        self._listened = bytearray(MOST_LISTENED * LISTENED_BYTES)
         self._key: Key | None = None
         self._held = False  # the radio belongs to the uplink, or to a measurement
         self._idle_us = 0
+        self._head = b""  # what each batch begins with
+        self._batch = self._room = memoryview(b"")  # the open batch, and it without its CRC
+        self._base_us = self._at = 0  # when it began, and where its next record goes
         self.batch_us = 10_000_000
         self.seq = 0
         self.kept = 0
@@ -40,17 +44,19 @@ class Capture:
 
     def turn(self) -> int:
         """Do what is due between two slots; give how many ms to stay."""
-        radio = self._radio
+        self.drain()
+        radio, key = self._radio, self._key
         now_us = radio.now_us()
-        utc_us = self._hub_time.utc_us(now_us)
-        key = self._keys.at(utc_us // 1_000_000) if utc_us else None
-        if key is not self._key:
-            self._rekey(key)
+        offset_us = self._hub_time.offset_us
+        utc_s = (now_us + offset_us) // 1_000_000
+        if key is None or self._keys.fresh or not key.from_s <= utc_s < key.until_s:
+            key = self._keys.at(utc_s) if offset_us else None
+            if key is not self._key:
+                self._rekey(key)
+                now_us = radio.now_us()
         if key is None or self._held:
             return self._idle(now_us)
-        self.drain()
-        now_us = radio.now_us()
-        if now_us - self._batch.base_us >= self.batch_us:
+        if now_us - self._base_us >= self.batch_us:
             self._close(now_us)
         kind, channel, stay_ms = self.hop.turn(now_us)
         try:
@@ -64,13 +70,13 @@ class Capture:
 
     def drain(self) -> None:
         """Take what the ring holds, as far as one key goes."""
-        batch, radio = self._batch, self._radio
+        radio = self._radio
         while self._key is not None and not self._held:
-            count = radio.recvinto(batch.room(), batch.at, batch.base_us)
-            if not count:
+            at = self._at
+            self._at = end = at + radio.recvinto(self._room, at, self._base_us) * RECORD_BYTES
+            if end + RECORD_BYTES <= len(self._room):
                 return
-            if batch.took(count):
-                self._close(batch.last_us())  # what is left in the ring is later: the next batch begins there
+            self._close(self._last_us())  # what is left in the ring is later: the next batch begins there
 
     def hold(self) -> None:
         """Give the radio away: the open batch is closed, nothing is heard until `release`."""
@@ -82,15 +88,18 @@ class Capture:
     def release(self) -> None:
         """Take it back."""
         if self._held and self._key is not None:
-            self._batch.open(self._radio.now_us(), self.hop.size)
+            self._open(self._radio.now_us(), self._spool.slot())
         self._held = False
         self.turn()
 
     def replan(self, hop: Hop) -> None:
         """Listen by another plan from now on."""
-        if self._key is not None and not self._held:
-            self._batch.open(self._pause(), hop.size)
+        running = self._key is not None and not self._held
+        at_us = self._pause() if running else 0
         self.hop = hop
+        self._head = b""
+        if running:
+            self._open(at_us, self._spool.slot())
         self.turn()
 
     def stop(self) -> None:
@@ -112,7 +121,7 @@ class Capture:
             self._close(ruling_us)
         self._key = key
         if before is None and not self._held:
-            self._batch.open(ruling_us, self.hop.size)
+            self._open(ruling_us, self._spool.slot())
 
     def _pause(self) -> int:
         """Shut the ear and close the batch; give when."""
@@ -123,24 +132,34 @@ class Capture:
         self._close(now_us)
         return now_us
 
+    def _open(self, base_us: int, batch: memoryview) -> None:
+        """Begin a batch."""
+        if not self._head:
+            self._head = head_of(self._probe, self._state.boot, self._radio.ELEMENT_TABLE, self.hop.slots)
+        self._batch, self._room = batch, batch[:-CRC_BYTES]
+        self._at = len(self._head)
+        self._base_us = base_us
+
     def _close(self, at_us: int) -> None:
         """Pack the batch that ends at `at_us`, spool it, open the next."""
-        batch, radio, spool, state, hop, listened = (
-            self._batch, self._radio, self._spool, self._state, self.hop, self._listened
-        )  # fmt: skip
-        stats, records, boot = radio.stats(), batch.records, state.boot
-        hop.take(at_us, listened)
-        self.seq = seq = self.seq + 1
+        spool, hop, at, base_us, seq = self._spool, self.hop, self._at, self._base_us, self.seq + 1
+        records = (at - len(self._head)) // RECORD_BYTES
+        hop.count(at_us)
+        self.seq = seq
         self.kept = kept = self.kept + records
-        size = batch.close(
-            at_us, listened, self._key.key_id, boot, seq, radio.ELEMENT_TABLE,
-            self._hub_time.utc_us(batch.base_us), stats[0], kept, stats[2] + spool.dropped_records,
+        size = self._radio.pack(
+            self._batch, at, self._head, hop.open_us, self._key.key_id, seq, kept, spool.dropped_records,
+            self._hub_time.offset_us, base_us, at_us,
         )  # fmt: skip
-        spool.push(boot, seq, records, batch.view[:size])
+        state = self._state
+        self._open(at_us, spool.push(state.boot, seq, records, size))
         state.batch(seq, at_us)
-        self._counts.did("batches")
-        batch.open(at_us, hop.size)
+        self._counts.passed["batches"] += 1
         self._made()
+
+    def _last_us(self) -> int:
+        """Give the probe time of the last record."""
+        return self._base_us + unpack_from("<I", self._batch, self._at - RECORD_BYTES)[0]
 
     def _idle(self, now_us: int) -> int:
         if self._key is None:

@@ -106,9 +106,9 @@ class Factory:
     async def _answer(self, number: str, text: bytes, way) -> None:
         """Let an answer get out the way its question came."""
         if way is None:
-            async with self.link.lock:
-                self._port.write(b"\0")  # ends what Improv said
-                await self.link.publish("rsp/" + number, text, 1)
+            await self.link.free()
+            self._port.write(b"\0")  # ends what Improv said
+            self.link.publish("rsp/" + number, text, 1)
             return
         way.answer = text
         for _ in range(FETCH_MS // TURN_MS):

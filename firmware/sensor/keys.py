@@ -31,6 +31,7 @@ class Keys:
 
     def __init__(self) -> None:
         self._keys: list[Key] = []
+        self.fresh = False  # taken since `at` was asked
 
     @property
     def any(self) -> bool:
@@ -47,9 +48,11 @@ class Keys:
         keys = sorted([_read(span) for span in spans], key=lambda key: key.from_s)
         ending = [key for key in self._keys if utc_s < key.until_s <= keys[0].from_s]
         self._keys = ending[-1:] + keys
+        self.fresh = True
 
     def at(self, utc_s: int) -> Key | None:
         """Give the key in force; forget those that are over."""
+        self.fresh = False
         if self._keys and self._keys[0].until_s <= utc_s:
             self._keys = [key for key in self._keys if key.until_s > utc_s]
         for key in self._keys:

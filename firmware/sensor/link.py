@@ -25,17 +25,18 @@ class MqttLink:
         self._prefix = f"{place}{settings.get('probe')}/"
         self._cut = len(self._prefix)
         self._topic = self._prefix.encode()
+        self._obs = self._topic + b"obs"
         self._hub = f"{place}hub/state"
         identity = f"{settings.get('tenant')}/{settings.get('site')}/{settings.get('probe')}"
         topics = ((self._prefix + "ack", 0), (self._prefix + "cmd/+", 1), (self._prefix + "config", 1), (self._hub, 0))
         self._mqtt = Mqtt(identity, self._prefix + "state", topics, self._heard)
-        self.lock = self._mqtt.lock
         self._back_off = BackOff()
         self.beat_ms = 0
 
-    def publish(self, stream: str, payload, qos: int, retain: bool = False):
-        """Await it: see Mqtt.publish."""
-        return self._mqtt.publish(self._topic + stream.encode(), payload, qos, retain)
+    def publish(self, stream: str, payload, qos: int, retain: bool = False) -> bool | None:
+        """See Mqtt.publish."""
+        name = self._obs if stream == "obs" else self._topic + stream.encode()
+        return self._mqtt.publish(name, payload, qos, retain)
 
     async def stay(self, ready) -> None:
         """Connect, and again whenever the connection ends. `ready` is called when the network is there."""
@@ -58,8 +59,7 @@ class MqttLink:
             try:
                 await self._connect(lambda net: None)
                 await self._flush(capture)
-                async with self.lock:
-                    await self.publish("state", b"sleeping", 1, retain=True)
+                await self._say(b"sleeping")
                 self._uplink.down()
                 await self._mqtt.disconnect()
             except OSError as error:
@@ -76,10 +76,13 @@ class MqttLink:
             await __import__("sensor.enrol", None, None, ("enrol",)).enrol(settings, self._store)
             secrets = settings.secrets()
         await self._mqtt.connect(settings.get("host"), settings.get("port"), secrets)
-        async with self.lock:
-            await self.publish("state", b"online", 1, retain=True)
+        await self._say(b"online")
         self._back_off.worked()
         self._uplink.up(self)
+
+    async def _say(self, state: bytes) -> None:
+        await self._mqtt.free()
+        self.publish("state", state, 1, retain=True)
 
     async def _flush(self, capture) -> None:
         for _ in range(FLUSH_MS // FLUSH_STEP_MS):

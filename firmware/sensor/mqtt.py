@@ -14,6 +14,8 @@ from struct import pack_into
 import tls
 from micropython import const
 
+from .pipe import Pipe, readable, writable
+
 KEEP_ALIVE_S = const(30)
 PING_MS = const(20_000)  # of silence towards the broker
 DEAD_MS = const(45_000)  # of silence from it (3.1.2.10: one and a half keep-alives)
@@ -39,22 +41,22 @@ class MqttError(OSError):
         self.kind = kind
 
 
-class Mqtt:
+class Mqtt(Pipe):
     """One connection. `heard(topic, payload)` is called for every message; the payload is good until it returns."""
 
     def __init__(self, client_id: str, will_topic: str, subscriptions: tuple[tuple[str, int], ...], heard) -> None:
+        super().__init__()
         self._client_id = client_id
         self._will_topic = will_topic
         self._subscriptions = subscriptions
         self._heard = heard
         self._rx, self._tx = bytearray(RX_BYTES), bytearray(TX_BYTES)
         self._rx_view, self._tx_view = memoryview(self._rx), memoryview(self._tx)
-        self.lock = asyncio.Lock()
-        self._socket = None
         self._reader = None
-        self._fault: Exception | None = None
         self._fill = self._skip = 0
         self._packet_id = 0
+        self._shape = (0, 0, 0)  # of the last publication, and its struct format
+        self._format = ""
         self._granted = 0
         self._session_open = False
         self._sent_ms = self._came_ms = 0
@@ -64,7 +66,7 @@ class Mqtt:
 
     async def connect(self, host: str, port: int, secrets: dict[str, str]) -> None:
         """Connect and subscribe over TLS, both sides verified; OSError."""
-        self._fault, self._fill, self._skip = None, 0, 0
+        self._fill = self._skip = 0
         self._granted, self._session_open, self.unconfirmed = 0, False, 0
         try:
             await asyncio.wait_for_ms(self._open(host, port, secrets), CONNECT_MS)
@@ -78,37 +80,43 @@ class Mqtt:
 
     async def serve(self) -> None:
         """Stay until the connection ends; OSError says why."""
-        while self._fault is None:
+        while self.fault is None:
             await asyncio.sleep_ms(500)
             now_ms = time.ticks_ms()
             if time.ticks_diff(now_ms, self._came_ms) > DEAD_MS:
                 raise MqttError("silent", "link_refused")
             if time.ticks_diff(now_ms, self._sent_ms) > PING_MS:
-                async with self.lock:
-                    await self._write_packet(_PINGREQ, 0)
-        raise self._fault
+                await self.free()
+                self._write_packet(_PINGREQ, 0)
+        raise _told(self.fault)
 
-    async def publish(self, name: bytes, payload, qos: int, retain: bool) -> bool:
-        """Write one message; False if it does not fit. OSError if there is no connection. The caller holds `lock`."""
+    def publish(self, name: bytes, payload, qos: int, retain: bool) -> bool | None:
+        """Write one message; None while busy, False if it does not fit. OSError if there is no connection."""
+        if self.busy:
+            return None
         if not self.connected:
             raise MqttError("not connected", "link_refused")
-        length = len(payload)
-        at = 7 + len(name) + (2 if qos else 0)
-        if at + length > TX_BYTES:
+        size, length = len(name), len(payload)
+        end = 7 + size + length + (2 if qos else 0)
+        if end > TX_BYTES:
             return False
-        self._put_text(5, name)
-        if qos:
-            self._put_id(at - 2)
+        if self._shape != (size, length, qos):
+            self._shape = (size, length, qos)
+            self._format = ">H%ds%s%ds" % (size, "H" if qos else "", length)
+        if qos:  # by format: to assign a slice moves all that is behind it
+            self._packet_id = number = self._packet_id % 65_535 + 1
+            pack_into(self._format, self._tx, 5, size, name, number, payload)
             self.unconfirmed += 1
-        self._tx[at : at + length] = payload
-        await self._write_packet(_PUBLISH | (qos << 1) | (1 if retain else 0), at + length - 5)
+        else:
+            pack_into(self._format, self._tx, 5, size, name, payload)
+        self._write_packet(_PUBLISH | (qos << 1) | (1 if retain else 0), end - 5)
         return True
 
     async def disconnect(self) -> None:
         """Take leave: the broker drops the will."""
         if self.connected:
-            async with self.lock:
-                await self._write_packet(0xE0, 0)
+            await self.free()
+            self._write_packet(0xE0, 0)
         await self.close()
 
     async def close(self) -> None:
@@ -117,52 +125,52 @@ class Mqtt:
         if self._reader is not None:
             self._reader.cancel()
             self._reader = None
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self.stream is not None:
+            self.stream.close()
+            self.opened(None)
         await asyncio.sleep_ms(0)
 
     async def _open(self, host: str, port: int, secrets: dict[str, str]) -> None:
         address = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
         raw = socket.socket(address[0], address[1], address[2])
-        self._socket = raw
+        self.opened(raw)
         raw.setblocking(False)
         try:
             raw.connect(address[-1])
         except OSError as error:
             if error.errno not in _IN_PROGRESS:
                 raise
-        await _writable(raw)
-        self._socket = secured(raw, host, secrets)
+        await writable(raw)
+        self.opened(secured(raw, host, secrets))
         self._came_ms = self._sent_ms = time.ticks_ms()
-        await self._say_connect()
+        self._say_connect()
         self._reader = asyncio.create_task(self._read())
         await self._until(lambda: self._session_open)
-        async with self.lock:
-            await self._say_subscribe()
+        await self.free()
+        self._say_subscribe()
         await self._until(lambda: self._granted)
 
     async def _until(self, done) -> None:
         while not done():
-            if self._fault is not None:
-                raise self._fault
+            if self.fault is not None:
+                raise _told(self.fault)
             await asyncio.sleep_ms(5)
 
     # -- writing --
 
-    async def _say_connect(self) -> None:
+    def _say_connect(self) -> None:
         at = self._put_text(5, b"MQTT")
         # 3.1.2: level 4; will retained at QoS 1, clean session
         at = self._put(at, bytes((4, 0x2E, KEEP_ALIVE_S >> 8, KEEP_ALIVE_S & 255)))
         at = self._put_text(at, self._client_id.encode())
         at = self._put_text(self._put_text(at, self._will_topic.encode()), b"offline")
-        await self._write_packet(_CONNECT, at - 5)
+        self._write_packet(_CONNECT, at - 5)
 
-    async def _say_subscribe(self) -> None:
+    def _say_subscribe(self) -> None:
         at = self._put_id(5)
         for topic, qos in self._subscriptions:
             at = self._put(self._put_text(at, topic.encode()), bytes((qos,)))
-        await self._write_packet(_SUBSCRIBE, at - 5)
+        self._write_packet(_SUBSCRIBE, at - 5)
 
     def _put(self, at: int, data: bytes) -> int:
         self._tx[at : at + len(data)] = data
@@ -180,7 +188,7 @@ class Mqtt:
         pack_into(">H", self._tx, at, number)
         return at + 2
 
-    async def _write_packet(self, head: int, size: int) -> None:
+    def _write_packet(self, head: int, size: int) -> None:
         """Write what is in the buffer from 5 on, its fixed header put right before it."""
         tx, begin = self._tx, 3
         if size < 128:
@@ -189,19 +197,11 @@ class Mqtt:
             begin = 2
             tx[3], tx[4] = size & 127 | 128, size >> 7
         tx[begin] = head
-        view = self._tx_view[begin : 5 + size]
-        while True:
-            try:
-                count = self._socket.write(view)
-            except (OSError, ValueError) as error:
-                self._fault = _told(error)
-                raise self._fault
-            if count is None:
-                await asyncio.sleep_ms(5)  # a handshake, or the peer is slow
-            elif count == len(view):
-                break
-            else:
-                view = view[count:]
+        try:
+            self.write(self._tx_view[begin : 5 + size])
+        except (OSError, ValueError) as error:
+            self.fault = error
+            raise _told(error)
         self._sent_ms = time.ticks_ms()
 
     # -- reading --
@@ -209,9 +209,9 @@ class Mqtt:
     async def _read(self) -> None:
         try:
             while True:
-                count = self._socket.readinto(self._rx_view[self._fill :])
+                count = self.stream.readinto(self._rx_view[self._fill :])
                 if count is None:
-                    await readable(self._socket)
+                    await readable(self.stream)
                 elif count == 0:
                     raise MqttError("the broker closed the connection", "link_refused")
                 else:
@@ -219,7 +219,7 @@ class Mqtt:
                     self._fill += count
                     await self._packets()
         except (OSError, ValueError) as error:
-            self._fault = _told(error)
+            self.fault = error
 
     async def _packets(self) -> None:
         """Take every whole packet in the buffer."""
@@ -282,9 +282,9 @@ class Mqtt:
         topic = bytes(self._rx_view[at + 2 : behind])
         self._heard(topic, self._rx_view[begin:end])
         if qos:
-            async with self.lock:
-                self._tx[5:7] = self._rx_view[behind : behind + 2]
-                await self._write_packet(_PUBACK, 2)
+            await self.free()
+            self._tx[5:7] = self._rx_view[behind : behind + 2]
+            self._write_packet(_PUBACK, 2)
 
 
 class BackOff:
@@ -337,12 +337,3 @@ def _told(error: Exception) -> OSError:
         return error
     tls_fault = isinstance(error, ValueError) or (error.args and isinstance(error.args[0], int) and error.args[0] < -1)
     return MqttError(str(error), "tls_refused" if tls_fault else "link_refused")
-
-
-def readable(stream):
-    """Await this: until `stream` can be read."""
-    yield asyncio.core._io_queue.queue_read(stream)
-
-
-def _writable(stream):
-    yield asyncio.core._io_queue.queue_write(stream)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 
-from .mqtt import readable
+from .pipe import Pipe, readable
 from .wire import BATCH, MESSAGE, MOST_BATCH_BYTES, frame_from, frame_into, frame_room
 
 MOST_MESSAGE = 2048
@@ -13,14 +13,15 @@ GONE_MS = 100  # between looks at a line that was unplugged
 QUIET_MS = 5_000  # without a word from the hub, the probe says again who it is
 
 
-class SerialLink:
+class SerialLink(Pipe):
     """`port` is a UART: readinto, write, pollable. Frames of kind 2 hold {"stream", "data"}, data as MQTT's payload."""
 
     beside_us = True  # who speaks holds the board's cable
     resend_ms = 1500  # before the hub gives a gap up for lost
 
     def __init__(self, port, uplink, counts, on_bytes=None) -> None:
-        self._port = port
+        super().__init__()
+        self.opened(port)
         self._uplink = uplink
         self._counts = counts
         self._on_bytes = on_bytes
@@ -30,11 +31,12 @@ class SerialLink:
         self._in_view = memoryview(self._in)
         self._fill = 0
         self._overlong = False
-        self.lock = asyncio.Lock()
         self.came_ms = 0
 
-    async def publish(self, stream: str, payload, qos: int, *, retain: bool = False) -> bool:
-        """Write one frame; False if it does not fit. A line has no retained messages: who listens asks."""
+    def publish(self, stream: str, payload, qos: int, retain: bool = False) -> bool | None:
+        """Write one frame; None while busy, False if it does not fit. A line retains nothing: who listens asks."""
+        if self.busy:
+            return None
         kind = BATCH
         if stream != "obs":
             kind = MESSAGE
@@ -42,28 +44,21 @@ class SerialLink:
             payload = b'{"stream":"' + stream.encode() + b'","data":' + text + b"}"
             if len(payload) > MOST_MESSAGE:
                 return False
-        size = frame_into(self._out, kind, payload)
-        at = 0
-        while at < size:
-            count = self._port.write(self._out_view[at:size])
-            if count:
-                at += count
-            else:
-                await asyncio.sleep_ms(2)
+        self.write(self._out_view[: frame_into(self._out, kind, payload)])
         return True
 
     async def run(self) -> None:
         """Read for ever."""
-        self._port.write(b"\0")  # ends what the boot loader printed
+        self.stream.write(b"\0")  # ends what the boot loader printed
         self._uplink.up(self)
         asyncio.create_task(self._remind())
         while True:
             try:
-                count = self._port.readinto(self._in_view[self._fill :])
+                count = self.stream.readinto(self._in_view[self._fill :])
             except OSError:
                 count = 0
             if count is None:
-                await readable(self._port)
+                await readable(self.stream)
             elif count == 0:
                 await asyncio.sleep_ms(GONE_MS)
             else:

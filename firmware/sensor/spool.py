@@ -19,7 +19,7 @@ class Spool:
         self.log = log
         self._keys = keys
         self._slots = slots
-        self._ram = [bytearray(MOST_BATCH_BYTES) for _ in range(slots)]
+        self._ram = [memoryview(bytearray(MOST_BATCH_BYTES)) for _ in range(slots)]
         self._heads = [(0, 0, 0, 0)] * slots  # boot, seq, records, length
         self._first = 0
         self._in_ram = 0
@@ -33,27 +33,26 @@ class Spool:
         """Give how many batches wait for their acknowledgement."""
         return self.log.entries + self._in_ram
 
-    def push(self, boot: int, seq: int, records: int, batch: memoryview) -> None:
-        """Keep a copy of a packed batch."""
+    def slot(self) -> memoryview:
+        """Give the buffer for the next batch; it is the caller's until `push`."""
         if self._in_ram == self._slots:
             self._spill()
-        slot, size = (self._first + self._in_ram) % self._slots, len(batch)
-        self._ram[slot][:size] = batch
-        self._heads[slot] = (boot, seq, records, size)
-        self._in_ram += 1
+        return self._ram[(self._first + self._in_ram) % self._slots]
 
-    def due(self) -> bool:
-        """Tell whether `next` has something to give."""
-        return self.outstanding < WINDOW and self.outstanding < self.log.entries + self._in_ram
+    def push(self, boot: int, seq: int, records: int, size: int) -> memoryview:
+        """Keep the batch of `size` bytes that was written into `slot`; give the buffer for the next."""
+        self._heads[(self._first + self._in_ram) % self._slots] = (boot, seq, records, size)
+        self._in_ram += 1
+        return self.slot()
 
     def next(self) -> memoryview | None:
         """Give what may be sent and was not since `send_again`; then call `sent`. Good until the next call."""
-        if not self.due():
-            return None
         behind = self.outstanding - self.log.entries
+        if behind >= self._in_ram or self.outstanding >= WINDOW:
+            return None
         if behind >= 0:
             slot = (self._first + behind) % self._slots
-            return memoryview(self._ram[slot])[: self._heads[slot][3]]
+            return self._ram[slot][: self._heads[slot][3]]
         return self._from_log()
 
     def sent(self) -> None:
@@ -128,7 +127,7 @@ class Spool:
             if key is None:
                 raise OSError("no key to seal it")
             head_on_flash = (head[0], head[1], key.key_id, head[2])
-            gone = self.log.append(head_on_flash, memoryview(self._ram[self._first])[: head[3]], key.seal_key())
+            gone = self.log.append(head_on_flash, self._ram[self._first][: head[3]], key.seal_key())
             if gone:
                 self._lose(gone, before + head[2] - self.log.records)
                 self.outstanding = max(self.outstanding - gone, 0)

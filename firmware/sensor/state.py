@@ -21,7 +21,8 @@ class State:
         self._saved_us = -SAVE_US
         self.put("boot", self.boot)
         self.put("seq", 0)
-        self._memory(struct.pack("<II", self.boot, 0))
+        self._held = bytearray(struct.pack("<II", self.boot, 0))
+        self._memory(self._held)
 
     def get(self, name: str) -> int:
         """Give a number; 0 if it was never put."""
@@ -43,7 +44,8 @@ class State:
 
     def batch(self, seq: int, now_us: int, *, final: bool = False) -> None:
         """Batch `seq` was made: the next boot will tell."""
-        self._memory(struct.pack("<II", self.boot, seq))
+        struct.pack_into("<II", self._held, 0, self.boot, seq)
+        self._memory(self._held)
         if final or now_us - self._saved_us >= SAVE_US:
             self._saved_us = now_us
             self.put("seq", seq)

@@ -8,6 +8,7 @@ import struct
 import time
 
 from .bleshape import record
+from .packing import pack
 from .wire import RECORD_BYTES
 
 RING = 64
@@ -63,6 +64,10 @@ class StockEar(io.IOBase):
         if self._boundary > 0:
             self._boundary -= count
         return count
+
+    def pack(self, *batch) -> int:
+        """See the contract."""
+        return pack(self.stats(), *batch)
 
     def any(self) -> int:
         """See the contract."""

@@ -11,7 +11,7 @@ class HubTime:
 
     def __init__(self) -> None:
         self._offsets_us: list[int] = []
-        self._offset_us = 0  # the largest of them: of the quickest arrival
+        self.offset_us = 0  # the largest of them: of the quickest arrival; 0 while nobody has said
         self._away = 0  # arrivals in a row that contradict
         self.steps = 0
 
@@ -23,7 +23,7 @@ class HubTime:
     def told(self, utc_us: int, now_us: int) -> None:
         """A message written at `utc_us` came at probe time `now_us`."""
         offset_us = utc_us - now_us
-        if self._offsets_us and abs(offset_us - self._offset_us) > STEP_US:
+        if self._offsets_us and abs(offset_us - self.offset_us) > STEP_US:
             self._away += 1
             if self._away < STEP_AFTER:
                 return
@@ -33,11 +33,11 @@ class HubTime:
         self._offsets_us.append(offset_us)
         if len(self._offsets_us) > KEPT:
             self._offsets_us.pop(0)
-        self._offset_us = max(self._offsets_us)
+        self.offset_us = max(self._offsets_us)
 
     def utc_us(self, now_us: int) -> int:
         """Give µs since 1970 at probe time `now_us`; 0 while nobody has said."""
-        return now_us + self._offset_us if self._offsets_us else 0
+        return now_us + self.offset_us if self.offset_us else 0
 
 
 def parse_time(text: str) -> int:

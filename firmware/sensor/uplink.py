@@ -9,6 +9,7 @@ import time
 from micropython import const
 
 from .messages import MessageError
+from .pipe import STEP_MS
 from .wire import boot_of
 
 MOST_WAITING = const(6)
@@ -19,7 +20,7 @@ KEYS_BYTES = const(1033)  # so long that the hub's copies of keys are overwritte
 
 
 class Uplink:
-    """`capture` and `commands` are set by the app. `link` has `publish`, the `lock` for it, and `resend_ms`."""
+    """`capture` and `commands` are set by the app. `link` has `publish` and `resend_ms`."""
 
     def __init__(self, voice, spool, keys, hub_time, state, counts, now_us) -> None:
         self._voice = voice
@@ -31,6 +32,7 @@ class Uplink:
         self._now_us = now_us
         self._waiting: list[tuple[str, bytes, int, bool]] = []
         self._wake = asyncio.Event()
+        self.wake = self._wake.set  # there is something to send
         self._progress_ms = 0
         self._said_last = False
         self._info_due = True
@@ -44,10 +46,6 @@ class Uplink:
         self.beat_ms = 0
         self.trouble = ""  # why there is no link
         self.log: list[str] = []
-
-    def wake(self) -> None:
-        """There is something to send."""
-        self._wake.set()
 
     def tell(self) -> None:
         """Say again who we are."""
@@ -124,31 +122,32 @@ class Uplink:
             await self._wake.wait()
             self._wake.clear()
             try:
-                while self.link is not None and await self._send():
-                    pass
+                while self.link is not None:
+                    went = self._send()
+                    if went is None:
+                        await asyncio.sleep_ms(STEP_MS)
+                    elif not went:
+                        break
             except OSError:
                 self.down()  # whoever runs the link sees it too
 
-    async def _send(self) -> bool:
-        """Send one thing; False if nothing is due."""
-        if not (self._info_due or self._waiting or self._spool.due()):
-            return False
-        link = self.link
-        await link.lock.acquire()  # `async with` costs as much again as the packet
-        try:
-            if self._info_due:
-                self._info_due = False
-                self._say_info()
-            if self._waiting:
-                stream, message, qos, retain = self._waiting.pop(0)
-                if not await link.publish(stream, message, qos, retain=retain):
-                    self._counts.drop("messages_unsent")
-                return True
-            return await self._send_batch(link)
-        finally:
-            link.lock.release()
+    def _send(self) -> bool | None:
+        """Send one thing; None if the link is busy, False if nothing is due."""
+        if self._info_due:
+            self._info_due = False
+            self._say_info()
+        if not self._waiting:
+            return self._send_batch()
+        stream, message, qos, retain = self._waiting[0]
+        went = self.link.publish(stream, message, qos, retain)
+        if went is None:
+            return None
+        self._waiting.pop(0)
+        if not went:
+            self._counts.drop("messages_unsent")
+        return True
 
-    async def _send_batch(self, link) -> bool:
+    def _send_batch(self) -> bool | None:
         spool = self._spool
         batch = spool.next()
         if batch is None:
@@ -158,11 +157,12 @@ class Uplink:
                 return False  # the hub takes a boot for over once it has heard of its end
             self._said_last = self._info_due = True
             return True
+        if not self.link.publish("obs", batch, 1):
+            return None
         if not spool.outstanding:
             self._progress_ms = time.ticks_ms()
         spool.sent()
-        self._counts.did("sent")
-        await link.publish("obs", batch, 1)
+        self._counts.passed["sent"] += 1
         return True
 
     async def _tick(self) -> None:

@@ -7,10 +7,21 @@ from pathlib import Path
 import pytest
 
 from tests.firmware.board import Board
+from tests.firmware.micropython import built
 from tests.firmware.shop import Hand, Shop
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "shims"), str(HERE), str(HERE.parents[1] / "firmware")]
+
+
+@pytest.fixture(scope="session")
+def unix() -> Path:
+    return built("unix")
+
+
+@pytest.fixture(scope="session")
+def rv32() -> Path:
+    return built("qemu")
 
 
 @pytest.fixture(scope="module")

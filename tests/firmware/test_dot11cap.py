@@ -18,39 +18,19 @@ from hostkit.core.pseudonym import SiteKey
 from tests.bare import CEXT
 from tests.bench.instructions import frames as phones_frames
 from tests.builders import KEY, probe_request
-from tests.conftest import CI
 from tests.core.test_dot11_twin import random_frame
-from tests.firmware.micropython import MODULES, Board, BuildError, build, run_unix
+from tests.firmware.micropython import MODULES, RV32_NEEDS, UNIX_NEEDS, Machine, built, run_unix
 
 HERE = Path(__file__).parent
+DATA = HERE.parent / "data" / "wire"
 MODULE = MODULES / "dot11cap"
 STRICT = ("-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-O2")
 FCS = bytes(4)
 RING = 512
 FLOOD = 10_000_000
 KEPT_INSTRUCTIONS, REJECTED_INSTRUCTIONS = 3000, 200
-NEEDS_UNIX = pytest.mark.needs("make", "gcc", "apt-get", "pkg-config")
-NEEDS_RV32 = pytest.mark.needs("make", "riscv64-unknown-elf-gcc", "apt-get", "qemu-system-riscv32")
-
-
-def built(port: str, *flags: str) -> Path:
-    """Give a MicroPython; without CI=true a machine that cannot get its source skips."""
-    try:
-        return build(port, *flags)
-    except BuildError as error:
-        if CI:
-            raise
-        pytest.skip(f"MicroPython not built: {error}")
-
-
-@pytest.fixture(scope="module")
-def unix() -> Path:
-    return built("unix")
-
-
-@pytest.fixture(scope="module")
-def rv32() -> Path:
-    return built("qemu")
+NEEDS_UNIX = pytest.mark.needs(*UNIX_NEEDS)
+NEEDS_RV32 = pytest.mark.needs(*RV32_NEEDS)
 
 
 def start(key: bytes = KEY) -> str:
@@ -92,7 +72,7 @@ def test_ring_holds_under_threads(tmp_path: Path, sanitizer: str, frames: int) -
         ),
     ],
 )
-@pytest.mark.parametrize("file", ["ear.c", "radio_esp32.c"])
+@pytest.mark.parametrize("file", ["ear.c", "pack.c", "radio_esp32.c"])
 @pytest.mark.needs("riscv64-unknown-elf-gcc", "xtensa-lx106-elf-gcc")
 def test_compiles_for_the_chips(tmp_path: Path, compiler: tuple[str, ...], file: str) -> None:
     """Against the names of ESP-IDF's API, warnings as errors; without the A extension nothing may ask for libatomic."""
@@ -144,6 +124,29 @@ def test_siphash_vector(unix: Path) -> None:
         f"d.inject({frame + FCS!r})\nb = bytearray(26)\nd.recvinto(b, 0, 0)\nprint(b[4:12].hex())"
     )
     assert run_unix(unix, code).strip() == "cee3fe586e46c9cb"
+
+
+@NEEDS_UNIX
+def test_batches_are_closed_as_in_python(unix: Path) -> None:
+    """Whose batches are the golden ones (wire_checks)."""
+    code = start() + (
+        f"import sys\nsys.path.append({str(HERE)!r})\nfrom both import wire_checks as w\n"
+        f"d.inject({probe_request(b'') + FCS!r})\n"
+        "for row in w._load('batches.json'):\n"
+        "    row = row['batch']\n    head, records, ours = w._unpacked(row)\n    theirs = w._unpacked(row)[2]\n"
+        "    a = bytearray(len(head)) + records + bytearray(4)\n    b = bytearray(a)\n"
+        "    for offset_us in (0, row['base_time_us']):\n"
+        "        rest = row['key_id'], row['seq'], row['kept'], 7, offset_us, row['base_us'], row['sent_us']\n"
+        "        size = d.pack(a, len(a) - 4, head, ours, *rest)\n"
+        "        same = size == w.pack(d.stats(), b, len(b) - 4, head, theirs, *rest) == len(a)\n"
+        "        print(same, a == b, ours == theirs, a[82:86] == b'\\1\\0\\0\\0')\n"
+        "for at, cut in ((len(a) - 3, 0), (len(a) - 5, 0), (93, 0), (len(a) - 4, 1)):\n"
+        "    before = bytes(a)\n"
+        "    try:\n        d.pack(a, at, head[cut:], ours, 1, 2, 3, 4, 5, 6, 7)\n"
+        "    except ValueError:\n        print(bytes(a) == before)\n"
+    )
+    told = run_unix(unix, code, WIRE_DATA=str(DATA)).splitlines()
+    assert told == ["True True True True"] * 8 + ["True"] * 4
 
 
 @NEEDS_UNIX
@@ -331,6 +334,7 @@ def test_interpreter_ends_under_load_clean(sanitizer: str) -> None:
     """The finaliser runs while the other thread is inside: no use after free, no race, exit code 0."""
     program = built(
         "unix",
+        "FROZEN_MANIFEST=",
         f"CFLAGS_EXTRA=-fsanitize={sanitizer} -fno-omit-frame-pointer",
         f"LDFLAGS_EXTRA=-fsanitize={sanitizer}",
         "COPT=-O1 -DNDEBUG",
@@ -357,7 +361,7 @@ def test_rv32_records_budget_and_soft_reset(rv32: Path) -> None:
         "    print(b.hex(), d.cost(f))\n"
         "print(d.cost(b'\\x80' + bytes(60)))\nd.flood(600, True)\nprint(d.any(), d.stats()[2])\n"
     )
-    with Board(rv32) as board:
+    with Machine(rv32) as board:
         *lines, rejected, waiting = board.run(code).splitlines()
         expected = [record_of(f, KEY, offset_us=100, rssi_dbm=-50, noise_dbm=-95, channel=6).hex() for f in frames]
         assert [line.split()[0] for line in lines] == expected

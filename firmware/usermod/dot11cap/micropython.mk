@@ -2,7 +2,7 @@
 DOT11CAP_DIR := $(USERMOD_DIR)
 DOT11CAP_CEXT := $(abspath $(USERMOD_DIR)/../../../cext)
 
-SRC_USERMOD_C += $(addprefix $(DOT11CAP_DIR)/, moddot11cap.c mod_host.c ear.c radio_host.c)
+SRC_USERMOD_C += $(addprefix $(DOT11CAP_DIR)/, moddot11cap.c mod_host.c ear.c pack.c radio_host.c)
 SRC_USERMOD_LIB_C += $(addprefix $(DOT11CAP_CEXT)/, dot11.c ble.c)
 CFLAGS_USERMOD += -I$(DOT11CAP_DIR) -I$(DOT11CAP_CEXT) -DDOT11CAP_HOST
 ifneq ($(DOT11CAP_WITHOUT_MBEDTLS),1)

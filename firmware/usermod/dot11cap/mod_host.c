@@ -2,6 +2,7 @@
 #include "mod_host.h"
 
 #include "arguments.h"
+#include "ear.h"
 #include "radio.h"
 #include "radio_host.h"
 

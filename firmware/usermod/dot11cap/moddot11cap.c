@@ -9,6 +9,7 @@
 #include "arguments.h"
 #include "ear.h"
 #include "mod_host.h"
+#include "pack.h"
 #include "radio.h"
 #include "verify.h"
 
@@ -160,6 +161,36 @@ static mp_obj_t cap_recvinto(size_t n_args, const mp_obj_t *args)
 }
 static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(cap_recvinto_object, 4, 4, cap_recvinto);
 
+static mp_obj_t cap_pack(size_t n_args, const mp_obj_t *args)
+{
+    enum { SELF, BUF, AT, HEAD, OPEN_US, KEY_ID, SEQ, KEPT, DROPPED, OFFSET_US, BASE_US, SENT_US };
+    mp_buffer_info_t buffer, head, open;
+    ear_stats now;
+    size_t size;
+
+    (void)n_args;
+    mp_get_buffer_raise(args[BUF], &buffer, MP_BUFFER_WRITE);
+    mp_get_buffer_raise(args[HEAD], &head, MP_BUFFER_READ);
+    mp_get_buffer_raise(args[OPEN_US], &open, MP_BUFFER_WRITE);
+    ear_read_stats(&now);
+    const pack_numbers numbers = {
+        .key_id = (uint32_t)unsigned_of(args[KEY_ID]),
+        .seq = (uint32_t)unsigned_of(args[SEQ]),
+        .seen = now.seen,
+        .kept = (uint32_t)unsigned_of(args[KEPT]),
+        .dropped = now.dropped + (uint32_t)unsigned_of(args[DROPPED]),
+        .offset_us = unsigned_of(args[OFFSET_US]),
+        .base_us = unsigned_of(args[BASE_US]),
+        .sent_us = unsigned_of(args[SENT_US]),
+    };
+    size = pack_batch(buffer.buf, buffer.len, (size_t)mp_obj_get_int(args[AT]), head.buf, head.len, open.buf, open.len / 4,
+                      &numbers);
+    if (!size)
+        mp_raise_ValueError(MP_ERROR_TEXT("at, head or open_us"));
+    return mp_obj_new_int_from_uint(size);
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(cap_pack_object, 12, 12, cap_pack);
+
 static mp_obj_t cap_any(mp_obj_t self)
 {
     (void)self;
@@ -263,6 +294,7 @@ static const mp_rom_map_elem_t ear_table[] = {
     {MP_ROM_QSTR(MP_QSTR_stop), MP_ROM_PTR(&cap_stop_object)},
     {MP_ROM_QSTR(MP_QSTR_channel), MP_ROM_PTR(&cap_channel_object)},
     {MP_ROM_QSTR(MP_QSTR_recvinto), MP_ROM_PTR(&cap_recvinto_object)},
+    {MP_ROM_QSTR(MP_QSTR_pack), MP_ROM_PTR(&cap_pack_object)},
     {MP_ROM_QSTR(MP_QSTR_any), MP_ROM_PTR(&cap_any_object)},
     {MP_ROM_QSTR(MP_QSTR_now_us), MP_ROM_PTR(&cap_now_us_object)},
     {MP_ROM_QSTR(MP_QSTR_stats), MP_ROM_PTR(&cap_stats_object)},

@@ -3,13 +3,16 @@
 import json
 import os
 import struct
+from array import array
 from binascii import crc32, hexlify, unhexlify
 
 from sensor import wire
 from sensor.cobs import cobs_close, cobs_decode, cobs_more
+from sensor.packing import pack
 
 _DATA = (os.getenv("WIRE_DATA") or "tests/data/wire") + "/"
 _PROVENANCES = ("live", "replay", "simulated")
+_U32 = 0xFFFFFFFF
 _RADIOS = {"wifi": 0, "ble": 1}
 
 
@@ -18,26 +21,38 @@ def _load(name):
         return json.load(file)
 
 
-def _packed(row):
-    batch = wire.Batch(row["probe"])
-    batch.open(row["base_us"], len(row["listened"]))
-    listened = bytearray(96)
-    for index, entry in enumerate(row["listened"]):
-        struct.pack_into("<BBI", listened, index * 6, _RADIOS[entry["radio"]], entry["channel"], entry["listened_ms"])
-    for one in row["records"]:
-        record = struct.pack(
+def _unpacked(row):
+    """Give a batch as it is before it is closed, and the time each entry was open."""
+    slots = [(_RADIOS[entry["radio"]], entry["channel"], 0) for entry in row["listened"]]
+    head = wire.head_of(row["probe"], row["boot"], row["element_table"], slots)
+    records = [
+        struct.pack(
             "<IQIIHbbBB", one["offset_us"], int(one["device_key"], 16), one["fingerprint"], one["ssid_key"],
             one["sequence"], one["rssi_dbm"], one["noise_dbm"], one["channel"], one["flags"],
-        )  # fmt: skip
-        batch.room()[batch.at : batch.at + 26] = record
-        batch.took(1)
-    size = batch.close(
-        row["sent_us"], listened, row["key_id"], row["boot"], row["seq"], row["element_table"], row["base_time_us"],
-        row["seen"], row["kept"], row["dropped"],
+        )
+        for one in row["records"]
+    ]  # fmt: skip
+    open_us = [min(entry["listened_ms"] * 1000 + 999, _U32) for entry in row["listened"]]
+    return head, b"".join(records), array("I", open_us)
+
+
+def _packed(row):
+    """Pack it. What the ear dropped is counted with what the spool lost."""
+    head, records, opened = _unpacked(row)
+    data = bytearray(len(head)) + records + bytearray(4)
+    offset_us = row["base_time_us"] and row["base_time_us"] - row["base_us"]
+    size = pack(
+        (row["seen"], 0, 1, 0, 0), data, len(data) - 4, head, opened, row["key_id"], row["seq"], row["kept"],
+        row["dropped"] - 1, offset_us, row["base_us"], row["sent_us"],
     )  # fmt: skip
-    batch.data[5] = _PROVENANCES.index(row["provenance"])  # a probe's own is always live
-    struct.pack_into("<I", batch.data, size - 4, crc32(batch.data[: size - 4]))
-    return bytes(batch.data[:size])
+    assert size == len(data)
+    assert all(left in (999, _U32 % 1000) for left in opened)  # below 1 ms: carried on
+    data[5] = _PROVENANCES.index(row["provenance"])  # a probe's own is always live
+    for index, entry in enumerate(row["listened"]):  # nor does it listen for more than 2^32 us
+        if entry["listened_ms"] > _U32 // 1000:
+            struct.pack_into("<I", data, 96 + index * 6, entry["listened_ms"])
+    struct.pack_into("<I", data, size - 4, crc32(data[:-4]))
+    return bytes(data)
 
 
 def check_batches_are_the_golden_bytes():
@@ -47,24 +62,23 @@ def check_batches_are_the_golden_bytes():
         assert hexlify(_packed(row["batch"])).decode() == row["hex"], row["name"]
 
 
-def check_room_ends_with_the_last_record():
-    batch = wire.Batch("p")
-    batch.open(5, 3)
-    for taken in range(wire.MOST_RECORDS):
-        assert not batch.full
-        assert len(batch.room()) - batch.at == (wire.MOST_RECORDS - taken) * 26
-        batch.took(1)
-    assert batch.full
-    assert len(batch.room()) == batch.at
-    assert batch.at + 4 <= wire.MOST_BATCH_BYTES
+def check_the_largest_batch_has_room_for_its_crc():
+    for channels in range(wire.MOST_LISTENED + 1):
+        begin = len(wire.head_of("p", 1, 2, [(0, number, 0) for number in range(channels)]))
+        records = (wire.MOST_BATCH_BYTES - 4 - begin) // 26
+        assert 36 <= records <= 39
 
 
-def check_last_us_is_base_and_offset():
-    batch = wire.Batch("p")
-    batch.open(7_000_000_000, 0)
-    batch.room()[batch.at : batch.at + 4] = struct.pack("<I", 4_000_000_000)
-    batch.took(1)
-    assert batch.last_us() == 11_000_000_000
+def check_what_is_no_batch_is_not_packed():
+    head = wire.head_of("p", 1, 2, [(0, 6, 0)])
+    for size, at, slots in ((200, 100, 2), (200, 101, 1), (200, 99, 1), (103, 100, 1), (200, 200, 1)):
+        data = bytearray(size)
+        try:
+            pack((0, 0, 0), data, at, head, array("I", [0] * slots), 1, 1, 0, 0, 0, 0, 0)
+        except ValueError:
+            assert data == bytearray(size)
+            continue
+        raise AssertionError((size, at, slots))
 
 
 def check_cobs_is_the_golden_bytes():
@@ -108,10 +122,8 @@ def check_cut_frames_are_damage():
 
 
 def check_a_closed_batch_has_its_own_crc_and_is_live():
-    batch = wire.Batch("p")
-    batch.open(0, 0)
-    size = batch.close(9, bytearray(96), 1, 2, 3, 4, 5, 6, 7, 8)
-    assert size == 98
-    assert struct.unpack("<I", batch.data[94:98])[0] == crc32(batch.data[:94])
-    assert batch.data[5] == 0
-    assert wire.boot_of(memoryview(batch.data)) == 2
+    data = bytearray(103)
+    assert pack((1 << 33, 0, 0), data, 94, wire.head_of("p", 2, 4, ()), array("I", []), 1, 3, 7, 8, 5, 0, 9) == 98
+    assert struct.unpack("<I", data[94:98])[0] == crc32(data[:94])
+    assert data[5] == 0
+    assert wire.boot_of(memoryview(data)) == 2

@@ -5,6 +5,7 @@ import struct
 import time
 
 import control
+from sensor.packing import pack
 from sensor.siphash import siphash
 
 ELEMENT_TABLE = 0x0DD51DE5
@@ -63,6 +64,9 @@ class _Ear(io.IOBase):
         if self.boundary is not None:
             self.boundary -= count
         return count
+
+    def pack(self, *batch):
+        return pack(self.stats(), *batch)
 
     def any(self):
         return len(self.ring)
