@@ -8,7 +8,8 @@ import asyncio
 import json
 import socket
 
-from .mqtt import MqttError, readable, secured
+from .mqtt import MqttError, secured
+from .pipe import readable
 
 PATH = "/v1/enrol"
 TIMEOUT_MS = 15_000

@@ -138,6 +138,7 @@ def _rights(site: Site, node: str, role: Role) -> Iterator[str]:
         case Role.PROBE:
             yield from (f"topic write {place}/{node}/{stream}" for stream in _SAID)
             yield from (f"topic read {place}/{node}/{stream}" for stream in _TOLD)
+            yield f"topic read {place}/{HUB}/state"  # a hub that is back has not heard what went meanwhile
         case Role.HUB:
             yield f"topic readwrite {place}/{HUB}/#"
             yield from (f"topic read {place}/+/{stream}" for stream in _SAID)

@@ -98,7 +98,7 @@ def say(audited: Audited, handed: Handed, topic: str, payload: bytes) -> None:
 def found(audited: Audited) -> list[str]:
     audited.shop.start()
     if "require_certificate true" in audited.configuration.read_text():
-        say(audited, audited.shop.service, f"{PLACE}/hub/state", b"online")
+        say(audited, audited.shop.service, f"{PLACE}/probe-9/state", b"online")
     results = list(audit(audited.target(), CHECKS))
     return [one.check for result in results for one in result.findings]
 

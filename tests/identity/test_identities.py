@@ -53,7 +53,7 @@ MAY = {
     "probe-1": (
         Role.PROBE,
         rf"^{PLACE}/probe-1/(state|info|health|obs|rsp/[^/]+)$",
-        rf"^{PLACE}/probe-1/(ack|cmd/[^/]+|config)$",
+        rf"^{PLACE}/(probe-1/(ack|cmd/[^/]+|config)|hub/state)$",
     ),
     "collector": (
         Role.COLLECTOR,
