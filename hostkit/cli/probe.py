@@ -23,6 +23,7 @@ class Probes(LazyGroup):
             "provision": "hostkit.cli.probe_provision",
             "put-app": "hostkit.cli.probe_put_app",
             "replace": "hostkit.cli.probe_replace",
+            "update": "hostkit.cli.probe_update",
             "verify": "hostkit.cli.probe_verify",
         }
     )

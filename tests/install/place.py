@@ -36,8 +36,8 @@ class Shop:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.authority = place.Shop(folder, realm=SiteRealm(SITE))
-        self.authority.start()
         files = self.authority.identities.issue("installer", Role.OPERATOR, time.time()).url_options
+        self.authority.start()  # it reads the list of rights once
         self.broker = f"mqtts://{place.HOST}:{self.authority.port}?{files}"
         url = f"mqtts://{place.HOST}:{self.authority.port}?{self.authority.service.url_options}"
         self.hub = HubProcess(folder, url, site=SITE, clock="wall", data=folder)

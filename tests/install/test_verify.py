@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.command import footfall
 from tests.firmware.shop import frame
-from tests.install.place import SITE, Desk, Shop, footfall_at
+from tests.install.place import SITE, Desk, Shop, ended, footfall_at
 
 pytestmark = pytest.mark.needs("mosquitto")
 
@@ -125,6 +125,16 @@ def test_a_board_says_where_it_got_stuck(shop: Shop, desk: Desk) -> None:
     desk.board.until("'no Ethernet' in app.uplink.trouble")
     done = verify(shop, "door", "--port", desk.port, "--wait", "4")
     assert "no Ethernet link; check cable" in done.stderr
+
+
+def test_an_update_is_asked_for_and_told_in_one_line(shop: Shop, tmp_path: Path) -> None:
+    hub = ("probe", "update", "--site", shop.site, "--broker", shop.broker)
+    ended(footfall(*hub), 6, "rollout begin: .*release")
+    ended(footfall(*hub, "--release", tmp_path, "--data", shop.folder), 3, "manifest")
+    ended(footfall(*hub, "nobody"), 2, "site.toml has no probe 'nobody'")
+    ended(footfall(*hub, "--stop", "till"), 2, "leave out --release and the probes")
+    stopped = footfall(*hub, "--stop", "--json")
+    assert (stopped.returncode, json.loads(stopped.stdout)["state"]) == (0, "none"), stopped.stderr
 
 
 def test_without_a_witness_it_says_whom_to_ask(shop: Shop) -> None:
