@@ -91,8 +91,9 @@ def _grid(lines: Sequence[Progress]) -> Table:
     grid = Table.grid(padding=(0, 2))
     for line in lines:
         what = line.text or ("" if line.trouble else str(line.state) + (" before" if line.before else ""))
-        cells = (line.board.probe, line.board.port, line.step, _bar(line.share), str(line.trouble or what))
-        grid.add_row(*(Text(cell, style=_STYLES[line.state]) for cell in cells))
+        told = line.trouble.what if line.trouble else what  # the next step stands below, once all are done
+        cells = (line.board.probe, line.board.port, line.step, _bar(line.share), told)
+        grid.add_row(*(Text(cell, style=_STYLES[line.state], no_wrap=True, overflow="ellipsis") for cell in cells))
     return grid
 
 

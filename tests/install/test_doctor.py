@@ -212,6 +212,11 @@ def test_nothing_planted_is_left_and_the_rest_is_readable() -> None:
     assert leaks(LOG)  # they were there
 
 
+def test_a_network_that_is_named_in_passing_only() -> None:
+    clean, _ = redact({"log": "joining 'Nordwind 5G'\nlost Nordwind 5G"})
+    assert "Nordwind" not in clean["log"]
+
+
 def test_the_same_thing_has_the_same_mark() -> None:
     clean, _ = redact({"a": "from 10.0.0.5 to 10.0.0.6", "b": "again 10.0.0.5; here 127.0.0.1, 12:30:45"})
     assert clean == {"a": "from [host 1] to [host 2]", "b": "again [host 1]; here 127.0.0.1, 12:30:45"}

@@ -1,6 +1,7 @@
 """Images onto chips by the real esptool: a fake ROM on a pty with faults, PyPI's mock boot loader, whole fleets."""
 
 import json
+import runpy
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +13,11 @@ from esp32_mock_bootloader import mock_bootloader
 from hostkit.errors import HostkitError, InputError, PeerError
 from hostkit.install.chips import BRIDGES, CHIPS, ESPRESSIF
 from hostkit.install.flash import explain
-from hostkit.install.images import load_catalogue, parts_for_update
+from hostkit.install.images import check_image, load_catalogue, parts_for_update
 from hostkit.install.ports import Port, pick_port, udev_rule
-from tests.cli.command import COMMAND, footfall, refused
+from tests.cli.command import COMMAND, ROOT, footfall, refused
 from tests.install.conftest import release as lay_out
-from tests.install.image import TABLE, Made
+from tests.install.image import TABLE, Made, program
 from tests.install.rom import Rom
 
 Release = Callable[..., Path]
@@ -167,6 +168,13 @@ def test_ports_that_are_none(made_release: Release, tmp_path: Path) -> None:
     told(flash(release, "factory", "--port", tmp_path / "file"), 3, "is no serial port; see footfall probe ports")
 
 
+@pytest.mark.needs("prlimit")
+def test_a_disk_that_takes_no_more(rom: Rom, made_release: Release) -> None:
+    asked = ("probe", "flash", "--images", made_release(Made()), "--factory", "--port", rom.path)
+    told(footfall(*asked, prefix=("prlimit", "--fsize=50000")), 5, "cannot be written (File too large); check the disk")
+    assert rom.erased == 0
+
+
 def test_a_mode_has_to_be_said(made_release: Release) -> None:
     done = footfall("probe", "flash", "--images", made_release(Made()), "--port", "auto")
     assert done.returncode == 2
@@ -305,6 +313,15 @@ def test_a_changed_byte_that_the_manifest_agrees_with(made_release: Release, tmp
         load_catalogue(lay_out(tmp_path / "broken", tmp_path / "broken.bin"))
 
 
+def test_an_image_without_a_hash_has_its_checksum() -> None:
+    image = bytearray(program(0, b"code" * 500))
+    image[23] = 0
+    check_image(bytes(image), CHIPS["ESP32"], "x.bin")
+    image[100] ^= 1
+    with pytest.raises(InputError, match=r"x\.bin: its checksum is wrong"):
+        check_image(bytes(image), CHIPS["ESP32"], "x.bin")
+
+
 def test_an_update_leaves_out_data_alone(made_release: Release) -> None:
     build = load_catalogue(made_release(Made()))["ESP32"]
     parts = parts_for_update(build)
@@ -354,3 +371,8 @@ def test_auto_is_the_one_board_there_is() -> None:
         pick_port(lambda: [port("b", "CP2102"), port("c", "CH340")])
     with pytest.raises(PeerError, match="no board is plugged in; plug it in with a cable that carries data"):
         pick_port(list)
+
+
+def test_the_script_that_makes_a_release_knows_the_same_chips() -> None:
+    known = runpy.run_path(str(ROOT / "scripts" / "release"), run_name="release")["CHIPS"]
+    assert known == {chip.image_id: (chip.family, chip.boot_offset) for chip in CHIPS.values()}
