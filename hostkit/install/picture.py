@@ -29,6 +29,11 @@ class Picture:
     width_px: float
     height_px: float
 
+    @property
+    def name(self) -> str:
+        """What it is called beside a site.toml, which knows endings in small letters."""
+        return f"{self.path.stem}{self.path.suffix.lower()}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:

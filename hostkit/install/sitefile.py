@@ -61,7 +61,7 @@ def draft(answers: Answers) -> Site:
         bounds_m=_bounds(answers),
         interior_m=_box(0.0, 0.0, *answers.shop_m),
         walls=_walls(answers),
-        plan=plan.picture.path.name if plan else None,
+        plan=plan.picture.name if plan else None,
         plan_m=plan.edges_m() if plan else None,
     )
     site = Site(
@@ -85,7 +85,7 @@ def write_draft(site: Site, path: Path, plan: Placed | None) -> tuple[Path, ...]
     """Write site.toml, and the plan beside it, both or none; never over a file. UsageError, StorageError."""
     contents = {path: (_HEAD + dump_site(site)).encode()}
     if plan is not None:
-        beside = path.parent / plan.picture.path.name
+        beside = path.parent / plan.picture.name
         if not (beside.exists() and beside.samefile(plan.picture.path)):
             contents[beside] = plan.picture.path.read_bytes()
     for one in contents:

@@ -22,7 +22,14 @@ WIDE_INCH, LEAST_INCH, MOST_INCH = 11.0, 5.0, 16.0
 # Cividis is read alike by every kind of colour vision, and in grey: dark is good, light is weak.
 SCALE, LEVELS = "cividis", 9
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#777777"  # Okabe and Ito's
-KINDS = {"sales": BLUE, "till": PINK, "window": ORANGE, "door": "#D55E00", "street": GREY, "staff": GREEN}
+KINDS = {
+    "street": GREY,
+    "sales": BLUE,
+    "staff": GREEN,
+    "window": ORANGE,
+    "till": PINK,
+    "door": "#D55E00",
+}  # in this order
 
 Place = tuple[float, float, float]
 Corners = Sequence[tuple[float, float]]

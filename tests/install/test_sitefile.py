@@ -107,19 +107,19 @@ def test_sizes_and_names() -> None:
 def test_written_once_with_the_plan_beside_it(tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.mkdir()
-    Image.new("L", (1000, 800)).save(there / "plan.png")
-    placed = Placed(picture=read_picture(there / "plan.png"), metres_per_px=0.02, left_px=0, bottom_px=800)
+    Image.new("L", (1000, 800)).save(there / "Plan 1.PNG")
+    placed = Placed(picture=read_picture(there / "Plan 1.PNG"), metres_per_px=0.02, left_px=0, bottom_px=800)
     site = draft(answers(plan=placed, shop_m=(20, 16)))
     path = tmp_path / "shop" / "site.toml"
-    assert write_draft(site, path, placed) == (path, path.parent / "plan.png")
+    assert write_draft(site, path, placed) == (path, path.parent / "Plan 1.png")
     assert load_site(path) == site
     assert load_site(path).floors[0].plan_m == (0, 0, 20, 16)
-    assert (path.parent / "plan.png").read_bytes() == (there / "plan.png").read_bytes()
+    assert (path.parent / "Plan 1.png").read_bytes() == (there / "Plan 1.PNG").read_bytes()
     before = path.read_bytes()
     with pytest.raises(UsageError, match="is there already"):
         write_draft(draft(answers(name="Other")), path, None)
     other = tmp_path / "shop" / "other.toml"
-    with pytest.raises(UsageError, match=r"plan\.png: is there already"):
+    with pytest.raises(UsageError, match=r"Plan 1\.png: is there already"):
         write_draft(site, other, placed)  # another's plan is not written over either
     assert path.read_bytes() == before
     assert not other.exists()
