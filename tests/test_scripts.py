@@ -79,6 +79,7 @@ def test_an_imported_survey_is_the_survey(folder: Path) -> None:
     kept = sorted(line for line in walk if re.search("probe-[12]", line))
     assert len(imported) == len(kept) > 1000
     assert [line.split(",")[1] for line in imported] == [line.split(",")[1] for line in kept]
+    assert [float(line.split(",")[0]) for line in imported] == [float(line.split(",")[0]) for line in kept]
     assert [float(line.split(",")[2]) for line in imported] == [float(line.split(",")[2]) for line in kept]
 
 

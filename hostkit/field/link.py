@@ -14,7 +14,7 @@ from hostkit.errors import InputError
 from hostkit.field.book import changes_of
 from hostkit.field.readings import LOUDEST_DBM, WEAKEST_DBM, check_range
 from hostkit.field.trial import Check, Held, Need, Note, ProbeRow, Trial
-from hostkit.field.walk import BOUNDS, exponent_check
+from hostkit.field.walk import BOUNDS, exponent_check, exponent_is_odd
 from hostkit.io.csvtable import MAYBE, read_table
 from hostkit.model import Site
 
@@ -183,8 +183,8 @@ def _rows(site: Site, probes: Ints, stands: Stands, fit: DistanceFit) -> tuple[P
         level, exponent = fit.rssi_1m_dbm[at].value, fit.exponent[at].value
         assert level is not None
         assert exponent is not None
-        name, check = site.probes[probe].id, exponent_check(exponent)
-        weak = None if check.passed else Note(word="probe_odd", values=(name, f"{exponent:.1f}"))
+        name, odd = site.probes[probe].id, exponent_is_odd(fit.exponent[at])
+        weak = Note(word="probe_odd", values=(name, f"{exponent:.1f}")) if odd else None
         figures = (level, exponent, level - fit.common_rssi_1m_dbm)
         readings = int(stands.frames[stands.probe == probe].sum())
         rows.append(ProbeRow(name=name, figures=figures, readings=readings, weak=weak))

@@ -16,7 +16,7 @@ from hostkit.field.book import changes_of, with_values
 from hostkit.field.ground import Corner, Ground, check_way_round, corners
 from hostkit.field.readings import SURVEY_SQUARE_M, Windows
 from hostkit.field.trial import Check, Held, Mark, Need, Note, ProbeRow, Trial
-from hostkit.model import Site
+from hostkit.model import Estimate, Site
 
 LEAST_POINTS = 20  # marked points: fewer leave a probe's own offset to chance
 LEAST_PROBES = 3  # a position needs them
@@ -166,7 +166,7 @@ def _rows(ground: Ground, fit: WalkFit) -> tuple[ProbeRow, ...]:
         weak = None
         if anchor.lacks:
             weak = Note(word="probe_few", values=(name, str(anchor.places)))
-        elif not EXPONENTS[0] <= exponent[at] <= EXPONENTS[1]:
+        elif exponent_is_odd(anchor.exponent):
             weak = Note(word="probe_odd", values=(name, f"{exponent[at]:.1f}"))
         figures = (float(level[at]), float(exponent[at]), offset, anchor.sigma_db)
         rows.append(ProbeRow(name=name, figures=figures, readings=anchor.points, weak=weak))
@@ -201,6 +201,13 @@ def exponent_check(exponent: float) -> Check:
     if exponent < (low + high) / 2:
         return Check(word="exponent", value=exponent, limit=low, unit="", most=False)
     return Check(word="exponent", value=exponent, limit=high, unit="")
+
+
+def exponent_is_odd(exponent: Estimate) -> bool:
+    """Whether all of its 90 % interval lies outside the limits."""
+    assert exponent.low is not None
+    assert exponent.high is not None
+    return exponent.high < EXPONENTS[0] or exponent.low > EXPONENTS[1]
 
 
 def _weak(rows: tuple[ProbeRow, ...], areas: tuple[Corner, ...], marks: tuple[Mark, ...]) -> tuple[Note, ...]:

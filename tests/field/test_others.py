@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hostkit.core.calibrate_distance import fit_distances
+from hostkit.core.calibrate_links import fit_links
 from hostkit.errors import InputError
 from hostkit.field.anchors import anchors_trial, links_of_record, newest, read_links_table
 from hostkit.field.ground import ground_of
@@ -194,3 +196,38 @@ def test_zones_need_two_rounds_and_known_names(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no zone 'cellar'") as refused:
         read_rounds(write(tmp_path / "z.csv", HEADER, [*once, (999.0, "probe-1", -50, "cellar")]), ONE)
     assert refused.value.where.endswith("line 122")
+
+
+# ---- held out means held out ----
+
+
+def test_stands_are_tried_by_turns(tmp_path: Path) -> None:
+    stands, _ = read_stands(table(tmp_path, "link.csv"), SITE)
+    trial = link_trial(SITE, stands, phone=True)
+    fit = fit_distances(stands.probe, stands.distance_m, stands.mean_dbm, len(SITE.probes), own_exponents=False)
+    assert trial.held is not None
+    assert trial.held.after > 1.2 * fit.sigma_db
+
+
+def test_own_exponents_keep_their_levels() -> None:
+    rng = np.random.default_rng(1)
+    probe, distance = np.repeat([0, 1], 12), np.tile(np.geomspace(1, 20, 12), 2)
+    exponent, level = np.array([2.0, 3.2])[probe], np.array([-50.0, -44.0])[probe]
+    fit = fit_distances(probe, distance, level - 10 * exponent * np.log10(distance) + rng.normal(0, 0.3, 24), 2)
+    assert [one.value for one in fit.rssi_1m_dbm] == pytest.approx([-50.0, -44.0], abs=1.0)
+    assert [one.value for one in fit.exponent] == pytest.approx([2.0, 3.2], abs=0.1)
+    for one, true in zip((*fit.rssi_1m_dbm, *fit.exponent), (-50.0, -44.0, 2.0, 3.2), strict=True):
+        assert one.low is not None
+        assert one.high is not None
+        assert one.low - 0.2 < true < one.high + 0.2
+
+
+def test_pairs_are_tried_by_turns(tmp_path: Path) -> None:
+    ratios = []
+    for seed in range(1, 7):
+        links, _ = read_links_table(table(tmp_path, "anchors.csv", seed), GROUND)
+        free = links.rssi_dbm + GROUND.losses_db(GROUND.places_m[:, :2])[links.sender, links.receiver]
+        held = anchors_trial(SITE, GROUND, links).held
+        assert held is not None
+        ratios.append(held.after / fit_links(GROUND.places_m, links.sender, links.receiver, free).sigma_db)
+    assert np.mean(ratios) > 1.25

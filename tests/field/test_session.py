@@ -94,6 +94,7 @@ def test_undo_unknown_stands_and_more_orders_than_are_left() -> None:
     assert [line.partition(";")[0] for line in said[:2]][1] == "5: taken out again"
     assert said[2].startswith("point 1: ")
     assert it.shown.done == (0,)
+    assert len(it.shown.residuals) == 1
 
 
 def test_a_phone_that_falls_silent_on_the_way_is_told_and_not_taken() -> None:

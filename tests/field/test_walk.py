@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hostkit.core.ranging import expected_rssi
 from hostkit.errors import InputError
+from hostkit.field.book import trial_site
+from hostkit.field.courses import points_on
 from hostkit.field.ground import ground_of
 from hostkit.field.survey import read_survey
 from hostkit.field.trial import Trial
-from hostkit.field.walk import walk_trial
+from hostkit.field.walk import Survey, positions, walk_trial
 from tests.field.shop import SITE, TRUTH, level_dbm, offsets, recorded, table, write
 
 GROUND = ground_of(SITE)
@@ -129,3 +132,25 @@ def test_a_probe_that_hears_next_to_nothing_is_named(tmp_path: Path) -> None:
     assert not trial.passed
     assert trial.weak[0].word == "probe_few"
     assert trial.weak[0].values[0] == "probe-5"
+
+
+def test_after_is_of_squares_that_the_fit_did_not_see(tmp_path: Path) -> None:
+    every, _ = read_survey(table(tmp_path, "walk.csv", 2), GROUND)
+    few = slice(None, None, 9)
+    survey = Survey(place_m=every.place_m[few], rssi_dbm=every.rssi_dbm[few], frames=every.frames[few], source="few")
+    trial = walk_trial(SITE, GROUND, survey, phone=True)
+    fitted = positions(trial_site(SITE, trial.changes), GROUND, survey.rssi_dbm, survey.frames)
+    seen = np.hypot(*(fitted - survey.place_m).T).mean()
+    assert trial.held is not None
+    assert trial.held.after > seen + 0.03
+
+
+def test_what_walls_of_the_plan_take_is_not_put_down_to_distance() -> None:
+    place = points_on(GROUND.floor)
+    apart = np.linalg.norm(np.column_stack((place, np.full(len(place), 1.1)))[:, None] - GROUND.places_m, axis=2)
+    rssi = expected_rssi(apart, SITE.path_loss) - GROUND.losses_db(place)
+    survey = Survey(place_m=place, rssi_dbm=rssi, frames=np.full(rssi.shape, 20), source="exact")
+    found = values(walk_trial(SITE, GROUND, survey, phone=True))
+    assert GROUND.losses_db(place).max() > 10
+    assert found.get("path_loss.exponent", 2.7) == pytest.approx(2.7, abs=0.03)
+    assert found.get("path_loss.rssi_1m_dbm", -45.0) == pytest.approx(-45.0, abs=0.4)
