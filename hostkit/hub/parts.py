@@ -22,6 +22,7 @@ from hostkit.hub.speaker import Speaker
 from hostkit.hub.teller import Teller
 from hostkit.hub.uplink import Uplink
 from hostkit.hub.voice import Voice
+from hostkit.io.calibrations import in_force
 from hostkit.io.memory import random_fill
 from hostkit.io.mqtt import INBOX_ITEMS, Arrived, BrokerUrl, Client, Inbox
 from hostkit.io.outbox import Outbox
@@ -133,6 +134,7 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
         began_s=monotonic_s(),
         certificates=settings.certificates,
         former=former,
+        calibration_id=lambda: in_force(settings.path),
     )
     return Parts(
         settings=settings,

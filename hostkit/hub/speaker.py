@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -53,11 +54,12 @@ class Speaker:
         began_s: float,
         certificates: tuple[Path, ...] = (),
         former: tuple[str, ...] = (),
+        calibration_id: Callable[[], str | None],
     ) -> None:
         self._voice, self._outbox, self._intake = voice, outbox, intake
         self._keeper, self._uplink, self._anchors, self._links = keeper, uplink, anchors, links
         self._data, self._began_s, self._certificates = data, began_s, certificates
-        self._former = former
+        self._former, self._calibration_id = former, calibration_id
         self._timers = Timers()
         self._said_info: tuple[object, ...] = ()
 
@@ -153,7 +155,9 @@ class Speaker:
             config_hash=self._voice.config_hash,
             config_refused=self._voice.config_refused,
         )
-        site = SiteInForce(config_hash=self._voice.config_hash, site=self._voice.site)
+        site = SiteInForce(
+            config_hash=self._voice.config_hash, site=self._voice.site, calibration_id=self._calibration_id()
+        )
         for client in self._links:
             client.publish(self._voice.topic("info"), self._voice.payload(INFO, info, at_s), retain=True)
             client.publish(self._voice.topic("site"), self._voice.payload(SITE, site, at_s), retain=True)

@@ -98,6 +98,16 @@ def free_id(wanted: str, records: Sequence[Record]) -> str:
     return wanted if wanted not in taken else next(one for one in numbered if one not in taken)
 
 
+def in_force(site_path: Path) -> str | None:
+    """Give the id of the newest calibration that site.toml rests on; None for none, and where one cannot be read."""
+    try:
+        counts = [(one.to_s, one.id) for one in read_counts(site_path) if not one.undone]
+        field = [(one.at_s, one.id) for one in read_field(site_path) if one.changes and not one.undone]
+    except (InputError, StorageError):
+        return None
+    return max((*counts, *field), default=(0.0, None))[1]
+
+
 def find(id_: str, records: Sequence[R]) -> R:
     """Give the calibration of this id; UsageError if there is none."""
     for record in records:

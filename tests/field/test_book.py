@@ -11,7 +11,7 @@ from hostkit.errors import InputError, UsageError
 from hostkit.field.book import changes_of, save, undo
 from hostkit.field.trial import Held, Need, Trial
 from hostkit.hub.settings import versions
-from hostkit.io.calibrations import encoded, read_field
+from hostkit.io.calibrations import encoded, in_force, read_field
 from hostkit.model import Site
 from tests.field.shop import SITE, START_S, site_file
 
@@ -38,6 +38,11 @@ def test_what_helps_is_written_with_a_version_and_a_comment_stays(tmp_path: Path
     assert versions(path)[-1].by == f"with {saved.record.id}"
     assert read_field(path) == (saved.record,)
     assert saved.record.id == "walk-20260314-0000"
+    assert in_force(path) == saved.record.id
+    undo(path, saved.record, START_S)
+    assert in_force(path) is None
+    encoded(path, saved.record)[0].write_text("{")
+    assert in_force(path) is None
 
 
 def test_what_does_not_help_is_kept_but_not_applied(tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 from urllib.request import Request, urlopen
 
 import pytest
 
 from hostkit.config import dump_site, load_site
+from hostkit.contract.codec import SITE, decode
+from hostkit.io.mqtt import Arrived, Client, Inbox, parse_url, take
 from hostkit.model import PathLoss
 from hostkit.sim.plan import default_site
 from tests.cli.command import COMMAND, ROOT, footfall, refused
@@ -131,6 +134,22 @@ def test_levels_with_the_phone_page_are_applied(technician: tuple[Path, str, Pat
     assert found["held_out"]["after"] < 0.5 * found["held_out"]["before"]
     assert load_site(site).path_loss.rssi_1m_dbm == pytest.approx(TRUE.path_loss.rssi_1m_dbm, abs=8.0)
     assert found["calib_id"] in report.read_text("utf-8")
+    assert in_force_at(broker, found["calib_id"]) == found["calib_id"]
+
+
+def in_force_at(broker: str, wanted: str) -> str | None:
+    """What the hub says it runs on, once it says `wanted` or at last."""
+    inbox: Inbox = Queue(1000)
+    topic = f"footfall/v1/{SAID.tenant}/{SAID.site}/hub/site"
+    client = Client(parse_url(broker), inbox, name="t", client_id="t", subscriptions=((topic, 1),))
+    client.start()
+    deadline, said = time.monotonic() + 20, None
+    while said != wanted and time.monotonic() < deadline:
+        item = take(inbox, 0.2)
+        if isinstance(item, Arrived) and item.topic == topic:
+            said = decode(SITE, item.payload, item.topic).data.calibration_id
+    client.stop()
+    return said
 
 
 def test_the_keyboard_takes_stands_and_the_end_of_input_ends(

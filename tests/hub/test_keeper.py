@@ -315,6 +315,7 @@ def speaker(one: Keeper, outbox: Outbox, folder: Path) -> Speaker:
         links=(),
         data=folder,
         began_s=0.0,
+        calibration_id=lambda: None,
     )
 
 
