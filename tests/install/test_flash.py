@@ -190,7 +190,7 @@ def test_pypis_mock_boot_loader(real_release: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the mock leaves a pipe open
-@pytest.mark.parametrize("chip", ["ESP32-S3", "ESP32-C3", "ESP32-C6"])
+@pytest.mark.parametrize("chip", ["ESP32-S3", "ESP32-C6"])
 def test_pypis_mock_of_other_chips(chip: str, made_release: Release) -> None:
     release = made_release(Made(image_id=CHIPS[chip].image_id, boot_offset=CHIPS[chip].boot_offset))
     with mock_bootloader(chip=CHIPS[chip].argument) as mock:

@@ -1,5 +1,6 @@
 """Firmware files onto a board: the real mpremote to a real MicroPython, the real esptool for a LittleFS image."""
 
+import importlib.util
 import json
 import subprocess
 import threading
@@ -10,10 +11,13 @@ from pathlib import Path
 import pytest
 from littlefs import LittleFS
 
-from hostkit.errors import StorageError
+from hostkit.errors import StorageError, UsageError
 from hostkit.install import putapp
 from hostkit.install.complaints import explain
 from hostkit.install.firmware import Files, compiled, read_firmware
+from hostkit.install.flash import esptool
+from hostkit.install.fleet import Board, Job
+from hostkit.install.label import Label, draw_labels
 from hostkit.install.putapp import littlefs_image
 from tests.cli.command import footfall, refused
 from tests.firmware.board import interpreter
@@ -176,3 +180,21 @@ def test_another_bytecode_is_not_compiled_for(tmp_path: Path) -> None:
 )
 def test_what_mpremote_says(words: str, meaning: str) -> None:
     assert meaning in str(explain("mpremote", words.splitlines(), "COM3", putapp._COMPLAINTS))
+
+
+def test_a_program_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def job() -> Job:
+        return Job(Board(probe="till", port="COM3"), {}, lambda text, share: None, threading.Event())
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    calls = {
+        "esptool": lambda: esptool("COM3", ["flash-id"], job(), timeout_s=1.0),
+        "mpremote": lambda: putapp._mpremote("COM3", ["reset"], job()),
+        "littlefs-python": lambda: littlefs_image(Files(contents={}), 0x10000),
+        "segno": lambda: draw_labels([Label(probe="a", place="b/c", lines=(), code="x")], tmp_path / "x.svg"),
+    }
+    for name, call in calls.items():
+        with pytest.raises(
+            UsageError, match=rf"{name} is not installed; install it: pip install 'footfall\[install\]'"
+        ):
+            call()
