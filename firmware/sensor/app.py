@@ -8,6 +8,7 @@ import time
 import esp32
 import machine
 import network
+from micropython import const
 
 import sensor
 
@@ -29,6 +30,12 @@ from .timesync import HubTime
 from .uplink import Uplink
 from .wire import VERSION as WIRE_VERSION
 
+_TYPES = const(0)  # true for mypy alone, and gone when compiled
+if _TYPES:
+    from dot11cap import Ear
+
+    from .stock import StockEar
+
 WATCHDOG_MS = 60_000
 FEED_MS = 2000
 DRAIN_MS = 20  # at least between two drains: 1,500 records/s fill a ring of 512 in 340 ms
@@ -39,7 +46,7 @@ _RESETS = ("PWRON_RESET", "HARD_RESET", "WDT_RESET", "DEEPSLEEP_RESET", "SOFT_RE
 class App:
     """One boot."""
 
-    def __init__(self, radio, state, store, settings) -> None:
+    def __init__(self, radio: Ear | StockEar, state, store, settings) -> None:
         self.settings = settings
         self.radio = radio
         self.net_up = False
@@ -86,7 +93,7 @@ class App:
             "firmware": VERSION,
             "uplink": self.settings.get("uplink"),
             "build": sensor.BUILD,
-            "hardware": f"{self.settings.get('board') or sys.platform} {sys.implementation[2]}"[:500],
+            "hardware": f"{self.settings.get('board') or sys.platform} {sys.implementation._machine}"[:500],
             "key_id": self.capture.key_id,
             "wire_versions": [WIRE_VERSION],
             "radios": radios,

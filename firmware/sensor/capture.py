@@ -2,6 +2,8 @@
 
 from struct import unpack_from
 
+from micropython import const
+
 from .hop import Hop
 from .keys import Key, Keys
 from .wire import BLE, CRC_BYTES, RECORD_BYTES, head_of
@@ -9,10 +11,24 @@ from .wire import BLE, CRC_BYTES, RECORD_BYTES, head_of
 IDLE_MS = 250  # between looks for a key
 
 
+_TYPES = const(0)  # true for mypy alone, and gone when compiled
+if _TYPES:
+    from dot11cap import Ear
+
+    from .counts import Counts
+    from .spool import Spool
+    from .state import State
+    from .stock import StockEar
+    from .timesync import HubTime
+
+
 class Capture:
     """`radio` is `dot11cap` or its stand-in, `scan(milliseconds)` opens the BLE ear, `made()`: a batch is spooled."""
 
-    def __init__(self, radio, scan, probe: str, hop: Hop, spool, keys: Keys, hub_time, state, counts, made) -> None:
+    def __init__(
+        self, radio: Ear | StockEar, scan, probe: str, hop: Hop, spool: Spool, keys: Keys, hub_time: HubTime,
+        state: State, counts: Counts, made,
+    ) -> None:  # fmt: skip
         self._radio = radio
         self._scan = scan
         self._probe = probe
@@ -148,7 +164,8 @@ class Capture:
         self.seq = seq
         self.kept = kept = self.kept + records
         size = self._radio.pack(
-            self._batch, at, self._head, hop.open_us, self._key.key_id, seq, kept, spool.dropped_records,
+            self._batch, at, self._head, hop.open_us, self._key.key_id,  # type: ignore[union-attr]  # open: keyed
+            seq, kept, spool.dropped_records,
             self._hub_time.offset_us, base_us, at_us,
         )  # fmt: skip
         state = self._state

@@ -2,7 +2,19 @@
 
 from binascii import hexlify
 
+from micropython import const
+
 from .settings import SettingsError
+
+_TYPES = const(0)  # true for mypy alone, and gone when compiled
+if _TYPES:
+    from dot11cap import Ear
+
+    from .app import App
+    from .counts import Counts
+    from .settings import Store
+    from .stock import StockEar
+    from .uplink import Uplink
 
 MOST_DESCRIBED = 4  # in one answer; the hub asks again for the others
 LATE_S = 60  # a probe's clock may be wrong by so much
@@ -18,7 +30,9 @@ def fault(what: str, next_step: str) -> dict[str, object]:
 class Commands:
     """`do` gives the answer's fields, or None if it comes later. `app` does what is done to the probe as a whole."""
 
-    def __init__(self, app, radio, store, uplink, counts) -> None:
+    def __init__(
+        self, app: App, radio: Ear | StockEar, store: Store, uplink: Uplink, counts: Counts
+    ) -> None:  # fmt: skip
         self._app = app
         self._radio = radio
         self._store = store

@@ -8,6 +8,7 @@ from binascii import hexlify
 from hashlib import sha256
 
 import machine
+from micropython import const
 
 from . import VERSION, family
 from .beacon import advert
@@ -18,6 +19,10 @@ from .net import Wifi, networks
 from .pins import led_of
 from .serial import BAUD, SerialLink
 from .settings import MOST_BYTES, SettingsError
+
+_TYPES = const(0)  # true for mypy alone, and gone when compiled
+if _TYPES:
+    from .improvble import ImprovBle
 
 TAG_MS = 1000
 TURN_MS, IDENTIFY_MS, FETCH_MS = 50, 10_000, 10_000
@@ -51,7 +56,7 @@ class Factory:
             way = __import__("sensor.improvble", None, None, ("ImprovBle",)).ImprovBle
         except ImportError:
             return
-        ble = way(self._join, self._info, networks, self._identify, lambda text: self._told(ble, text))
+        ble: ImprovBle = way(self._join, self._info, networks, self._identify, lambda text: self._told(ble, text))
         self._ways.append(ble)
         while True:
             ble.turn()

@@ -52,7 +52,7 @@ class Mqtt(Pipe):
         self._heard = heard
         self._rx, self._tx = bytearray(RX_BYTES), bytearray(TX_BYTES)
         self._rx_view, self._tx_view = memoryview(self._rx), memoryview(self._tx)
-        self._reader = None
+        self._reader: asyncio.Task | None = None
         self._fill = self._skip = 0
         self._packet_id = 0
         self._shape = (0, 0, 0)  # of the last publication, and its struct format
@@ -307,7 +307,7 @@ class BackOff:
 def secured(raw, host: str, secrets: dict[str, str]):
     """Wrap a socket in TLS, both sides verified as far as `secrets` has certificates."""
     context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = tls.CERT_REQUIRED
+    context.verify_mode = tls.CERT_REQUIRED  # type: ignore[attr-defined]  # documented, not in the stub
     try:
         context.load_verify_locations(der(secrets["ca"]))
         if secrets["cert"]:

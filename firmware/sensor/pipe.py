@@ -8,8 +8,8 @@ STEP_MS = 2  # between two tries at a stream that is full
 class Pipe:
     """`stream` is not blocking. While `busy` the last packet is not out and its buffer must not be touched."""
 
-    def __init__(self) -> None:
-        self.stream = None
+    def __init__(self, stream=None) -> None:
+        self.stream = stream
         self.busy = False
         self.fault: Exception | None = None  # what ended the connection
 
@@ -46,9 +46,9 @@ class Pipe:
 
 def readable(stream):
     """Await this: until `stream` can be read."""
-    yield asyncio.core._io_queue.queue_read(stream)
+    yield asyncio.core._io_queue.queue_read(stream)  # type: ignore[attr-defined]  # the stubs leave core out
 
 
 def writable(stream):
     """Await this: until `stream` can be written."""
-    yield asyncio.core._io_queue.queue_write(stream)
+    yield asyncio.core._io_queue.queue_write(stream)  # type: ignore[attr-defined]  # the stubs leave core out

@@ -12,6 +12,21 @@ from .messages import MessageError
 from .pipe import STEP_MS
 from .wire import boot_of
 
+_TYPES = const(0)  # true for mypy alone (firmware/mypy.ini), and gone when compiled
+if _TYPES:
+    from collections.abc import Callable
+
+    from .capture import Capture
+    from .commands import Commands
+    from .counts import Counts
+    from .keys import Keys
+    from .link import MqttLink
+    from .messages import Voice
+    from .serial import SerialLink
+    from .spool import Spool
+    from .state import State
+    from .timesync import HubTime
+
 MOST_WAITING = const(6)
 TICK_MS = const(500)
 LATE_MS = const(1500)  # well before the hub gives a gap up for lost
@@ -22,7 +37,9 @@ KEYS_BYTES = const(1033)  # so long that the hub's copies of keys are overwritte
 class Uplink:
     """`capture` and `commands` are set by the app. `link` has `publish` and `resend_ms`."""
 
-    def __init__(self, voice, spool, keys, hub_time, state, counts, now_us) -> None:
+    def __init__(
+        self, voice: Voice, spool: Spool, keys: Keys, hub_time: HubTime, state: State, counts: Counts, now_us
+    ) -> None:
         self._voice = voice
         self._spool = spool
         self._keys = keys
@@ -37,10 +54,10 @@ class Uplink:
         self._said_last = False
         self._info_due = True
         self._said_key: int | None = None
-        self.capture = None
-        self.commands = None
-        self.link = None
-        self.info = dict
+        self.capture: Capture = None  # type: ignore[assignment]  # set before anything runs
+        self.commands: Commands = None  # type: ignore[assignment]  # set before anything runs
+        self.link: MqttLink | SerialLink | None = None
+        self.info: Callable[[], dict] = dict
         self.forget = lambda: None  # called when somebody beside us wants the board blank
         self.answered = lambda: None  # called when the hub proved that it hears us
         self.beat_ms = 0
@@ -95,7 +112,7 @@ class Uplink:
         try:
             if stream == "ack":
                 self._ack(self._read(payload, "ack"))
-            elif stream in ("who", "show", "cmd/forget") and self.link.beside_us:
+            elif stream in ("who", "show", "cmd/forget") and self.link is not None and self.link.beside_us:
                 self.asked_beside_us(stream, payload)
             elif stream.startswith("cmd/"):
                 self._command(self._read(payload, "cmd"))
@@ -139,7 +156,7 @@ class Uplink:
         if not self._waiting:
             return self._send_batch()
         stream, message, qos, retain = self._waiting[0]
-        went = self.link.publish(stream, message, qos, retain)
+        went = self.link.publish(stream, message, qos, retain)  # type: ignore[union-attr]  # run looked
         if went is None:
             return None
         self._waiting.pop(0)
@@ -157,7 +174,7 @@ class Uplink:
                 return False  # the hub takes a boot for over once it has heard of its end
             self._said_last = self._info_due = True
             return True
-        if not self.link.publish("obs", batch, 1):
+        if not self.link.publish("obs", batch, 1):  # type: ignore[union-attr]  # run looked
             return None
         if not spool.outstanding:
             self._progress_ms = time.ticks_ms()
