@@ -197,13 +197,13 @@ function drawQuality(words) {
     ["error", words.error, quality.error_share === null ? words.none : `± ${show(quality.error_share, "ratio", state.lang)}`, ""],
     ["calibration", words.calibration, words.drift(quality.calibration_drift), drifted.join("; ")],
     ["again", words.again, String(quality.messages_again), ""],
-    ["quarantined", words.quarantined, String(quality.quarantined), ""],
+    ["quarantined", words.quarantined, String(quality.quarantined), quality.quarantined ? words.setAside : ""],
   ];
   $("quality").replaceChildren(...items.map(([id, name, text, note]) => make("div", { class: "card" }, make("dt", {}, name), make("dd", { class: "value", "data-quality": id }, text), make("dd", { class: "note" }, note))));
-  const time = (s) => (s ? new Date(s * 1000).toLocaleString(state.lang === "zh" ? "zh-CN" : "en-GB", { timeZone: last.place.time_zone }) : words.none);
+  const time = (s) => (s ? new Date(s * 1000).toLocaleString(state.lang === "zh" ? "zh-CN" : "en-GB", { timeZone: last.place.time_zone, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }) : words.none);
   $("gaps").hidden = !quality.gaps.length;
   $("gaps-table").replaceChildren(table([words.messages, words.since, words.until, words.why, words.visits], quality.gaps.map((g) => [
-    `${g.first}–${g.last}`, time(g.since_s), time(g.before_s), words.why_of[g.reason] ?? words.why_of.unknown, g.visits ?? words.none])));
+    g.first === g.last ? `${g.first}` : `${g.first}–${g.last}`, time(g.since_s), time(g.before_s), words.why_of[g.reason] ?? words.why_of.unknown, g.visits ?? words.none])));
   $("nodes-table").replaceChildren(table([words.node, words.state, words.since], quality.nodes.map((n) => [n.node, words[n.state] ?? n.state, time(n.since_s)])));
 }
 

@@ -18,7 +18,7 @@ export const WORDS = {
     drift: (rows) => (rows === null ? "not checked yet" : rows.length ? `${rows.length} drifted` : "as calibrated"),
     drifted: (probe, hears, heard) => `${probe}: ` + [["hears", hears], ["is heard", heard]].filter(([, db]) => db !== 0)
       .map(([what, db]) => (db === null ? `${what} no more` : `${what} ${Math.abs(db).toFixed(0)} dB ${db < 0 ? "weaker" : "louder"}`)).join(", "),
-    error: "error of footfall", again: "messages that came again", quarantined: "unusable messages", heardShare: "hearing complete", node: "node", since: "since",
+    error: "error of footfall", again: "messages that came again", quarantined: "unusable messages", setAside: "kept apart; why: the collector's log", heardShare: "hearing complete", node: "node", since: "since",
     gaps: "Missing messages", messages: "messages", until: "until", why: "why", visits: "visits",
     why_of: { age: "too old for the hub's outbox", size: "the hub's outbox was full", unknown: "not arrived" },
     online: "online", offline: "offline", sleeping: "sleeping", unknown: "never heard of", foot: (z, v) => `Times are those of the shop (${z}). 90 % intervals throughout. Privacy mode ${v}.`,
@@ -43,7 +43,7 @@ export const WORDS = {
     drift: (rows) => (rows === null ? "尚未检查" : rows.length ? `${rows.length} 个探针偏移` : "与校准一致"),
     drifted: (probe, hears, heard) => `${probe}：` + [["接收", hears], ["被接收", heard]].filter(([, db]) => db !== 0)
       .map(([what, db]) => (db === null ? `${what}中断` : `${what}${db < 0 ? "弱" : "强"} ${Math.abs(db).toFixed(0)} dB`)).join("，"),
-    error: "客流误差", again: "重复收到的消息", quarantined: "无法使用的消息", heardShare: "接收完整率", node: "节点", since: "自",
+    error: "客流误差", again: "重复收到的消息", quarantined: "无法使用的消息", setAside: "已另行保存，原因见汇总端日志", heardShare: "接收完整率", node: "节点", since: "自",
     gaps: "缺失的消息", messages: "消息", until: "至", why: "原因", visits: "到访",
     why_of: { age: "超过主机保存期限", size: "主机存储已满", unknown: "尚未到达" },
     online: "在线", offline: "离线", sleeping: "休眠", unknown: "未出现", foot: (z, v) => `时间均为门店当地时间（${z}）。区间均为 90%。隐私模式 ${v}。`,
