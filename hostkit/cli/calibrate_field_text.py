@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from hostkit.cli import text
-from hostkit.field.book import Saved
 from hostkit.field.trial import Trial
 from hostkit.field.words import Language, figure, held_figures, say, say_check, say_need, say_note, verdict
+from hostkit.hub.adjust import Saved
 from hostkit.io.calibrations import FieldRecord
 
 

@@ -12,11 +12,12 @@ import click
 from hostkit.cli import text
 from hostkit.cli.calibrate_field_text import print_trial
 from hostkit.errors import HostkitError, UsageError
-from hostkit.field.book import Saved, save
+from hostkit.field.book import save
 from hostkit.field.ground import ground_of
 from hostkit.field.report import Better, Case, after_site, better_of, html, page_of
 from hostkit.field.trial import Trial
 from hostkit.field.words import LANGUAGES, Language, say
+from hostkit.hub.adjust import Saved
 from hostkit.hub.settings import NOTHING
 from hostkit.install.suggest import suggest
 from hostkit.io.files import write_files

@@ -10,7 +10,7 @@ from hostkit.cli.calibrate_text import print_outcome
 from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.errors import UsageError
-from hostkit.field.book import undo as undo_field
+from hostkit.hub.adjust import undo as undo_field
 from hostkit.hub.calibrate import undo as undo_count
 from hostkit.io.calibrations import FieldRecord, Record, find, read_counts, read_field
 

@@ -118,7 +118,7 @@ class CalibrateApply(Order, frozen=True, tag="calibrate-apply", tag_field="verb"
 
 
 class CalibrateUndo(Order, frozen=True, tag="calibrate-undo", tag_field="verb"):
-    """Take a count back."""
+    """Take a calibration back, of whatever kind: `count` is its id in `footfall calibrate list`."""
 
     count: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,48}$(?!\n)")]
 

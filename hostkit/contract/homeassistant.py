@@ -37,7 +37,8 @@ def discovery(site: Site, hub: str, provenance: Provenance, former: Iterable[str
     of a component that is told with its platform only, Home Assistant lets go.
     """
     name = site.name or f"{site.tenant} {site.site}"
-    shown = name if provenance is Provenance.LIVE else f"{name} ({provenance.value})"
+    mark = f"({provenance.value})"
+    shown = name if provenance is Provenance.LIVE or name.endswith(mark) else f"{name} {mark}"
     device = {
         "identifiers": [_device_id(site)],
         "name": shown,

@@ -13,11 +13,11 @@ from hostkit.core.calibrate_links import MIN_PAIRS, LinkFit, fit_links
 from hostkit.core.calibrate_mixed import Floats, Ints
 from hostkit.core.ranging import MIN_DISTANCE_M
 from hostkit.errors import InputError
-from hostkit.field.book import changes_of
 from hostkit.field.ground import Ground
 from hostkit.field.readings import LOUDEST_DBM, WEAKEST_DBM, check_range
 from hostkit.field.trial import Check, Held, Need, Note, ProbeRow, Trial
 from hostkit.field.walk import BOUNDS, exponent_check
+from hostkit.hub.adjust import changes_of
 from hostkit.io.anchorlinks import LinksRecord
 from hostkit.io.csvtable import read_table
 from hostkit.model import Site

@@ -11,10 +11,10 @@ from hostkit.core.calibrate_distance import DistanceFit, fit_distances
 from hostkit.core.calibrate_mixed import Floats, Ints
 from hostkit.core.ranging import expected_rssi
 from hostkit.errors import InputError
-from hostkit.field.book import changes_of
 from hostkit.field.readings import LOUDEST_DBM, WEAKEST_DBM, check_range
 from hostkit.field.trial import Check, Held, Need, Note, ProbeRow, Trial
 from hostkit.field.walk import BOUNDS, exponent_check, exponent_is_odd
+from hostkit.hub.adjust import changes_of
 from hostkit.io.csvtable import MAYBE, read_table
 from hostkit.model import Site
 

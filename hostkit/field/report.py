@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from hostkit.core.predict import Forecast, forecast
-from hostkit.field.book import trial_site
 from hostkit.field.trial import Note, ProbeRow, Trial
 from hostkit.field.words import Language, held_figures, say, say_check, say_need, say_note, verdict
+from hostkit.hub.adjust import trial_site
 from hostkit.io.calibrations import FieldRecord
 from hostkit.io.plot_field import FieldMap, png
 from hostkit.model import Floor, Probe, Site

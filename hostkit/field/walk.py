@@ -12,10 +12,10 @@ from hostkit.core.calibrate_mixed import Floats
 from hostkit.core.locate import DEVICE_HEIGHT_M
 from hostkit.core.places import PlaceModel
 from hostkit.errors import InputError
-from hostkit.field.book import changes_of, with_values
 from hostkit.field.ground import Corner, Ground, check_way_round, corners
 from hostkit.field.readings import SURVEY_SQUARE_M, Windows
 from hostkit.field.trial import Check, Held, Mark, Need, Note, ProbeRow, Trial
+from hostkit.hub.adjust import changes_of, with_values
 from hostkit.model import Estimate, Site
 
 LEAST_POINTS = 20  # marked points: fewer leave a probe's own offset to chance

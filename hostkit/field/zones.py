@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from hostkit.core.calibrate_mixed import Floats, Ints
 from hostkit.core.places import PlaceModel, ring_inside
 from hostkit.errors import InputError
-from hostkit.field.book import changes_of
 from hostkit.field.readings import Windows, read_readings, windows_of
 from hostkit.field.trial import Check, Held, Need, Note, ProbeRow, Trial
+from hostkit.hub.adjust import changes_of
 from hostkit.io.csvtable import read_table
 from hostkit.model import Rings, Site, ZoneKind
 

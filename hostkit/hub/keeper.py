@@ -31,7 +31,7 @@ from hostkit.core.classes import ClassRegister
 from hostkit.core.flood import Flood, flood_of
 from hostkit.core.pipeline import close_open
 from hostkit.core.wire import SIGHTING
-from hostkit.errors import ConfigError, StorageError
+from hostkit.errors import ConfigError, StorageError, UsageError
 from hostkit.hub.chain import Chain, Change, Cut, Entry, Heard, Step
 from hostkit.hub.figures import KEPT_S, Figures
 from hostkit.hub.keys import HeldKey
@@ -120,7 +120,13 @@ class Keeper:
             self.chain.take(heard)
 
     def devices(self, start_s: float, end_s: float) -> tuple[float, float]:
-        """Give the devices that entered and that passed within a span; open visits count as they stand."""
+        """Give the devices that entered and that passed within a span; open visits count as they stand.
+
+        UsageError in anonymous_5min, where nobody is told to have entered.
+        """
+        if self._anonymous:
+            step = "count in pseudonym_24h; people per device stays as it is in site.toml"
+            raise UsageError("nobody is told to enter in anonymous_5min", where="privacy.mode", next_step=step)
         kpis = self.figures.between(start_s, end_s, self.chain.open_visits())
         by_id = {kpi.id: kpi.devices for kpi in kpis if kpi.of is None and kpi.devices}
         return by_id["footfall"].value or 0.0, by_id["passersby"].value or 0.0

@@ -6,6 +6,7 @@ from typing import get_args
 
 import msgspec
 
+from hostkit.config import load_site
 from hostkit.config.edit import Tree, changed
 from hostkit.contract.commands import (
     Asked,
@@ -30,12 +31,14 @@ from hostkit.contract.commands import (
     ToProbe,
 )
 from hostkit.errors import HostkitError, InputError, UsageError
+from hostkit.hub.adjust import undo as undo_field
 from hostkit.hub.calibrate import DoorCount, Heard, take_door
 from hostkit.hub.calibrate import undo as undo_count
 from hostkit.hub.commands import Waits, refusal_of
 from hostkit.hub.configuration import Configuration
 from hostkit.hub.fleet import Fleet
-from hostkit.io.calibrations import find, read_counts
+from hostkit.hub.settings import versions
+from hostkit.io.calibrations import FieldRecord, Record, find, read_counts, read_field
 from hostkit.io.outbox import Outbox
 from hostkit.model import Probe, Site, Zone
 
@@ -174,19 +177,32 @@ class Verbs:
     def _calibrate(self, command: CalibrateStart | CalibrateApply | CalibrateUndo) -> Response:
         outbox, configuration = self._means.outbox, self._means.configuration
         if isinstance(command, CalibrateStart):
+            self._means.devices(self._means.now_s(), self._means.now_s())  # says why, where nobody can be counted
             outbox.set_word(_COUNT, str(self._means.now_s()))
             return Response(id=command.id)
         if isinstance(command, CalibrateUndo):
-            record = find(command.count, read_counts(configuration.path))
-            outcome = undo_count(configuration.path, record, self._means.now_s())
-        else:
-            counted = self._counted(command)
-            entered, passed = self._means.devices(counted.start_s, counted.end_s)
-            heard = Heard(devices=entered + (passed if counted.passed is not None else 0.0), source="hub")
-            outcome = take_door(configuration.path, configuration.site, counted, heard, self._means.now_s())
-            outbox.set_word(_COUNT, "")
+            return self._undo(command)
+        counted = self._counted(command)
+        entered, passed = self._means.devices(counted.start_s, counted.end_s)
+        heard = Heard(devices=entered + (passed if counted.passed is not None else 0.0), source="hub")
+        outcome = take_door(configuration.path, configuration.site, counted, heard, self._means.now_s())
+        outbox.set_word(_COUNT, "")
         restart = configuration.took(outcome.site)
         return Response(id=command.id, version=outcome.version, restart=restart, count=outcome.record.id)
+
+    def _undo(self, command: CalibrateUndo) -> Response:
+        """Take back a calibration of any kind."""
+        configuration, at_s = self._means.configuration, self._means.now_s()
+        path = configuration.path
+        records: tuple[Record, ...] = (*read_counts(path), *read_field(path))
+        record = find(command.count, records)
+        if record.undone:
+            raise UsageError("is taken back already", where=record.id, next_step="see: footfall calibrate list")
+        undone = undo_field(path, record, at_s) if isinstance(record, FieldRecord) else undo_count(path, record, at_s)
+        restart = configuration.took(load_site(path))
+        kept = versions(path)
+        version = kept[-1].number if kept else None
+        return Response(id=command.id, version=version, restart=restart, count=undone.record.id)
 
     def _counted(self, command: CalibrateApply) -> DoorCount:
         try:

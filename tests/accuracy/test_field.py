@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hostkit.field.book import trial_site
 from hostkit.field.ground import Ground, ground_of
 from hostkit.field.readings import Floats
 from hostkit.field.survey import read_survey
 from hostkit.field.trial import Trial
 from hostkit.field.walk import Survey, positions, walk_trial
+from hostkit.hub.adjust import trial_site
 from hostkit.model import Floor, Probe, Site
 from tests.accuracy import istanbul, warsaw
 from tests.accuracy.tables import write

@@ -79,3 +79,9 @@ def test_a_probe_that_is_gone_is_let_go_of() -> None:
     device = json.loads(discovery(SITE, "hub", Provenance.LIVE, former=("old",)))
     assert device["components"]["probe_old"] == {"platform": "binary_sensor"}
     assert {name for name in device["components"] if name != "probe_old"} == set(DEVICE["components"])
+
+
+@pytest.mark.parametrize("name", ["Corner shop", "Corner shop (simulated)"])
+def test_what_is_simulated_says_so_once(name: str) -> None:
+    device = json.loads(discovery(replace(SITE, name=name), "hub", Provenance.SIMULATED))["device"]
+    assert device["name"] == "Corner shop (simulated)"

@@ -8,8 +8,9 @@ import pytest
 from hostkit.config import load_site
 from hostkit.config.dump import dump_site
 from hostkit.errors import InputError, UsageError
-from hostkit.field.book import changes_of, save, undo
+from hostkit.field.book import save
 from hostkit.field.trial import Held, Need, Trial
+from hostkit.hub.adjust import changes_of, undo
 from hostkit.hub.settings import versions
 from hostkit.io.calibrations import encoded, in_force, read_field
 from hostkit.model import Site

@@ -7,12 +7,12 @@ import pytest
 
 from hostkit.core.ranging import expected_rssi
 from hostkit.errors import InputError
-from hostkit.field.book import trial_site
 from hostkit.field.courses import points_on
 from hostkit.field.ground import ground_of
 from hostkit.field.survey import read_survey
 from hostkit.field.trial import Trial
 from hostkit.field.walk import Survey, positions, walk_trial
+from hostkit.hub.adjust import trial_site
 from tests.field.shop import SITE, TRUTH, level_dbm, offsets, recorded, table, write
 
 GROUND = ground_of(SITE)

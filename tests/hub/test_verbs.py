@@ -1,5 +1,6 @@
 """Every command there can be, done at a real site.toml: done, refused with a reason, never a crash and never half."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostkit.config import dump_site, load_site
-from hostkit.contract.commands import Asked, Response, SetThresholds, SetZones, Status, ToProbe
+from hostkit.contract.commands import Asked, CalibrateUndo, Response, SetThresholds, SetZones, Status, ToProbe
 from hostkit.contract.rights import RIGHTS, Caller
 from hostkit.errors import HostkitError
 from hostkit.hub.commands import Waits
@@ -16,6 +17,7 @@ from hostkit.hub.fleet import Fleet
 from hostkit.hub.roles import Roles
 from hostkit.hub.settings import versions
 from hostkit.hub.verbs import Means, Verbs
+from hostkit.io.calibrations import Change, FieldRecord, encoded, read_field
 from hostkit.io.outbox import Outbox
 from hostkit.model import Site, Zone
 from hostkit.sim.plan import default_site
@@ -119,3 +121,26 @@ def test_a_probes_answer_counts_only_for_who_was_asked(bench: Bench) -> None:
     assert bench.verbs.answered("probe-1", Response(id="i-1", status=Status.ACCEPTED)) is None
     assert bench.verbs.answered("probe-1", answer) == answer
     assert bench.verbs.answered("probe-1", answer) is None
+
+
+def test_a_calibration_of_any_kind_is_taken_back_by_command(tmp_path: Path) -> None:
+    """A technician's walk, as the field commands leave it: in the book and in site.toml."""
+    bench = Bench(tmp_path)
+    before, after = SHOP.path_loss.exponent, 3.25
+    moved = Change(key="path_loss.exponent", before=before, after=after)
+    walk = FieldRecord(
+        id="walk-20260314-1105", kind="walk", at_s=AT_S, source="w.csv", unit="m", before=3.0, after=2.0, naive=None,
+        passed=True, changes=(moved,),
+    )  # fmt: skip
+    place, body = encoded(bench.path, walk)
+    place.parent.mkdir()
+    place.write_bytes(body)
+    bench.configuration.change(lambda site: replace(site, path_loss=replace(site.path_loss, exponent=after)), "walk")
+    undo = CalibrateUndo(id="u1", expires=int(AT_S), count=walk.id)
+    done = bench.verbs.do(undo)
+    assert isinstance(done, Response)
+    assert (done.count, done.version) == (walk.id, versions(bench.path)[-1].number)
+    assert load_site(bench.path).path_loss.exponent == before == bench.taken[-1].path_loss.exponent
+    assert read_field(bench.path)[0].undone
+    assert "taken back already" in refusal(bench, undo)
+    assert walk.id in refusal(bench, CalibrateUndo(id="u2", expires=int(AT_S), count="count-1"))
