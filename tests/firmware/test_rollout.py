@@ -30,7 +30,7 @@ class Machine:
     platform = "esp32"
     class implementation:
         _machine = "Generic ESP32 module with ESP32"
-sensor_app.sys = Machine
+sensor_app.sys = sensor.sys = Machine
 ota.CONFIRM_S, sensor_app.HEALTH_MS, sensor_app.FEED_MS = 1, 500, 100
 app.tell()
 """
