@@ -26,6 +26,10 @@ SECRETS = ("ca", "cert", "key", "password", "code", "csr")  # the board gives di
 Say = Callable[[str], None]
 
 
+class WrongFlashError(PeerError):
+    """A board answered, and holds something else than it was given: trying again at once changes nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """How the probe reaches its hub. `board` names its pins, see hardware/boards."""
@@ -85,7 +89,7 @@ def provision(
         try:
             return _configured(order, board, given, device)
         except PeerError as error:
-            if given is None:
+            if given is None or isinstance(error, WrongFlashError):
                 raise
             say(f"{error}")
             board.close()
@@ -143,7 +147,7 @@ def _configured(order: Order, board: Way, credential: Credential | None, device:
     wrong = [name for name, value in _expected(settings, salt).items() if held.get(name) != value]
     wrong += [name for name in held if name not in settings and name != "version"]
     if wrong:
-        raise PeerError(
+        raise WrongFlashError(
             f"its flash does not hold what it was given: {', '.join(map(shown, wrong[:8]))}",
             where=board.where,
             next_step="run the same command again; if it recurs the flash is worn: take another board",
