@@ -76,7 +76,7 @@ def verify(
 
 
 def _lines(probe: str, done: Verified) -> str:
-    rows = [f"  ok    {rung}" for rung in done.standing.climbed]
+    rows = [f"  ok    {rung}" for rung in done.climbed]
     rows += [f"  FAIL  {done.standing.failed}"] if done.standing.failed else []
     row = done.evidence.row
     if done.passed and row is not None:
@@ -90,7 +90,7 @@ def _lines(probe: str, done: Verified) -> str:
 def _object(probe: str, done: Verified) -> str:
     standing = done.standing
     told: dict[str, object] = {
-        "probe": probe, "passed": done.passed, "seconds": round(done.seconds, 1), "ok": standing.climbed,
+        "probe": probe, "passed": done.passed, "seconds": round(done.seconds, 1), "ok": done.climbed,
         "failed": standing.failed, "what": standing.what, "next_step": standing.next_step, "led": done.shown,
         "hub": done.evidence.row, "board": done.evidence.line,
     }  # fmt: skip

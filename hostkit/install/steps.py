@@ -106,8 +106,8 @@ def verify_step(plan: Plan) -> Step:
         look = Look(probe=plan.probe(job.board), hub=plan.hub, port=port, ble_only=plan.ble_only, wait_s=plan.wait_s)
         done = verify(look, job.say, job.check)
         if done.standing.failed is not None:
-            where = f"{job.board.probe}: {done.standing.failed}"
-            raise PeerError(done.standing.what, where=where, next_step=done.standing.next_step)
+            standing = done.standing
+            raise PeerError(standing.what, where=str(standing.failed), next_step=standing.next_step)
         row = done.evidence.row
         rates = {"wifi_per_s": f"{row.wifi_per_s:g}", "ble_per_s": f"{row.ble_per_s:g}"} if row else {}
         return {"seconds": f"{done.seconds:.0f}", "witness": "hub" if row else "board", **rates}

@@ -44,6 +44,11 @@ class Verified:
     shown: bool
 
     @property
+    def climbed(self) -> tuple[Rung, ...]:
+        """Give the rungs it stands on, its serial line only if that was asked."""
+        return tuple(rung for rung in self.standing.climbed if rung is not Rung.LINE or self.evidence.line)
+
+    @property
     def passed(self) -> bool:
         """Tell whether it is heard."""
         return self.standing.failed is None

@@ -1,18 +1,26 @@
 """The phone page: every probe, its verdict and next step, in both languages; nothing without the token."""
 
 import http.client
+import json
+import re
 import stat
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright import sync_api as playwright
 
+from hostkit.config import dump_site
 from hostkit.contract.messages import Memory, State
 from hostkit.contract.probes import Probes, ProbeStatus, Step, Verdict
 from hostkit.hub.phonepage import application, token_of
 from hostkit.io.webserver import WebServer, parse_listen
 from hostkit.model import Radio
+from hostkit.sim.plan import default_site
+from tests.cli.command import COMMAND, ROOT
+from tests.io.brokers import Mosquitto
 
 TOKEN = "a-token-of-the-test-here"
 ROWS = (
@@ -85,6 +93,41 @@ def test_the_token_is_made_once_and_kept_private(tmp_path: Path) -> None:
     assert len(token) >= 22
     assert token_of(tmp_path) == token
     assert stat.S_IMODE((tmp_path / "page-token").stat().st_mode) == 0o600
+
+
+@pytest.mark.needs("mosquitto")
+def test_a_hub_serves_it_where_it_is_told_to(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path).start()
+    site = tmp_path / "site.toml"
+    site.write_text(dump_site(default_site(2)))
+    command = [*COMMAND, "hub", "run", "--site", str(site), "--broker", broker.url, "--data", str(tmp_path / "data")]
+    with subprocess.Popen([*command, "--page", "127.0.0.1:0"], cwd=ROOT, stderr=subprocess.PIPE, text=True) as hub:
+        try:
+            assert hub.stderr
+            said = next(line for line in hub.stderr if "page: " in line)
+            url = re.search(r"http://\S+/", said)
+            assert url
+            deadline = time.monotonic() + 10
+            while (answer := fetched(url[0] + "probes.json"))[0] == 503:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            rows = json.loads(answer[1])["rows"]
+            assert [(row["id"], row["verdict"], row["step"]) for row in rows] == [
+                (probe.id, "fail", "connected") for probe in default_site(2).probes
+            ]
+        finally:
+            hub.terminate()
+    broker.stop()
+
+
+def fetched(url: str) -> tuple[int, bytes]:
+    _, _, place, path = url.split("/", 3)
+    line = http.client.HTTPConnection(place, timeout=10)
+    line.request("GET", f"/{path}")
+    answer = line.getresponse()
+    told = answer.status, answer.read()
+    line.close()
+    return told
 
 
 @pytest.fixture(scope="module")
