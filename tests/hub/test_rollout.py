@@ -168,6 +168,7 @@ def test_it_goes_on_through_what_a_link_does(place: Place, fault: str) -> None:
     place.do("begin", "p-0")
     place.round(400)
     assert place.restarted() == ["p-0"]
+    assert place.boards["p-0"].steps.count("begin") == (2 if fault == "restarts" else 1)
     place.health("p-0", kept=1)
     place.round(1)
     assert place.rollouts.state.state == "done"
@@ -207,6 +208,16 @@ def test_a_roll_back_is_seen_and_stops_it_in_the_second_stage(place: Place) -> N
     assert "old image" in place.of("p-1").what
     assert place.rollouts.state.state == "failed"
     assert place.of("p-3").state is Updating.WAITING
+
+
+def test_a_roll_back_is_seen_by_what_the_probe_says_it_is(place: Place) -> None:
+    place.do("begin")
+    place.round()
+    place.restarted()
+    place.boards["p-0"].build = 1
+    place.inform("p-0")  # its health got lost
+    place.round(1)
+    assert place.of("p-0").state is Updating.ROLLED_BACK
 
 
 def test_an_image_that_never_boots_is_a_roll_back(place: Place) -> None:

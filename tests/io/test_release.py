@@ -73,7 +73,8 @@ def spoil(folder: Path, what: str) -> None:
     manifest = json.loads(path.read_text())
     update = manifest["builds"][0]["update"]
     if what == "data":
-        (folder / update["path"]).write_bytes(b"x" * 1000)
+        data = (folder / update["path"]).read_bytes()
+        (folder / update["path"]).write_bytes(data[:-1] + b"x")
     elif what == "gone":
         (folder / update["path"]).unlink()
     elif what == "outside":
