@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -12,11 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+from hostkit.core.dot11 import device_keys, record_of
+from tests.builders import probe_request
+
 ROOT = Path(__file__).parents[2]
 FAKES = Path(__file__).parent / "fakes"
 FIRMWARE = ROOT / "firmware"
 POWER_ON, WATCHDOG, SOFT = 1, 3, 5
 RESET_EXIT = 3
+RETRY = 4  # of a record's flags
 PATIENCE_S = 90.0  # of a test on a busy machine
 HEAP = "384k"  # code is compiled into it here; on a board it is in flash
 
@@ -34,13 +39,21 @@ def interpreter() -> str:
 
 
 class Board:
-    """`flash` is its file system; `stock`: without the C module. Runs until `cut`, `stop` or its own reset."""
+    """`flash` is its file system; `stock`: without the C module. Runs until `cut`, `stop` or its own reset.
 
-    def __init__(self, flash: Path, *, pty: str | None = None, stock: bool = False) -> None:
+    `program` is a MicroPython that has C module and package in it (tests/firmware/micropython.py); without it, PyPI's
+    with a stand-in for the module.
+    """
+
+    def __init__(
+        self, flash: Path, *, pty: str | None = None, stock: bool = False, program: Path | None = None
+    ) -> None:
         self.flash = flash
+        self.real = program is not None
         flash.mkdir(exist_ok=True)
         self._pty = pty
-        self._ear = "" if stock else f":{FAKES}/ear"
+        self._program = program or interpreter()
+        self._path = f".frozen:{FAKES}" + ("" if stock or program else f":{FAKES}/ear") + f":{FIRMWARE}"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._questions = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._reply, daemon=True).start()
@@ -60,11 +73,11 @@ class Board:
         if cause == POWER_ON:
             (self.flash / "rtc.bin").unlink(missing_ok=True)
         port, questions = (str(one.getsockname()[1]) for one in (self._listener, self._questions))
-        env = {"MICROPYPATH": f".frozen:{FAKES}{self._ear}:{FIRMWARE}", "CONTROL": port, "QUESTIONS": questions}
+        env = {"MICROPYPATH": self._path, "CONTROL": port, "QUESTIONS": questions}
         env |= {"PTY": self._pty} if self._pty else {}
         with self.output.open("ab") as log:
             self._process = subprocess.Popen(
-                [interpreter(), "-X", f"heapsize={HEAP}", str(FAKES / "run.py")], cwd=self.flash, env=env,
+                [self._program, "-X", f"heapsize={HEAP}", str(FAKES / "run.py")], cwd=self.flash, env=env,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self._listener.settimeout(PATIENCE_S)
@@ -103,7 +116,7 @@ class Board:
 
     def air(self, *frames: Frame) -> None:
         """Let it hear these frames now."""
-        self._say(verb="air", frames=frames)
+        self._say(verb="air", frames=[on_air(frame) for frame in frames] if self.real else frames)
 
     def network(self, **state: object) -> None:
         """Plug and unplug: `lan`, `ap`."""
@@ -150,3 +163,26 @@ class Board:
             self._line.close()
             self._line = None
         self._process = None
+
+
+def body_of(frame: Frame) -> bytes:
+    """Give the probe request that a phone would send, without FCS: fingerprint and SSID key come of its elements."""
+    address, fingerprint, ssid_key, sequence, _, _, _, flags = frame
+    name, vendor = b"shop-%d" % ssid_key, struct.pack("<I", fingerprint)
+    elements = bytes([0, len(name)]) + name + bytes([1, 4, 2, 4, 11, 22, 221, 8, 0, 80, 242, 9]) + vendor
+    control = 0x0840 if flags & RETRY else 0x0040
+    return probe_request(elements, address=bytes.fromhex(address), sequence=sequence, control=control)
+
+
+def on_air(frame: Frame) -> tuple[str, int, int]:
+    """Give it with its FCS, in hex, as inject() takes it: RSSI and channel with it."""
+    return (body_of(frame) + bytes(4)).hex(), frame[4], frame[6]
+
+
+def row_of(frame: Frame, key: bytes, *, real: bool) -> tuple[int, ...]:
+    """Give the record that comes of it, without its offset."""
+    if real:
+        record = record_of(body_of(frame), key, offset_us=0, rssi_dbm=frame[4], noise_dbm=frame[5], channel=frame[6])
+        return struct.unpack("<QIIHbbBB", record[4:])
+    (device,) = device_keys([bytes.fromhex(frame[0])], key)
+    return (int(device), *frame[1:])

@@ -38,8 +38,14 @@ def shop(broker_shop: Shop) -> Shop:
 
 
 @pytest.fixture
-def board(tmp_path: Path, shop: Shop) -> Iterator[Board]:
-    board = Board(tmp_path / "flash")
+def program(request: pytest.FixtureRequest) -> Path | None:
+    """Give the MicroPython with the C module to tests parametrised so (board.EARS); else None: with a stand-in."""
+    return built("unix") if getattr(request, "param", "stand-in") == "dot11cap" else None
+
+
+@pytest.fixture
+def board(tmp_path: Path, shop: Shop, program: Path | None) -> Iterator[Board]:
+    board = Board(tmp_path / "flash", program=program)
     board.settings(**shop.settings())
     yield board
     board.stop()

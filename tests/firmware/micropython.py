@@ -29,6 +29,10 @@ SUITE = "trixie"  # MicroPython 1.25; bookworm's 1.19 has no rv32 board
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PROMPT_S = 60.0
 UNIX_NEEDS = ("make", "gcc", "apt-get", "pkg-config")
+# For tests that a board plays: with the stand-in for the C module, and with the module itself.
+EARS = pytest.mark.parametrize(
+    "program", ["stand-in", pytest.param("dot11cap", marks=pytest.mark.needs(*UNIX_NEEDS))], indirect=True
+)
 RV32_NEEDS = ("make", "riscv64-unknown-elf-gcc", "apt-get", "qemu-system-riscv32")
 COMMON = (
     "MPY_LIB_DIR=../..",  # nothing of it is frozen; a README.md must be there
@@ -44,7 +48,8 @@ FROZEN = f"FROZEN_MANIFEST={HERE / 'manifest.py'}"
 UNIX = (
     FROZEN,
     "MPY_CROSS_FLAGS=-march=host",
-    "CFLAGS_EXTRA=-DMICROPY_PY_SSL=1 -DMICROPY_SSL_MBEDTLS=1",
+    "CFLAGS_EXTRA=-DMICROPY_PY_SSL=1 -DMICROPY_SSL_MBEDTLS=1"
+    f" -DMBEDTLS_USER_CONFIG_FILE='\"{HERE / 'mbedtls_quiet.h'}\"'",
     "LDFLAGS_EXTRA=-lmbedtls -lmbedx509 -lmbedcrypto",
 )
 # -misa-spec=2.2: Debian's gcc 12 has its rv32imc libraries under that name only, and CSR instructions within it.

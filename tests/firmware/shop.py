@@ -76,7 +76,7 @@ class Shop:
 
     def issue(self, node: str, role: Role) -> None:
         """Write certificate and key of a node."""
-        hosts = ["127.0.0.1"] if role is Role.BROKER else []
+        hosts = ["127.0.0.1", "localhost"] if role is Role.BROKER else []
         credential = self.authority.issue(identity(node), role, time.time(), hosts=hosts)
         (self.folder / f"{node}.crt").write_bytes(credential.certificate)
         (self.folder / f"{node}.key").touch(mode=0o600)
@@ -90,7 +90,7 @@ class Shop:
     def settings(self, probe: str = PROBE, **values: object) -> dict[str, object]:
         """Give what the board must be told."""
         return {
-            "probe": probe, "tenant": SITE.tenant, "site": SITE.site, "uplink": "lan", "host": "127.0.0.1",
+            "probe": probe, "tenant": SITE.tenant, "site": SITE.site, "uplink": "lan", "host": "localhost",
             "port": self.broker.port, "board": "wt32-eth01", "batch_s": 1, "dwell_ms": 100,
             "ca": (self.folder / "authority.crt").read_text(), "cert": (self.folder / f"{probe}.crt").read_text(),
             "key": (self.folder / f"{probe}.key").read_text(), **values,

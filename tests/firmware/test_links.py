@@ -21,6 +21,7 @@ from hostkit.core.framing import FrameKind, FrameReader, encode_frame
 from hostkit.core.wire import Batch, decode_batch
 from hostkit.model import Provenance
 from tests.firmware.board import Board
+from tests.firmware.micropython import EARS
 from tests.firmware.shop import PLACE, PROBE, SITE, Hand, Shop, frame, give, now, spans, wait
 
 
@@ -107,8 +108,8 @@ def line() -> Iterator[Line]:
 
 
 @pytest.fixture
-def wired(tmp_path: Path, line: Line) -> Iterator[Board]:
-    board = Board(tmp_path / "flash", pty=line.path)
+def wired(tmp_path: Path, line: Line, program: Path | None) -> Iterator[Board]:
+    board = Board(tmp_path / "flash", pty=line.path, program=program)
     yield board
     board.stop()
 
@@ -127,13 +128,14 @@ def keyed(board: Board, line: Line) -> None:
         time.sleep(0.3)
 
 
+@EARS
 def test_serial_carries_keys_batches_and_messages(wired: Board, line: Line) -> None:
     keyed(wired, line)
     for number in range(200):
         wired.air(frame(number))
     wired.until("app.counts.passed['acknowledged'] >= 6 and app.capture.kept == 200")
     batches = [decode_batch(data) for data in line.batches.values()]
-    assert sorted(record["fingerprint"] - 77_000 for batch in batches for record in batch.records) == list(range(200))
+    assert sorted(record["sequence"] for batch in batches for record in batch.records) == list(range(200))
     info = INFO.decoder.decode(json.dumps(line.of("info")[-1]).encode()).data
     assert info.key_id == batches[-1].key_id
     assert line.of("state") == []
@@ -144,6 +146,7 @@ def test_serial_carries_keys_batches_and_messages(wired: Board, line: Line) -> N
     HEALTH.decoder.decode(json.dumps(wait(lambda: line.of("health"))[0]).encode())
 
 
+@EARS
 def test_a_line_that_drops_and_adds_bytes_loses_no_batch(wired: Board, line: Line) -> None:
     keyed(wired, line)
     line.spoil = 0.0005  # about every second frame
@@ -156,7 +159,7 @@ def test_a_line_that_drops_and_adds_bytes_loses_no_batch(wired: Board, line: Lin
     line.spoil = 0
     wired.until("len(app.spool) <= 1")
     batches = [decode_batch(data) for data in dict(line.batches).values()]
-    assert {record["fingerprint"] - 77_000 for batch in batches for record in batch.records} == set(range(400))
+    assert {record["sequence"] for batch in batches for record in batch.records} == set(range(400))
     assert sorted(batch.seq for batch in batches) == list(range(1, len(batches) + 1))
     assert line.reader.damaged > 0
     assert wired.eval("app.health.data()['drops']['line_damaged']") > 0
@@ -185,7 +188,7 @@ def test_a_hub_that_is_plugged_in_later_gets_everything(wired: Board, line: Line
     line.spoil, line.acks = 0.0, True
     wired.until("len(app.spool) <= 1")
     batches = [decode_batch(data) for data in dict(line.batches).values()]
-    assert {record["fingerprint"] - 77_000 for batch in batches for record in batch.records} == set(range(36 * 12))
+    assert {record["sequence"] for batch in batches for record in batch.records} == set(range(36 * 12))
 
 
 # -- boards without settings --
@@ -255,6 +258,7 @@ def test_a_tag_beacons_and_hears_nothing(tmp_path: Path) -> None:
 # -- Wi-Fi --
 
 
+@EARS
 @pytest.mark.needs("mosquitto")
 def test_a_parked_probe_stays_on_its_access_points_channel(shop: Shop, board: Board, hand: Hand) -> None:
     board.settings(**shop.settings(uplink="wifi-park", ssid="shop", password="secret"))
