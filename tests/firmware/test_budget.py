@@ -1,5 +1,6 @@
 """What the firmware costs: every file compiles for the boards, RAM after boot, instructions per batch, no growth."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -17,6 +18,9 @@ RAM_BYTES = 40 * 1024
 RV32_RAM_BYTES = 25 * 1024
 BATCH_INSTRUCTIONS = 112_000  # the aim is 100,000
 BATCH_GARBAGE_BYTES = 400
+SIGHTINGS_PER_S = 1500
+LINE_SHARE = 0.5  # of a line at 921,600 baud, 10 bits a byte
+SERIAL_INSTRUCTIONS = 11_000  # of Python a sighting, acknowledgement included: 17 million a second
 TOOLS = Path(sys.executable).parent
 
 
@@ -101,3 +105,22 @@ def test_the_heap_does_not_grow(tmp_path: Path, unix: Path) -> None:
     command = [str(unix), "-X", "heapsize=512k", str(FAKES / "batches.py"), "2000"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=200, check=True)
     assert done.stdout == "0 60000 2000\n"
+
+
+def test_a_serial_line_carries_a_crowd() -> None:
+    """The most bytes a frame of a full batch can take, zeros where they cost most, three channels listened to."""
+    wire, serial = (importlib.import_module(f"sensor.{name}") for name in ("wire", "serial"))
+    head = len(wire.head_of("p", 1, 1, [(0, 1, 0), (0, 6, 0), (0, 11, 0)]))
+    records = (wire.MOST_BATCH_BYTES - wire.CRC_BYTES - head) // wire.RECORD_BYTES
+    bytes_per_s = SIGHTINGS_PER_S * wire.frame_room(wire.MOST_BATCH_BYTES) / records
+    assert 0.3 < bytes_per_s / (serial.BAUD / 10) <= LINE_SHARE
+
+
+@pytest.mark.needs(*RV32)
+def test_instructions_of_a_sighting_by_serial(rv32: Path) -> None:
+    with Machine(rv32) as machine:
+        costs, acknowledged, left = json.loads(
+            machine.run("import bare\nbare.install()\nimport json, wired\nprint(json.dumps(wired.costs(6)))")
+        )
+    assert (acknowledged, left) == (6, 0)
+    assert 5_000 < max(batch + ack for batch, ack in costs) / 39 <= SERIAL_INSTRUCTIONS
