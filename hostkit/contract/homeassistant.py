@@ -17,6 +17,8 @@ Json: TypeAlias = dict[str, object]
 STATUS_TOPIC = "homeassistant/status"
 STATUS_ONLINE = b"online"  # said when Home Assistant starts: entities are to be announced anew
 
+ANONYMOUS_ONLY = frozenset({"present_5min"})  # no other mode publishes it
+
 _UNITS: dict[str, Json] = {
     "people": {"unit_of_measurement": "people", "icon": "mdi:account-group"},
     "devices": {"unit_of_measurement": "devices", "icon": "mdi:bluetooth"},
@@ -46,7 +48,8 @@ def discovery(site: Site, hub: str, provenance: Provenance, former: Iterable[str
         "model": "hub",
         "sw_version": __version__,
     }
-    live = [row for row in kpi_dictionary().values() if "live" in row.grain]
+    told = kpi_dictionary().values()
+    live = [row for row in told if "live" in row.grain and (site.privacy.anonymous or row.id not in ANONYMOUS_ONLY)]
     figures = {row.id: _figure(site, hub, row.id, row.name_en, row.unit) for row in live}
     probes = {f"probe_{probe.id}": _probe(site, probe.id) for probe in site.probes}
     gone = {f"probe_{name}": {"platform": "binary_sensor"} for name in former}

@@ -9,8 +9,8 @@ import pytest
 
 from hostkit import contract
 from hostkit.contract import parse_topic
-from hostkit.contract.homeassistant import discovery, discovery_topic
-from hostkit.model import Provenance
+from hostkit.contract.homeassistant import ANONYMOUS_ONLY, discovery, discovery_topic
+from hostkit.model import Privacy, PrivacyMode, Provenance
 from hostkit.sim.world import SimSettings
 
 SITE = replace(SimSettings(people=1).site, name="Café Süd")
@@ -44,7 +44,10 @@ def test_ids_are_what_home_assistant_takes_and_one_of_a_kind() -> None:
 
 
 def test_there_is_a_sensor_for_each_live_figure_and_each_probe() -> None:
-    assert set(SENSORS) == {row.id for row in contract.kpi_dictionary().values() if "live" in row.grain}
+    live = {row.id for row in contract.kpi_dictionary().values() if "live" in row.grain}
+    assert set(SENSORS) == live - ANONYMOUS_ONLY
+    anonymous = replace(SITE, privacy=Privacy(mode=PrivacyMode.ANONYMOUS_5MIN))
+    assert live <= json.loads(discovery(anonymous, "hub", Provenance.LIVE))["components"].keys()
     assert set(PROBES) == {f"probe_{probe.id}" for probe in SITE.probes}
     for one in DEVICE["components"].values():
         for key in ("state_topic", "availability_topic", "json_attributes_topic"):
