@@ -38,7 +38,7 @@ DAYS = int(os.environ.get("FOOTFALL_OFFLINE_DAYS", "1"))
 SEED = int(os.environ.get("FOOTFALL_SEED", "4"))
 WEEK = DAYS > 1
 PEOPLE = 150
-BACK = replace(SimSettings(site=default_site(2)), people=250, hours=3.0, seed=SEED)
+BACK = replace(SimSettings(site=default_site(1)), people=250, hours=3.0, seed=SEED)
 AS_FAST_AS_IT_GOES = 10_000.0
 BACK_SPEED = 600.0
 
