@@ -156,9 +156,14 @@ def test_a_clock_set_by_a_day_and_back_ends_the_visits_and_the_hub_goes_on(
             hub.said("clock: set by", times, timeout_s=60.0)
             hub.said("key: ", times + 1, timeout_s=60.0)
         until(lambda: health(watcher).drops["clock_steps"] == 2, timeout_s=90.0)
-        player.stop()
 
-    beside = threading.Thread(target=faults)
+    def faults_and_stop() -> None:
+        try:
+            faults()
+        finally:
+            player.stop()
+
+    beside = threading.Thread(target=faults_and_stop)
     beside.start()
     player.run()
     beside.join()
