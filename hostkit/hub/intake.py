@@ -133,11 +133,11 @@ class Intake:
         for lane in self._lanes.values():
             while lane.held:
                 first = min(lane.held)
-                expected = first if lane.upto is None else lane.upto + 1
+                expected = (lane.upto or 0) + 1
                 if first > expected:
                     if len(lane.held) < WINDOW and now_s < lane.held[first].at_s + GAP_S:
                         break
-                    self.lost += first - expected
+                    self.lost += 0 if lane.upto is None else first - expected
                 lane.upto = first
                 ready.append(lane.held.pop(first))
         self.batches += len(ready)
@@ -161,7 +161,10 @@ class Intake:
             rows["device_key"] = seal.tags(rows["device_key"])
         self.check.add(index, rows)
         if doubt := self._doubt(batch, index):
-            self._tell(batch.probe, f"nobody vouches for the time of what it hears: {doubt}")
+            self._tell(
+                "hub" if self._clock_synced is False else batch.probe,
+                f"nobody vouches for the time of what it hears: {doubt}",
+            )
             rows["flags"] |= UNSYNCED
             self.unsynced += len(rows)
         by_channel = _by_channel(batch, (to_us - from_us) / 1000)
@@ -205,6 +208,10 @@ class Intake:
     def taken(self) -> dict[tuple[str, int], int]:
         """Give the last batch taken of every boot known."""
         return {key: lane.upto for key, lane in self._lanes.items() if lane.upto is not None}
+
+    def acks(self) -> dict[tuple[str, int], int]:
+        """Give what to acknowledge: also nothing, where what came first is not the beginning."""
+        return {key: lane.upto or 0 for key, lane in self._lanes.items() if lane.upto is not None or lane.held}
 
     def rebooted(self, probe: str, boot: int, last_boot: int, last_upto: int) -> None:
         """A probe said where its boot before `boot` ended: what of it never came is lost."""

@@ -178,7 +178,7 @@ class Hub:
     def _ack_probes(self, now_s: float, at_s: float) -> None:
         parts, owed = self._parts, self._parts.roster.take_owed()
         again = self._timers.due("ack", now_s, now_s, every_s=REACK_S, rest_s=REACK_S)
-        for (probe, boot), upto in parts.intake.taken().items():
+        for (probe, boot), upto in parts.intake.acks().items():
             if probe in owed or (again and probe in parts.roster):
                 payload = parts.voice.payload(ACK, Ack(boot=str(boot), upto=upto), at_s)
                 parts.near.publish(parts.voice.topic("ack", probe), payload, qos=0)
