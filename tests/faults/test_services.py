@@ -154,7 +154,7 @@ def test_a_clock_set_by_a_day_and_back_ends_the_visits_and_the_hub_goes_on(
             until(lambda before=before: taken(watcher) > before, timeout_s=60.0)
             moved.write_text(str(by_s))
             hub.said("clock: set by", times, timeout_s=60.0)
-            hub.said("made a new one", times + 1, timeout_s=60.0)  # it has begun anew, on that time
+            hub.said("site broker: connected", times + 1, timeout_s=60.0)  # it has begun anew, on that time
         until(lambda: health(watcher).drops["clock_steps"] == 2, timeout_s=90.0)
 
     def faults_and_stop() -> None:
