@@ -5,6 +5,7 @@ fit them is passed over and counted.
 """
 
 import asyncio
+import gc
 import random
 import socket
 import time
@@ -68,8 +69,12 @@ class Mqtt(Pipe):
         """Connect and subscribe over TLS, both sides verified; OSError."""
         self._fill = self._skip = 0
         self._granted, self._session_open, self.unconfirmed = 0, False, 0
+        gc.collect()  # TLS wants the largest pieces of all
         try:
             await asyncio.wait_for_ms(self._open(host, port, secrets), CONNECT_MS)
+        except MemoryError:
+            await self.close()
+            raise MqttError("no memory for TLS", "link_refused")
         except asyncio.TimeoutError:
             await self.close()
             raise MqttError("no answer", "link_refused")
