@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from hostkit.collector.store import Store
-from hostkit.contract.messages import KpiBucket, VisitRow
+from hostkit.contract.messages import KpiBucket, Live, VisitRow
 from hostkit.core.rollup import Grain, Origin, Place
 from hostkit.core.sales import Sale, SaleKind
 from hostkit.core.stored import DirtyHour, Envelope, Gap, Held, LostRows, NodeRecord, Progress, VisitRecord
@@ -217,12 +217,13 @@ class StoreConformance:
     # ---- snapshots, nodes, events ----
 
     def test_the_newest_snapshot_stays(self, store: Store) -> None:
+        old, new = (msgspec.json.encode(Live(at_s=at_s, kpis=())) for at_s in (10, 20))
         with store.writing():
-            assert store.put_snapshot(LIVE, "live", envelope(2, time_s=20), b'"new"')
-            assert not store.put_snapshot(LIVE, "live", envelope(3, time_s=10), b'"old"')
-            assert not store.put_snapshot(LIVE, "live", envelope(2, time_s=20), b'"new"')
-            assert store.put_snapshot(LIVE, "site", envelope(1), b'"site"')
-            assert store.snapshot(LIVE, "live") == '"new"'
+            assert store.put_snapshot(LIVE, "live", envelope(2, time_s=20), new)
+            assert not store.put_snapshot(LIVE, "live", envelope(3, time_s=10), old)
+            assert not store.put_snapshot(LIVE, "live", envelope(2, time_s=20), old)
+            assert store.put_snapshot(LIVE, "site", envelope(1), b"{}")
+            assert store.snapshot(LIVE, "live") == new.decode()
             assert store.snapshot(SIMULATED, "live") is None
             assert store.latest_us() == 1_000_000_000
 

@@ -10,12 +10,12 @@ from hostkit.core.calibrate_distance import fit_distances
 from hostkit.core.calibrate_links import fit_links
 from hostkit.errors import InputError
 from hostkit.field.anchors import anchors_trial, links_of_record, newest, read_links_table
-from hostkit.field.book import trial_site
 from hostkit.field.ground import ground_of
 from hostkit.field.link import link_trial, read_stands, stands_of
 from hostkit.field.survey import read_survey
 from hostkit.field.walk import positions
 from hostkit.field.zones import read_rounds, zones_trial
+from hostkit.hub.adjust import trial_site
 from hostkit.io.anchorlinks import Anchor, Link, LinksRecord
 from hostkit.model import Site
 from tests.field.shop import SITE, TRUTH, level_dbm, offsets, recorded, table, write
