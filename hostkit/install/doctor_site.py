@@ -123,7 +123,9 @@ def probes_heard(patient: Patient) -> Iterator[Finding]:
     wanted = {probe.id: probe_hash(probe) for probe in site.probes} if site else {}
     for row in rows:
         fresh = row.heard_s is not None and row.step is not Step.DELIVERS
-        seen = Evidence(probe=row.id, row=row, asked_hub=True, fresh=fresh, config_hash=wanted.get(row.id, ""))
+        seen = Evidence(
+            probe=row.id, row=row, asked_hub=True, told=True, fresh=fresh, config_hash=wanted.get(row.id, "")
+        )
         standing = judge(seen)
         if standing.failed is not None:
             yield finding(Severity.HIGH, "probes-heard", row.id, standing.what, standing.next_step)

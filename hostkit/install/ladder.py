@@ -34,7 +34,7 @@ RUNGS = tuple(Rung)
 class Evidence:
     """`line` is the board's last word, `row` the hub's; `asked_line` and `asked_hub` tell which were asked.
 
-    `fresh`: a batch reached the hub since this began to look.
+    `told`: the hub spoke of its probes, which it does once it has heard one. `fresh`: a batch reached it since this began to look.
     """
 
     probe: str
@@ -42,6 +42,7 @@ class Evidence:
     row: ProbeStatus | None = None
     asked_line: bool = False
     asked_hub: bool = False
+    told: bool = False
     blank: bool = False  # the board says that it has no settings
     fresh: bool = False
     ble_only: bool = False
@@ -83,12 +84,13 @@ def judge(seen: Evidence) -> Standing:
         )
     if seen.line is not None:
         return _by_line(seen, seen.line)
+    if seen.told and seen.row is None:
+        step = "copy your site.toml to the hub and restart it, or correct the id"
+        return _standing(Rung.NETWORK, "the hub's site.toml has no probe of this id", step)
     return _standing(
         Rung.NETWORK,
-        "the hub has not heard from it" if seen.row is not None else "the hub's site.toml has no probe of this id",
-        "count the blinks of its LED (2: no network, 3: no hub); or plug it in here and give --port"
-        if seen.row is not None
-        else "copy your site.toml to the hub and restart it, or correct the id",
+        "the hub has not heard from it",
+        "count the blinks of its LED (2: no network, 3: no hub); or plug it in here and give --port",
     )
 
 

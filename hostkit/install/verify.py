@@ -128,7 +128,7 @@ class _Watch:
         row = told.row(self.evidence.probe)
         since_s = told.at_s - self._began_s
         fresh = row is not None and row.heard_s is not None and row.heard_s < since_s
-        self.evidence = replace(self.evidence, row=row, fresh=self.evidence.fresh or fresh)
+        self.evidence = replace(self.evidence, told=True, row=row, fresh=self.evidence.fresh or fresh)
 
 
 def _opened(port: str) -> SerialBoard:
