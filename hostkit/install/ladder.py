@@ -34,7 +34,8 @@ RUNGS = tuple(Rung)
 class Evidence:
     """`line` is the board's last word, `row` the hub's; `asked_line` and `asked_hub` tell which were asked.
 
-    `told`: the hub spoke of its probes, which it does once it has heard one. `fresh`: a batch reached it since this began to look.
+    `told`: the hub spoke of its probes, as it does once it has heard one. `fresh`: a batch reached it since this began
+    to look.
     """
 
     probe: str
