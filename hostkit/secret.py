@@ -32,7 +32,8 @@ def secret_path(path: Path) -> Path:
         raise ConfigError(
             f"holds a secret that others may read (mode {mode:04o})",
             where=str(path),
-            next_step=f"chmod 600 {path}; if somebody else uses this machine, enrol anew",
+            next_step=f"chmod 600 {path} (on a USB stick that does nothing: copy it first); "
+            "if somebody else uses this machine, enrol anew",
         )
     return path
 

@@ -52,17 +52,27 @@ def init(*, data: Path, hosts: tuple[str, ...], port: int, enrol_port: int, days
 @click.argument("sites", nargs=-1, metavar="TENANT/SITE...")
 @options.valid_option
 @click.option("--host", default="", help="Name or address in the code.  [default: the first of `collector init`]")
+@enrol_text.out_option
 @click.option("--wait", is_flag=True, help="Answer here until every code is used: where no `collector run` is running.")
 @click.option("--list", "listing", is_flag=True, help="List codes and what became of them.")
 @json_option
 def enrol(
-    *, data: Path, sites: tuple[str, ...], valid_s: float, host: str, wait: bool, listing: bool, as_json: bool
+    *,
+    data: Path,
+    sites: tuple[str, ...],
+    valid_s: float,
+    host: str,
+    out: Path | None,
+    wait: bool,
+    listing: bool,
+    as_json: bool,
 ) -> None:
     """Print a code for the hub of each TENANT/SITE; `footfall enrol` takes it there and names the --uplink.
 
     \b
     Examples:
       footfall collector enrol acme/main-street
+      footfall collector enrol acme/main-street --out shop.code
       footfall collector enrol acme/main-street acme/harbour --valid 7d --json
     """
     realm = UplinkRealm()
@@ -72,7 +82,7 @@ def enrol(
     elif not sites:
         raise UsageError("no site is named", where="enrol", next_step="name TENANT/SITE of a hub")
     else:
-        enrol_text.invite(enrolment, sites, Role.HUB, valid_s, host, as_json=as_json)
+        enrol_text.invite(enrolment, sites, Role.HUB, valid_s, host, out=out, as_json=as_json)
         if wait:
             enrol_text.wait(identities, enrolment)
         else:

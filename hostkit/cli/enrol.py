@@ -21,7 +21,7 @@ from hostkit.secret import read_secret
 
     \b
       footfall enrol --to uplink                            asks for the invitation
-      footfall enrol --to uplink --invitation code.txt      reads it from a file, or from - for standard input
+      footfall enrol --to installer --invitation installer.code   what `hub enrol --out` wrote, or - for input
       footfall enrol --to uplink --renew                    with the certificate that is there
 
     \b
@@ -40,7 +40,7 @@ from hostkit.secret import read_secret
     "--invitation",
     type=click.Path(path_type=Path, allow_dash=True, readable=False),
     metavar="FILE",
-    help="File that holds it; never an argument, which everybody on this machine could read.",
+    help="File of `hub enrol --out` that holds it; never an argument, which everybody on this machine could read.",
 )
 @click.option("--renew", is_flag=True, help="Renew the certificate in DIR instead.")
 def enrol(*, folder: Path, invitation: Path | None, renew: bool) -> None:

@@ -23,6 +23,7 @@ from hostkit.identity.realms import SiteRealm
 @ROLES
 @options.valid_option
 @click.option("--host", default="", help="Name or address in the code.  [default: the first of `hub init`]")
+@enrol_text.out_option
 @click.option("--wait", is_flag=True, help="Answer here until every code is used: where no `hub run` is running.")
 @click.option("--list", "listing", is_flag=True, help="List codes and what became of them.")
 @json_option
@@ -34,6 +35,7 @@ def enrol(
     role: str,
     valid_s: float,
     host: str,
+    out: Path | None,
     wait: bool,
     listing: bool,
     as_json: bool,
@@ -45,6 +47,8 @@ def enrol(
     \b
     Examples:
       footfall hub enrol window-left till --site site.toml
+      footfall hub enrol window-left till --out codes.txt --site site.toml          for --codes of footfall probe
+      footfall hub enrol installer --role operator --out installer.code --site site.toml
       footfall hub enrol dashboard --role reader --valid 7d --site site.toml
       footfall hub enrol --list --site site.toml
     """
@@ -55,7 +59,7 @@ def enrol(
     elif not nodes:
         raise UsageError("no node is named", where="enrol", next_step="name a probe of site.toml or a client")
     else:
-        enrol_text.invite(enrolment, nodes, Role(role), valid_s, host, as_json=as_json)
+        enrol_text.invite(enrolment, nodes, Role(role), valid_s, host, out=out, as_json=as_json)
         if wait:
             enrol_text.wait(identities, enrolment)
         else:

@@ -38,7 +38,7 @@ codes_option = click.option(
     "codes_file",
     type=click.Path(path_type=Path, allow_dash=True, readable=False),
     metavar="FILE",
-    help="What `footfall hub enrol` printed; - for standard input.  [default: asks]",
+    help="What `footfall hub enrol --out FILE` wrote; - for standard input.  [default: asks]",
 )
 bundle_option = click.option(
     "--bundle",

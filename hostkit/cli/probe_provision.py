@@ -26,7 +26,7 @@ from hostkit.install.way import open_way
       footfall probe provision --site site.toml --probe door --port /dev/ttyACM0 --uplink serial
 
     \b
-    The code comes from the hub: footfall hub enrol window-left --site site.toml > codes.txt
+    The code comes from the hub: footfall hub enrol window-left --site site.toml --out codes.txt
     Exit codes: 0 done and read back, 2 wrong option or code, 4 site.toml, 6 the board, its network or the hub
     refused or did not answer, 130 stopped by you."""
 )

@@ -1,7 +1,9 @@
 """From `hub init` to a probe that speaks and a hub at its collector, by the commands of the README alone."""
 
+import json
 import re
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hostkit.config import dump_site
+from hostkit.install.codes import read_codes
 from hostkit.io.mqtt import Up
 from tests.cli.command import COMMAND, ROOT, footfall, refused
 from tests.identity.place import HOST, SITE, accepts, connect, first, until
@@ -99,6 +102,24 @@ def test_bad_input_is_one_line_and_no_secret_is_said_again(tmp_path: Path) -> No
     file.write_text("x")
     file.chmod(0o644)
     refused(footfall("enrol", "--to", tmp_path / "x", "--invitation", file), 4, "holds a secret that others may read")
+    refused(footfall("hub", "enrol", *place, "probe-1", "--out", file), 2, r"code\.txt: is there already; delete it")
+    assert not footfall("hub", "enrol", *place, "--list", "--json").stdout.count("probe-1")
     said = footfall("hub", "enrol", *place, "probe-1").stdout
     closed = re.sub(r":\d+/", ":1/", said)
     refused(with_input(closed, "enrol", "--to", tmp_path / "x"), 6, "nobody answers.*listens only while somebody")
+
+
+def test_codes_go_to_a_file_that_whoever_takes_codes_takes(tmp_path: Path) -> None:
+    site, out = tmp_path / "site.toml", tmp_path / "codes.txt"
+    site.write_text(dump_site(SITE))
+    place = ("--site", str(site), "--data", str(tmp_path / "hub"))
+    assert footfall("hub", "init", *place, "--host", HOST, "--enrol-port", str(free_port())).returncode == 0
+    done = footfall("hub", "enrol", *place, "probe-1", "probe-2", "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "footfall-enrol" not in done.stdout + done.stderr
+    assert {row["file"] for row in json.loads(done.stdout)} == {str(out)}
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert set(read_codes(out.read_text())) == {"probe-1", "probe-2"}
+    one = tmp_path / "installer.code"
+    assert footfall("hub", "enrol", *place, "installer", "--role", "operator", "--out", one).stdout == ""
+    refused(footfall("enrol", "--to", tmp_path / "x", "--invitation", one), 6, "nobody answers")  # it was read
