@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hostkit.cli.calibrate_live import Live, gathered, live_options
+from hostkit.cli.calibrate_live import Live, gathered, live_options, recalled
 from hostkit.cli.calibrate_options import (
     Output,
     check_reports,
@@ -19,6 +19,7 @@ from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.errors import UsageError
 from hostkit.field.courses import LinkCourse
+from hostkit.field.diary import is_diary
 from hostkit.field.link import FARTHEST_M, link_trial, read_stands
 from hostkit.field.words import Language
 
@@ -59,12 +60,14 @@ def link(
     """Stand at measured distances from each probe, and learn its level at 1 m and how fast it falls off."""
     check_reports(reports)
     site, phone = load_site(site_path), device == "phone"
-    if table is not None:
+    if table is not None and is_diary(table):
+        trial = recalled(table, site, "link")
+    elif table is not None:
         stands, remarks = read_stands(table, site)
         tell(remarks)
         trial = link_trial(site, stands, phone=phone)
     else:
-        trial = gathered(site, live, LinkCourse(site, _metres(distances), phone=phone), None, language)
+        trial = gathered(site_path, site, live, LinkCourse(site, _metres(distances), phone=phone), language)
     conclude(site_path, site, trial, Output(language=language, as_json=as_json, reports=reports))
 
 

@@ -5,23 +5,26 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import wraps
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import click
 
 from hostkit.cli import text
 from hostkit.errors import InputError, UsageError
-from hostkit.field.courses import Course
-from hostkit.field.ground import Ground
+from hostkit.field.courses import Course, course_of
+from hostkit.field.diary import diary, read_head, taken_of
+from hostkit.field.ground import ground_of
 from hostkit.field.hearing import HubHearing, Reference
 from hostkit.field.phone import PhonePage
 from hostkit.field.session import END, NEXT, UNDO, Session
 from hostkit.field.trial import Trial
 from hostkit.field.words import Language, say
 from hostkit.hub.ask import Envoy, node_of
+from hostkit.io.journal import read_lines
 from hostkit.io.webserver import Listen, WebServer, parse_listen
 from hostkit.model import Radio, Site
 
@@ -87,8 +90,11 @@ def live_options(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-def gathered(site: Site, live: Live, course: Course, ground: Ground | None, language: Language) -> Trial:
-    """Guide somebody through the course until they end it. InputError where nothing was heard at all."""
+def gathered(site_path: Path, site: Site, live: Live, course: Course, language: Language) -> Trial:
+    """Guide somebody through the course until they end it; an earlier run that crashed goes on.
+
+    InputError where nothing was heard at all.
+    """
     if re.fullmatch(BEACON, live.beacon) is None:
         step = "name network or tag with 1 to 32 of a-z, 0-9 and -"
         raise UsageError(f"{live.beacon!a} is no name that probes can look for", where="--beacon", next_step=step)
@@ -96,31 +102,61 @@ def gathered(site: Site, live: Live, course: Course, ground: Ground | None, lang
         broker=live.broker, tenant=site.tenant, site=site.site, at=datetime.now(UTC), node=node_of(live.broker)
     )
     reference = Reference(name=live.beacon, channel=live.channel, radio=Radio(live.radio), seconds=live.seconds)
-    session = Session(course, HubHearing(envoy, reference), language, lambda line: _tell(session, line))
-    server = _served(session, ground, live.http, language)
-    text.remark(f"{say(course.kind, language)}: {say(f'guide_{course.kind}', language)}")
-    _prompt(session)
-    threading.Thread(target=_keyboard, args=(session, server is not None), daemon=True).start()
-    try:
-        trial = session.run()
-    finally:
-        if server is not None:
-            session.over()
-            server.stop()
+    if live.http is not None:
+        parse_listen(live.http)
+    with diary(site_path, course) as kept:
+        if kept.taken:
+            text.remark(f"{kept.path}: {say('goes_on', language, str(len(kept.taken)))}")
+        else:
+            text.remark(f"{kept.path}: {say('is_kept', language)}")
+        session = Session(course, HubHearing(envoy, reference), language, lambda line: _tell(session, line), kept)
+        trial = _guided(session, live)
     if trial is None:
+        kept.path.unlink(missing_ok=True)
         step = "go to the first point with tag or phone on"
         raise InputError("nothing was measured", where=live.beacon, next_step=step)
     return trial
 
 
-def _served(session: Session, ground: Ground | None, http: str | None, language: Language) -> WebServer | None:
+def recalled(path: Path, site: Site, kind: str, floor: str | None = None) -> Trial:
+    """Try what a session kept. InputError for a file of another kind, or of a site that was changed since."""
+    lines = read_lines(path)
+    head = read_head(path, lines)
+    if head.kind != kind:
+        step = f"footfall calibrate {head.kind} --from {path}"
+        raise InputError(f"is of calibrate {head.kind}", where=str(path), next_step=step)
+    course = course_of(head, site, lambda: ground_of(site, floor))
+    if course.head != head:
+        step = "give the site.toml it was begun with, or measure again"
+        raise InputError("has other probes or zones than site.toml", where=str(path), next_step=step)
+    taken = taken_of(path, lines, course)
+    if not taken:
+        raise InputError("no stand is in it", where=str(path), next_step=f"go on with footfall calibrate {kind}")
+    return replace(course.trial(taken), source=str(path))
+
+
+def _guided(session: Session, live: Live) -> Trial | None:
+    course, language = session.course, session.language
+    server = _served(session, live.http)
+    text.remark(f"{say(course.kind, language)}: {say(f'guide_{course.kind}', language)}")
+    _prompt(session)
+    threading.Thread(target=_keyboard, args=(session, server is not None), daemon=True).start()
+    try:
+        return session.run()
+    finally:
+        if server is not None:
+            session.over()
+            server.stop()
+
+
+def _served(session: Session, http: str | None) -> WebServer | None:
     if http is None:
         return None
     listen = parse_listen(http)
-    page, server = PhonePage(session, ground, session.course.kind), WebServer(listen)
+    page, server = PhonePage(session), WebServer(listen)
     server.start(page.application())
     url = server.url.replace("//0.0.0.0:", f"//{_own_address(listen)}:").rstrip("/")
-    text.remark(f"{say('phone_page', language)}: {url}{page.path}")
+    text.remark(f"{say('phone_page', session.language)}: {url}{page.path}")
     return server
 
 

@@ -13,6 +13,8 @@ from hostkit.cli import text
 from hostkit.cli.calibrate_field_text import print_trial
 from hostkit.errors import HostkitError, UsageError
 from hostkit.field.book import save
+from hostkit.field.courses import SOURCE
+from hostkit.field.diary import close_under, live_path
 from hostkit.field.ground import ground_of
 from hostkit.field.report import Better, Case, after_site, better_of, html, page_of
 from hostkit.field.trial import Trial
@@ -60,12 +62,24 @@ def conclude(
     at_s = time.time()
     saved = save(site_path, site, trial, at_s, also) if trial.enough and trial.held else None
     print_trial(trial, saved, wanted.language, as_json=wanted.as_json)
+    _close(site_path, trial, saved, wanted.language)
     if wanted.reports:
         floor = ground_of(site, wanted.floor).floor
         better, record = _better(after_site(site, trial), floor), saved.record if saved else None
         case = Case(site=site, floor=floor, trial=trial, record=record, better=better, at_s=at_s)
         write_files({path: _report(case, wanted.language, path) for path in wanted.reports})
     return saved
+
+
+def _close(site_path: Path, trial: Trial, saved: Saved | None, language: Language) -> None:
+    """Give what a live session kept the name of its calibration; leave it where there was too little."""
+    path = live_path(site_path, trial.kind)
+    if trial.source != SOURCE and Path(trial.source).resolve() != path.resolve():
+        return
+    if saved is None:
+        text.remark(f"{path}: {say('not_over', language)}")
+    else:
+        text.remark(f"{close_under(path, saved.record.id)}: {say('kept_as', language)}")
 
 
 def check_reports(reports: tuple[Path, ...]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hostkit.cli.calibrate_live import Live, gathered, live_options
+from hostkit.cli.calibrate_live import Live, gathered, live_options, recalled
 from hostkit.cli.calibrate_options import (
     FILE,
     Output,
@@ -20,6 +20,7 @@ from hostkit.cli.calibrate_options import (
 from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.field.courses import WalkCourse, points_on, read_points
+from hostkit.field.diary import is_diary
 from hostkit.field.ground import ground_of
 from hostkit.field.survey import read_survey
 from hostkit.field.walk import walk_trial
@@ -71,12 +72,14 @@ def walk(
     check_reports(reports)
     site, phone = load_site(site_path), device == "phone"
     ground = ground_of(site, floor)
-    if table is not None:
+    if table is not None and is_diary(table):
+        trial = recalled(table, site, "walk", floor)
+    elif table is not None:
         survey, remarks = read_survey(table, ground)
         tell(remarks)
         trial = walk_trial(site, ground, survey, phone=phone)
     else:
         place_m = points_on(ground.floor) if points is None else read_points(points, ground)
-        trial = gathered(site, live, WalkCourse(site, ground, place_m, phone=phone), ground, language)
+        trial = gathered(site_path, site, live, WalkCourse(site, ground, place_m, phone=phone), language)
     wanted = Output(language=language, as_json=as_json, reports=reports, floor=floor)
     conclude(site_path, site, trial, wanted)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hostkit.cli.calibrate_live import Live, gathered, live_options
+from hostkit.cli.calibrate_live import Live, gathered, live_options, recalled
 from hostkit.cli.calibrate_options import (
     Output,
     check_reports,
@@ -17,6 +17,7 @@ from hostkit.cli.calibrate_options import (
 from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.field.courses import ZoneCourse
+from hostkit.field.diary import is_diary
 from hostkit.field.words import Language
 from hostkit.field.zones import read_rounds, zones_trial
 
@@ -52,10 +53,12 @@ def zones(
     """Walk in and out of zones, see which are taken for which, and choose levels and hysteresis."""
     check_reports(reports)
     site = load_site(site_path)
-    if table is not None:
+    if table is not None and is_diary(table):
+        trial = recalled(table, site, "zones")
+    elif table is not None:
         rounds, remarks = read_rounds(table, site)
         tell(remarks)
         trial = zones_trial(site, rounds)
     else:
-        trial = gathered(site, live, ZoneCourse(site), None, language)
+        trial = gathered(site_path, site, live, ZoneCourse(site), language)
     conclude(site_path, site, trial, Output(language=language, as_json=as_json, reports=reports))

@@ -1,11 +1,13 @@
 """What to stand on, one after the other, for each kind of calibration, and what the readings then say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Literal, Protocol
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 
 from hostkit.core.calibrate_mixed import Floats
 from hostkit.core.ranging import expected_rssi
@@ -16,7 +18,7 @@ from hostkit.field.hearing import Level
 from hostkit.field.link import Stands, link_trial
 from hostkit.field.readings import Windows, places_of
 from hostkit.field.survey import check_on_plan
-from hostkit.field.trial import Kind, Trial
+from hostkit.field.trial import Trial
 from hostkit.field.walk import Survey, positions, walk_trial
 from hostkit.field.zones import OUTSIDE, rounds_of, zones_trial
 from hostkit.io.csvtable import read_table
@@ -58,10 +60,22 @@ class Taken:
         return not self.frames().any()
 
 
-class Course(Protocol):
-    """One kind of calibration. `parts`: how often each stand is listened to; `unit` of residuals."""
+class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What makes a course, as a session keeps it: points (x, y) or distances, names of probes or zones; a phone?"""
 
-    kind: Kind
+    kind: Literal["link", "walk", "zones"]
+    names: tuple[str, ...]
+    points_m: Annotated[tuple[tuple[float, float], ...], Meta(max_length=200)] = ()
+    distances_m: Annotated[tuple[float, ...], Meta(max_length=200)] = ()
+    phone: bool = True
+
+
+class Course(Protocol):
+    """A kind of calibration. `parts`: how often each stand is listened to; `unit`: of residuals; `ground`: its map."""
+
+    kind: Literal["link", "walk", "zones"]
+    head: Head
+    ground: Ground | None
     parts: int
     stands: tuple[Stand, ...]
     unit: str
@@ -76,32 +90,35 @@ class Course(Protocol):
 class WalkCourse:
     """Points on a floor."""
 
-    kind: Kind = "walk"
+    kind: Literal["link", "walk", "zones"] = "walk"
     parts = 1
     unit = "m"
 
     def __init__(self, site: Site, ground: Ground, points_m: Floats, *, phone: bool) -> None:
-        self._site, self._ground, self._phone = site, ground, phone
+        self._site, self._phone = site, phone
+        self.ground: Ground | None = ground
         self._points_m = points_m
+        points = tuple((x, y) for x, y in points_m.tolist())
+        self.head = Head(kind="walk", names=ground.names, points_m=points, phone=phone)
         self.stands = tuple(
             Stand(label=f"{number}", probes=ground.names, place_m=(x, y))
-            for number, (x, y) in enumerate(points_m.tolist(), start=1)
+            for number, (x, y) in enumerate(points, start=1)
         )
 
     def trial(self, taken: Sequence[Taken]) -> Trial:
         """Try what was heard so far."""
-        return walk_trial(self._site, self._ground, self._survey(taken), phone=self._phone)
+        return walk_trial(self._site, self.ground, self._survey(taken), phone=self._phone)
 
     def residual(self, taken: Taken) -> float:
         """Distance in m between the point and where the hub would put the phone."""
         survey = self._survey((taken,))
         if np.isfinite(survey.rssi_dbm).sum() < 3:
             return float("nan")
-        found = positions(self._site, self._ground, survey.rssi_dbm, survey.frames)
+        found = positions(self._site, self.ground, survey.rssi_dbm, survey.frames)
         return float(np.hypot(*(found - survey.place_m)[0]))
 
     def _survey(self, taken: Sequence[Taken]) -> Survey:
-        count = len(self._ground.names)
+        count = len(self.ground.names)
         return Survey(
             place_m=self._points_m[[one.stand for one in taken]],
             rssi_dbm=np.array([one.rssi_dbm()[0] for one in taken]).reshape(-1, count),
@@ -113,12 +130,15 @@ class WalkCourse:
 class LinkCourse:
     """Distances from each probe."""
 
-    kind: Kind = "link"
+    kind: Literal["link", "walk", "zones"] = "link"
+    ground: Ground | None = None
     parts = 2  # halves: one is held out where there are two distances only
     unit = "dB"
 
     def __init__(self, site: Site, distances_m: Sequence[float], *, phone: bool) -> None:
         self._site, self._phone = site, phone
+        names = tuple(probe.id for probe in site.probes)
+        self.head = Head(kind="link", names=names, distances_m=tuple(distances_m), phone=phone)
         self._at = [(probe, distance) for probe in range(len(site.probes)) for distance in distances_m]
         self.stands = tuple(
             Stand(label=f"{site.probes[probe].id}, {distance:g} m", probes=(site.probes[probe].id,))
@@ -150,7 +170,8 @@ class LinkCourse:
 class ZoneCourse:
     """Every zone, and outside of all."""
 
-    kind: Kind = "zones"
+    kind: Literal["link", "walk", "zones"] = "zones"
+    ground: Ground | None = None
     parts = 3
     unit = "dBm"
 
@@ -159,6 +180,7 @@ class ZoneCourse:
         names = [*(zone.id for zone in site.zones), OUTSIDE]
         middle = [tuple(np.asarray(zone.polygon_m).mean(axis=0).tolist()) for zone in site.zones]
         every = tuple(probe.id for probe in site.probes)
+        self.head = Head(kind="zones", names=(*names, *every))
         self.stands = tuple(
             Stand(label=name, probes=every, place_m=middle[at] if at < len(middle) else None)
             for at, name in enumerate(names)
@@ -182,6 +204,13 @@ class ZoneCourse:
     def residual(self, taken: Taken) -> float:
         """The loudest level, in dBm."""
         return float(np.nanmax(taken.rssi_dbm()))
+
+
+def course_of(head: Head, site: Site, ground: Callable[[], Ground]) -> Course:
+    """Make the course that a session kept; `ground` gives a walk's floor. It has another head if the site changed."""
+    if head.kind == "walk":
+        return WalkCourse(site, ground(), np.array(head.points_m, np.float64).reshape(-1, 2), phone=head.phone)
+    return ZoneCourse(site) if head.kind == "zones" else LinkCourse(site, head.distances_m, phone=head.phone)
 
 
 def points_on(floor: Floor) -> Floats:

@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from hostkit.field.ground import Ground
 from hostkit.field.session import END, UNDO, Session
 from hostkit.field.words import LANGUAGES, Language, say, say_need, say_note
 
@@ -27,8 +26,8 @@ _PAGE = resources.files("hostkit.field").joinpath("page/phone.html")
 class PhonePage:
     """A session on a phone. `path` is a secret: it is all that keeps others in the network from pressing buttons."""
 
-    def __init__(self, session: Session, ground: Ground | None, kind: str) -> None:
-        self._session, self._ground, self._kind = session, ground, kind
+    def __init__(self, session: Session) -> None:
+        self._session, self._ground, self._kind = session, session.course.ground, session.course.kind
         self.path = f"/{secrets.token_urlsafe(9)}/"
 
     def application(self) -> Starlette:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hostkit.errors import HostkitError
 from hostkit.field.courses import Course, Taken
+from hostkit.field.diary import Diary
 from hostkit.field.hearing import Hearing
 from hostkit.field.trial import Need, Note, Trial
 from hostkit.field.words import Language, figure, say_need, say_note
@@ -38,13 +39,15 @@ class Shown:
 class Session:
     """One calibration on its way. `run` belongs to one thread; `give` and `shown` to any."""
 
-    def __init__(self, course: Course, hearing: Hearing, language: Language, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, course: Course, hearing: Hearing, language: Language, tell: Callable[[str], None], diary: Diary
+    ) -> None:
         self.course, self.language = course, language
-        self._hearing, self._tell = hearing, tell
+        self._hearing, self._tell, self._diary = hearing, tell, diary
         self._orders: Queue[Order] = Queue(MAX_ORDERS)
-        self._taken: list[Taken] = []
-        self._residuals: list[float] = []
-        self._missing: tuple[tuple[Need, ...], tuple[Note, ...]] = ((), ())
+        self._taken = list(diary.taken)
+        self._residuals = [course.residual(one) for one in diary.taken]
+        self._missing = self._judged()
         self._silent = 0
         self._shown = Shown()
         self._lock = threading.Lock()
@@ -99,6 +102,7 @@ class Session:
                 last = self._taken.pop().stand
                 self._residuals.pop()
                 self._missing = self._judged()
+                self._diary.undo()
                 self._say(Note(word="undone", values=(self.course.stands[last].label,)))
             return
         number = self.next if order == NEXT else order
@@ -127,6 +131,7 @@ class Session:
         self._taken.append(taken)
         self._residuals.append(self.course.residual(taken))
         self._missing = self._judged()
+        self._diary.take(taken)
         heard = int((taken.frames().sum(axis=0) > 0).sum())
         residual = self._residuals[-1]
         off = "–" if np.isnan(residual) else figure(residual, self.course.unit)

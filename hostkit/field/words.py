@@ -51,6 +51,19 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "said": ("{0}", "{0}"),  # an error's own line
         "no_stand": ("there is no {0}", "没有 {0}"),
         "phone_page": ("phone page", "手机页面"),
+        "is_kept": (
+            "every stand is kept here; after a crash the same command goes on, and --from takes the file",
+            "每次测量都保存在此；中断后重新运行同一命令即可继续，也可用 --from 读取",
+        ),
+        "goes_on": (
+            "goes on with {0} stands of an earlier run; to begin anew, remove the file",
+            "继续之前的 {0} 次测量；如需重新开始，请删除该文件",
+        ),
+        "not_over": (
+            "is kept; the same command goes on with it, or give it to --from",
+            "已保存；运行同一命令即可继续，或用 --from 读取",
+        ),
+        "kept_as": ("the readings; --from takes them again", "测量读数；可用 --from 再次读取"),
         "lost": ("no connection to the laptop", "与电脑的连接中断"),
         # titles
         "title": ("Calibration report", "校准报告"),

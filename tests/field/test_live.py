@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -134,6 +135,10 @@ def test_levels_with_the_phone_page_are_applied(technician: tuple[Path, str, Pat
     assert found["held_out"]["after"] < 0.5 * found["held_out"]["before"]
     assert load_site(site).path_loss.rssi_1m_dbm == pytest.approx(TRUE.path_loss.rssi_1m_dbm, abs=8.0)
     assert found["calib_id"] in report.read_text("utf-8")
+    assert not (site.parent / "calibration" / "link-live.jsonl").exists()
+    kept = site.parent / "calibration" / f"{found['calib_id']}.jsonl"
+    again = footfall("calibrate", "link", "--site", site, "--from", kept, "--json")
+    assert json.loads(again.stdout)["held_out"]["after"] == found["held_out"]["after"]
     assert in_force_at(broker, found["calib_id"]) == found["calib_id"]
 
 
@@ -152,21 +157,37 @@ def in_force_at(broker: str, wanted: str) -> str | None:
     return said
 
 
-def test_the_keyboard_takes_stands_and_the_end_of_input_ends(
+def test_a_walk_that_was_killed_goes_on_and_the_end_of_input_ends(
     technician: tuple[Path, str, Path], tmp_path: Path
 ) -> None:
     site, broker, here = technician
     here.write_text("8,10")
-    walk = Running(tmp_path, "walk", "calibrate", "walk", "--site", site, "--broker", broker, "--json")
-    walk.line("Enter: take 1")
-    out, _ = walk.process.communicate("\n3\n99\nu\n", timeout=PATIENCE_S)
+    command = ("calibrate", "walk", "--site", site, "--broker", broker, "--seconds", "3", "--json")
+    killed = Running(tmp_path, "killed", *command)
+    killed.line("Enter: take 1")
+    assert killed.process.stdin
+    killed.process.stdin.write("\n5\n")
+    killed.process.stdin.flush()
+    killed.line("point 5: 4 probes heard, ")
+    killed.process.kill()
+    killed.stop()
+    path = site.parent / "calibration" / "walk-live.jsonl"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not re.search(rb"footfall-cal|([0-9a-f]{2}:){5}", path.read_bytes())
+    walk = Running(tmp_path, "walk", *command)
+    walk.line("walk-live.jsonl: goes on with 2 stands of an earlier run")
+    walk.line("Enter: take 2")
+    out, _ = walk.process.communicate("3\n99\nu\n", timeout=PATIENCE_S)
     said = (tmp_path / "walk.log").read_text()
-    assert "point 1: 4 probes heard, " in said
     assert "there is no 99" in said
     assert "3: taken out again" in said
+    assert "walk-live.jsonl: is kept; the same command goes on with it, or give it to --from" in said
     found = json.loads(out)
-    assert [need["have"] for need in found["needs"]] == [1, 0]
+    assert [need["have"] for need in found["needs"]] == [2, 0]
     assert (found["result"], found["applied"], found["calib_id"]) == ("FAIL", False, None)
+    again = footfall("calibrate", "walk", "--site", site, "--from", path, "--json")
+    assert json.loads(again.stdout) == {**found, "source": str(path)}
+    refused(footfall("calibrate", "link", "--site", site, "--from", path), 3, "footfall calibrate walk --from")
 
 
 def test_without_a_hub_it_says_so(tmp_path: Path) -> None:

@@ -3,16 +3,18 @@
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hostkit.core.zones import inside
-from hostkit.errors import PeerError
-from hostkit.field.courses import LinkCourse, WalkCourse, ZoneCourse, points_on
+from hostkit.errors import InputError, PeerError
+from hostkit.field.courses import Course, LinkCourse, WalkCourse, ZoneCourse, points_on
+from hostkit.field.diary import diary, live_path
 from hostkit.field.ground import corners, ground_of
 from hostkit.field.hearing import Level
 from hostkit.field.phone import PhonePage
@@ -45,10 +47,22 @@ class Scripted:
         return tuple(Level(frames=20, rssi_dbm=-45.0 - 27.0 * math.log10(one)) for one in apart)
 
 
-def session(hearing: Scripted, course: object = None) -> tuple[Session, list[str]]:
-    said: list[str] = []
-    it = Session(course or WalkCourse(SITE, GROUND, POINTS, phone=True), hearing, "en", said.append)  # type: ignore[arg-type]
-    return it, said
+Begin = Callable[..., tuple[Session, list[str]]]
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Begin]:
+    """Begin sessions, or go on with one, beside a site.toml in `tmp_path`."""
+    with ExitStack() as stack:
+
+        def begin(hearing: Scripted, course: Course | None = None) -> tuple[Session, list[str]]:
+            stack.pop_all().close()
+            said: list[str] = []
+            course = course or WalkCourse(SITE, GROUND, POINTS, phone=True)
+            kept = stack.enter_context(diary(tmp_path / "site.toml", course))
+            return Session(course, hearing, "en", said.append, kept), said
+
+        yield begin
 
 
 def run(it: Session, *orders: int | str) -> object:
@@ -73,7 +87,7 @@ def test_proposed_points_are_enough_and_in_every_corner() -> None:
         assert steps.max() < 2.5 * np.median(steps)  # to and fro, never right across
 
 
-def test_a_whole_walk_is_tried_and_each_point_says_how_far_off() -> None:
+def test_a_whole_walk_is_tried_and_each_point_says_how_far_off(session: Begin) -> None:
     it, said = session(Scripted())
     trial = run(it, *[NEXT] * len(POINTS))
     assert trial is not None
@@ -86,7 +100,7 @@ def test_a_whole_walk_is_tried_and_each_point_says_how_far_off() -> None:
     assert it.next is None
 
 
-def test_undo_unknown_stands_and_more_orders_than_are_left() -> None:
+def test_undo_unknown_stands_and_more_orders_than_are_left(session: Begin) -> None:
     it, said = session(Scripted())
     assert not it.give(len(POINTS))
     assert not it.give(-1)
@@ -97,7 +111,7 @@ def test_undo_unknown_stands_and_more_orders_than_are_left() -> None:
     assert len(it.shown.residuals) == 1
 
 
-def test_a_phone_that_falls_silent_on_the_way_is_told_and_not_taken() -> None:
+def test_a_phone_that_falls_silent_on_the_way_is_told_and_not_taken(session: Begin) -> None:
     it, said = session(Scripted(2, 3))
     run(it, NEXT, NEXT, NEXT, NEXT, NEXT)
     assert "no probe heard it" in said[2]
@@ -105,15 +119,59 @@ def test_a_phone_that_falls_silent_on_the_way_is_told_and_not_taken() -> None:
     assert it.shown.done == (0, 1, 2)
 
 
-def test_trouble_with_the_hub_is_told_and_it_goes_on() -> None:
+def test_trouble_with_the_hub_is_told_and_it_goes_on(session: Begin) -> None:
     it, said = session(Scripted(down=(0,)))
     run(it, NEXT, NEXT)
     assert said[0].startswith("probe-1: probe-1 is not connected; see footfall watch")
     assert it.shown.done == (0,)
+
+
+def test_nothing_heard_is_no_trial(session: Begin) -> None:
     assert run(session(Scripted(0))[0], NEXT) is None
 
 
-def test_links_take_halves_and_zones_take_parts() -> None:
+def test_what_a_session_kept_is_gone_on_with(session: Begin, tmp_path: Path) -> None:
+    whole = run(session(Scripted())[0], *[NEXT] * len(POINTS))
+    path = live_path(tmp_path / "site.toml", "walk")
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 1 + len(POINTS)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_bytes(b"".join(lines[:9]) + lines[9][:20])  # the battery went flat in the middle of a line
+    it, said = session(Scripted())
+    assert it.shown.done == tuple(range(8))
+    run(it, UNDO, UNDO)
+    assert said[-1].startswith("7: taken out again; have 6 of 20 points")
+    assert session(Scripted())[0].shown.done == tuple(range(6))
+    path.write_bytes(b"".join(lines))
+    assert run(session(Scripted())[0]) == whole
+
+
+def test_a_session_of_other_points_is_not_mixed_with_this_one(session: Begin, tmp_path: Path) -> None:
+    run(session(Scripted())[0], NEXT)
+    with pytest.raises(InputError, match="a session of other points or probes is in it") as refused:
+        session(Scripted(), WalkCourse(SITE, GROUND, POINTS[:20], phone=True))
+    assert "finish it with --from" in refused.value.next_step
+    path = live_path(tmp_path / "site.toml", "walk")
+    kept = path.read_bytes()
+    for bad, what in [(b"junk\n", "is none that a session kept"), (b'{"type":"stand"}\n', "line 3: is none")]:
+        path.write_bytes(kept + bad)
+        with pytest.raises(InputError, match=what):
+            session(Scripted())
+    short = kept.splitlines(keepends=True)[1].replace(b"[20,", b"[20,-50.0],[20,", 1)
+    path.write_bytes(kept + short)
+    with pytest.raises(InputError, match="line 3: is of other probes or points"):
+        session(Scripted())
+
+
+def test_a_full_disk_is_told_and_the_stand_still_counts(session: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    it, said = session(Scripted())
+    monkeypatch.setattr("hostkit.io.journal.MAX_BYTES", 1500)
+    run(it, NEXT, NEXT)
+    assert "walk-live.jsonl: has 1500 bytes; end here" in said[-1]
+    assert it.shown.done == (0, 1)
+
+
+def test_links_take_halves_and_zones_take_parts(session: Begin) -> None:
     link = LinkCourse(SITE, (1.0, 8.0), phone=True)
     assert [stand.label for stand in link.stands[:3]] == ["probe-1, 1 m", "probe-1, 8 m", "probe-2, 1 m"]
     assert link.stands[0].probes == ("probe-1",)
@@ -129,9 +187,9 @@ def test_links_take_halves_and_zones_take_parts() -> None:
 
 
 @pytest.fixture
-def served() -> Iterator[tuple[Session, str, int]]:
+def served(session: Begin) -> Iterator[tuple[Session, str, int]]:
     it, _ = session(Scripted())
-    page, server = PhonePage(it, GROUND, "walk"), WebServer(Listen(host="127.0.0.1", port=0))
+    page, server = PhonePage(it), WebServer(Listen(host="127.0.0.1", port=0))
     server.start(page.application())
     thread = threading.Thread(target=it.run)
     thread.start()
