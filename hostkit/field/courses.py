@@ -96,6 +96,7 @@ class WalkCourse:
 
     def __init__(self, site: Site, ground: Ground, points_m: Floats, *, phone: bool) -> None:
         self._site, self._phone = site, phone
+        self._ground = ground
         self.ground: Ground | None = ground
         self._points_m = points_m
         points = tuple((x, y) for x, y in points_m.tolist())
@@ -107,18 +108,18 @@ class WalkCourse:
 
     def trial(self, taken: Sequence[Taken]) -> Trial:
         """Try what was heard so far."""
-        return walk_trial(self._site, self.ground, self._survey(taken), phone=self._phone)
+        return walk_trial(self._site, self._ground, self._survey(taken), phone=self._phone)
 
     def residual(self, taken: Taken) -> float:
         """Distance in m between the point and where the hub would put the phone."""
         survey = self._survey((taken,))
         if np.isfinite(survey.rssi_dbm).sum() < 3:
             return float("nan")
-        found = positions(self._site, self.ground, survey.rssi_dbm, survey.frames)
+        found = positions(self._site, self._ground, survey.rssi_dbm, survey.frames)
         return float(np.hypot(*(found - survey.place_m)[0]))
 
     def _survey(self, taken: Sequence[Taken]) -> Survey:
-        count = len(self.ground.names)
+        count = len(self._ground.names)
         return Survey(
             place_m=self._points_m[[one.stand for one in taken]],
             rssi_dbm=np.array([one.rssi_dbm()[0] for one in taken]).reshape(-1, count),

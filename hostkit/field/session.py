@@ -51,6 +51,7 @@ class Session:
         self._silent = 0
         self._shown = Shown()
         self._lock = threading.Lock()
+        self._show()
 
     @property
     def shown(self) -> Shown:
@@ -75,7 +76,6 @@ class Session:
 
     def run(self) -> Trial | None:
         """Do orders until the end; give what was heard, None if nothing was."""
-        self._show()
         while (order := self._awaited()) != END:
             try:
                 self._do(order)

@@ -165,9 +165,9 @@ def test_a_session_of_other_points_is_not_mixed_with_this_one(session: Begin, tm
 
 def test_a_full_disk_is_told_and_the_stand_still_counts(session: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     it, said = session(Scripted())
-    monkeypatch.setattr("hostkit.io.journal.MAX_BYTES", 1500)
+    monkeypatch.setattr("hostkit.io.journal.MAX_BYTES", 700)
     run(it, NEXT, NEXT)
-    assert "walk-live.jsonl: has 1500 bytes; end here" in said[-1]
+    assert "walk-live.jsonl: has 700 bytes; end here" in said[-1]
     assert it.shown.done == (0, 1)
 
 
