@@ -6,6 +6,7 @@ verified by it: the code is never shown to a stranger. The key is made here and 
 
 import http.client
 import ssl
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from hostkit.io.files import write_files
 from hostkit.secret import secret_path
 
 TIMEOUT_S = 10.0
+OPENS_S = 3.0  # the port opens so long after a code was made, on a busy hub
 MAX_ANSWER_BYTES = 65_536
 CA, CERTIFICATE, KEY, PLACE = "ca.crt", "client.crt", "client.key", "enrolment.json"
 
@@ -111,7 +113,7 @@ def days_left(certificates: Sequence[Path], now_s: float) -> float | None:
 
 def enrol(invitation: Invitation) -> Enrolled:
     """Redeem an invitation. PeerError where it is refused or whoever answers is not who it names."""
-    authority = authority_of(invitation)
+    authority = _awaited(invitation)
     context = _verified(authority)
     key, csr = make_request()
     ask = msgspec.json.encode(Ask(code=invitation.code, csr=csr.decode()))
@@ -148,6 +150,18 @@ def renew(folder: Folder) -> int:
     renewed = _checked(granted, place, key_path.read_bytes(), authority)
     write_files({folder.path / CERTIFICATE: renewed.certificate}, private=True)
     return renewed.until_s
+
+
+def _awaited(invitation: Invitation) -> bytes:
+    """Fetch the authority; where nobody answers, again for OPENS_S: the port opens only once the code is made."""
+    until_s = time.monotonic() + OPENS_S
+    while True:
+        try:
+            return authority_of(invitation)
+        except NoAnswerError:
+            if time.monotonic() >= until_s:
+                raise
+        time.sleep(OPENS_S / 10)
 
 
 def authority_of(invitation: Invitation) -> bytes:
