@@ -8,7 +8,7 @@ from types import FrameType
 
 import click
 
-from hostkit.cli import hub_audit, hub_config, hub_enrol, hub_identity, hub_notice, text
+from hostkit.cli import hub_audit, hub_config, hub_enrol, hub_identity, hub_notice, hub_tag, text
 from hostkit.cli.options import site_option
 from hostkit.hub.parts import HubSettings
 from hostkit.hub.service import run as run_hub
@@ -33,6 +33,7 @@ for _command in (
     hub_audit.audit,
     hub_config.config,
     hub_notice.notice,
+    hub_tag.tag,
 ):
     hub.add_command(_command)
 

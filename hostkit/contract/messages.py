@@ -383,7 +383,8 @@ class Event(Closed, frozen=True):
 class KeySpan(Closed, frozen=True):
     """A site key and when it rules. Travels to a probe only, at QoS 0 over TLS or the serial line; never printed.
 
-    `registered`: tags of staff, opt-outs and members as this key names them; the probe flags what they send.
+    `registered`: tags of staff and technicians as this key names them; the probe flags what they send, which counts
+    nobody.
     """
 
     key_id: KeyId

@@ -6,6 +6,7 @@ from hostkit.errors import InputError
 
 ADDRESS_BYTES = 6
 _LOCALLY_ADMINISTERED = 0x02  # U/L bit of the first octet (IEEE 802-2014, 8.2.2)
+_GROUP = 0x01  # I/G bit of the first octet
 _TEXT = re.compile(r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4})", re.IGNORECASE | re.ASCII)
 
 
@@ -22,6 +23,11 @@ def format_address(address: bytes) -> str:
     if len(address) != ADDRESS_BYTES:
         raise ValueError(f"an address has {ADDRESS_BYTES} bytes, not {len(address)}")
     return address.hex(":")
+
+
+def is_group(address: bytes) -> bool:
+    """Tell whether it addresses many, so is nobody's own."""
+    return bool(address[0] & _GROUP)
 
 
 def is_randomised(address: bytes) -> bool:

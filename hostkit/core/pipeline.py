@@ -121,8 +121,10 @@ class Pipeline:
     def feed(self, sightings: NDArray[np.void]) -> None:
         """Take SIGHTING rows (N,) whose `probe` indexes the site's probes; each call in order of time.
 
+        What registered tags sent is left out: they are of staff and technicians, and count nobody.
         Times may lie before those of the last call; such frames are taken as of the latest time and counted late.
         """
+        sightings = sightings[(sightings["flags"] & Flag.REGISTERED) == 0]
         # Not np.sort(order=...), which breaks ties by the other fields, so by the key.
         sightings = sightings[np.argsort(sightings["time_us"], kind="stable")]
         while len(sightings):
@@ -339,15 +341,13 @@ class _Life:
         return self._gate.flood()
 
     def _without_ble(self, sightings: NDArray[np.void]) -> NDArray[np.void]:
-        """Count BLE apart: it is another radio of the same people. Registered tags, and BLE alone, are followed."""
+        """Count BLE apart: it is another radio of the same people. It is followed where it is alone."""
         ble = (sightings["flags"] & Flag.BLE) != 0
         if not ble.any():
             return sightings
         self._ble.add(sightings[ble])
         self.bins.add_ble(sightings[ble])
-        followed = ~ble | ((sightings["flags"] & Flag.REGISTERED) != 0) | self._ble_counts
-        kept: NDArray[np.void] = sightings[followed]
-        return kept
+        return sightings if self._ble_counts else np.asarray(sightings[~ble])
 
     def _take(self, sightings: NDArray[np.void]) -> Columns:
         self.bins.add_sightings(sightings)

@@ -6,6 +6,11 @@ in the locked memory of its `HeldKey` and nowhere else: messages are made with B
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from hostkit.contract.commands import Command, Response
 from hostkit.contract.messages import AskKeys, GiveKeys, KeySpan
@@ -20,6 +25,7 @@ REPEAT_S = 1.0  # commands go at QoS 0: again until the probe shows that it has 
 CLOCK_S = 60.0  # a probe's clock may be wrong by so much when it changes keys
 BLANK = "0" * 2 * KEY_BYTES
 _LONGEST_DAY_S = 25 * 3600
+Named: TypeAlias = Callable[[int, memoryview], NDArray[np.uint64]]
 _FIELD = b'"key":"'
 _DIGITS = b"0123456789abcdef"
 
@@ -50,11 +56,14 @@ class _Probe:
 class KeyFlow:
     """Keys of one site. `random` fills a view; `expected` is the key id to recover, if any.
 
+    `named` gives the device keys of the registered tags under a key (its id and itself): they go with it.
+
     Times: `now_s` monotonic, for waiting; `at_s` Unix time by the service's clock, for validity.
     """
 
-    def __init__(self, site: Site, random: Fill, expected: int | None) -> None:
+    def __init__(self, site: Site, random: Fill, expected: int | None, *, named: Named | None = None) -> None:
         self._site = site
+        self._named = named
         self._random = random
         self._probes: dict[str, _Probe] = {}
         self._asked: set[str] = set()
@@ -89,6 +98,12 @@ class KeyFlow:
     def stale(self, probe: str) -> None:
         """A probe used a key that does not rule: it is to be told again, whatever it said."""
         self._probes.setdefault(probe, _Probe()).confirmed = False
+
+    def give_again(self) -> None:
+        """Give every probe the keys anew: they, or the tags they name, are others."""
+        for probe in self._probes.values():
+            probe.confirmed = False
+            probe.told_s = float("-inf")
 
     def answered(self, response: Response, at_s: float) -> bool:
         """Take the answer to a question of ours; True if it brought the key. The text of its keys is scrubbed.
@@ -166,7 +181,7 @@ class KeyFlow:
             if not probe.online or probe.confirmed or now_s < probe.told_s + REPEAT_S:
                 continue
             if self.keys:
-                due.append((name, GiveKeys(id=new_id(), keys=tuple(key.blank for key in self.keys))))
+                due.append((name, GiveKeys(id=new_id(), keys=tuple(map(self._given, self.keys)))))
             elif probe.key_id is not None:
                 due.append((name, AskKeys(id=new_id())))
                 self._asked.add(due[-1][1].id)
@@ -188,9 +203,12 @@ class KeyFlow:
         running = self.keys[0]
         if len(self.keys) == 1:
             self.keys = (running, self._new(running.until_s, running.until_s))
-        for probe in self._probes.values():
-            probe.confirmed = False
-            probe.told_s = float("-inf")
+        self.give_again()
+
+    def _given(self, key: HeldKey) -> KeySpan:
+        """Give it as a message holds it before `written`, with the tags it names."""
+        named = () if self._named is None else self._named(key.key_id, key.secret.raw).tolist()
+        return msgspec.structs.replace(key.blank, registered=tuple(f"{one:016x}" for one in named))
 
     def _rotation_s(self, after_s: int) -> int:
         return key_end_us(after_s * 1_000_000, self._site) // 1_000_000

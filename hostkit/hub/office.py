@@ -66,6 +66,7 @@ class Office:
         """Count what was done, probes without their configuration, and fingerprints by what is known of them."""
         return {
             "commands_done": self._desk.done,
+            "registered": self._parts.tags.heard,
             "probes_config_waiting": len(self.fleet.waiting),
             "fingerprints_known": self._parts.descriptions.known,
             "fingerprints_unknown": self._parts.descriptions.unknown,

@@ -19,6 +19,7 @@ from hostkit.hub.rollout import Rollouts
 from hostkit.hub.roster import Roster
 from hostkit.hub.serial import Near, SerialProbes
 from hostkit.hub.speaker import Speaker
+from hostkit.hub.tags import Registry
 from hostkit.hub.teller import Teller
 from hostkit.hub.uplink import Uplink
 from hostkit.hub.voice import Voice
@@ -82,6 +83,7 @@ class Parts:
     rollouts: Rollouts
     intake: Intake
     descriptions: Descriptions
+    tags: Registry
     keys: KeyFlow
     keeper: Keeper
     uplink: Uplink
@@ -122,6 +124,7 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
     anchors = Anchors(site, settings.path, outbox, send=tell, online=roster.online, say=say)
     uplink = Uplink(outbox, upward, voice)
     former = former_probes(outbox, site)
+    tags = Registry(settings.data, say)
     speaker = Speaker(
         voice=voice,
         outbox=outbox,
@@ -154,7 +157,8 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
         rollouts=Rollouts(settings.data, outbox, send=tell, say=say),
         intake=intake,
         descriptions=Descriptions(outbox),
-        keys=KeyFlow(site, random_fill, life.key_id if life else None),
+        tags=tags,
+        keys=KeyFlow(site, random_fill, life.key_id if life else None, named=tags.named),
         keeper=keeper,
         uplink=uplink,
         speaker=speaker,

@@ -45,6 +45,8 @@ class Works:
     def _mind_keys(self, now_s: float, now_us: int | None) -> None:
         keys, keeper, say = self._parts.keys, self._parts.keeper, self._parts.say
         at_s = None if now_us is None else now_us / 1e6
+        if self._parts.tags.look(now_s):
+            keys.give_again()
         if keys.decide(now_s, at_s):
             lost = keys.expected is not None
             say("key: no probe has the old one any more, made a new one" if lost else "key: made a new one")
@@ -112,7 +114,9 @@ class Works:
     def _take(self, batch: Batch, arrived_us: int, now_s: float, now_us: int) -> None:
         parts = self._parts
         assert parts.keeper.seal is not None
-        if (key := parts.keys.of(batch.key_id)) is not None:
+        key = parts.keys.of(batch.key_id)
+        batch = parts.tags.without_tags(batch, key)
+        if key is not None:
             batch = parts.anchors.without_beacons(batch, key)
         heard = parts.intake.heard(batch, arrived_us, now_us, None if self._anonymous else parts.keeper.seal)
         if heard is None:

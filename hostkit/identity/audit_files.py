@@ -14,7 +14,7 @@ from hostkit.identity.identities import Identities
 from hostkit.identity.realms import Realm, SiteRealm, UplinkRealm
 from hostkit.secret import OTHERS
 
-SECRET_MARKS = (b"PRIVATE KEY", b'"digest"', b"footfall-enrol://")
+SECRET_MARKS = (b"PRIVATE KEY", b'"digest"', b"footfall-enrol://", b'"address"')
 PERSISTENT = ("mosquitto.db", "mosquitto.db.new")
 KEY_TOPICS = (b"/cmd/key", b"/cmd/ask-key")
 MAX_FILE_BYTES = 64 << 20

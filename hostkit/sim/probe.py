@@ -26,7 +26,7 @@ from hostkit.contract.messages import (
 )
 from hostkit.contract.topics import Address, parse_topic, topic, topics
 from hostkit.core.dot11 import FINGERPRINT_VERSION
-from hostkit.core.wire import READABLE_VERSIONS, Batch, Listened, encode_batch, records_of
+from hostkit.core.wire import READABLE_VERSIONS, Batch, Flag, Listened, encode_batch, records_of
 from hostkit.errors import PeerError
 from hostkit.io.memory import CACHED_BYTES
 from hostkit.io.mqtt import Arrived, BrokerUrl, Client, Inbox, Item, Up
@@ -176,7 +176,7 @@ class ProbeNode:
             ahead_us = self.source.true_us(heard.to_us) - true_us
             to_us = max(heard.to_us - max(ahead_us, 0), heard.from_us)
             frames = frames[frames["time_us"] < to_us]
-        batch = self._batch(heard, frames, to_us, key.key_id)
+        batch = self._batch(heard, frames, to_us, key)
         self.spool.push(Spooled(seq=self._seq, data=encode_batch(batch), records=len(frames)))
         self._open = None
         self._heard_until_us = self.now_us = to_us
@@ -313,14 +313,14 @@ class ProbeNode:
     def _own_us(self, local_us: int) -> int:
         return local_us - self.source.start_us + BOOT_LEAD_US
 
-    def _batch(self, heard: Heard, frames: NDArray[np.void], to_us: int, key_id: int) -> Batch:
+    def _batch(self, heard: Heard, frames: NDArray[np.void], to_us: int, key: KeySpan) -> Batch:
         self._seq += 1
         self._kept += len(frames)
         span_ms = (to_us - heard.from_us) // 1000
         return Batch(
             provenance=self.source.provenance,
             probe=self.source.probe,
-            key_id=key_id,
+            key_id=key.key_id,
             boot=self.boot,
             seq=self._seq,
             element_table=FINGERPRINT_VERSION,
@@ -330,9 +330,16 @@ class ProbeNode:
             seen=(self._kept + self.no_key) % _U32,
             kept=self._kept % _U32,
             dropped=self.dropped % _U32,
-            records=records_of(frames, heard.from_us),
+            records=_flagged(records_of(frames, heard.from_us), key),
             listened=_shortened(heard.listened, span_ms) if to_us < heard.to_us else heard.listened,
         )
+
+
+def _flagged(records: NDArray[np.void], key: KeySpan) -> NDArray[np.void]:
+    """Flag what registered tags sent, as the key names them."""
+    theirs = np.isin(records["device_key"], np.array([int(one, 16) for one in key.registered], np.uint64))
+    records["flags"][theirs] |= np.uint8(Flag.REGISTERED)
+    return records
 
 
 def _shortened(listened: tuple[Listened, ...], span_ms: int) -> tuple[Listened, ...]:

@@ -357,3 +357,13 @@ def test_totals_hold_together() -> None:
     assert (totals.dropped, totals.late, totals.fixed) == (0, 0, 0)
     low, value, high = numbers(totals.devices)
     assert 0 < low <= value <= high < totals.addresses * 3
+
+
+def test_what_registered_tags_sent_counts_nobody_over_either_radio() -> None:
+    """In a shop whose probes hear BLE alone too, where BLE is the count."""
+    ble_only = dataclasses.replace(shop(), probes=tuple(dataclasses.replace(p, channels=()) for p in shop().probes))
+    times = np.arange(0.0, 7200.0, 20.0)
+    people = [busy_shop(3), heard(7, times[:60], flags=Flag.BLE)]
+    staff = [heard(8, times, flags=Flag.BLE | Flag.REGISTERED), heard(9, times, flags=Flag.REGISTERED)]
+    for site in (shop(), ble_only):
+        assert whole(together(*people, *staff), Pipeline(site)) == whole(together(*people), Pipeline(site))

@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from hostkit.config import dump_site
 from hostkit.errors import ExitCode
+from hostkit.hub.tags import TagRole, add_tag, tag_of
 from hostkit.identity.access import Role
 from hostkit.identity.audit import Target, audit
 from hostkit.identity.audit_files import ON_THE_HUB
@@ -235,6 +236,11 @@ def codes(audited: Audited) -> None:
     mode(audited, "identity/codes.json", 0o644)
 
 
+def tags(audited: Audited) -> None:
+    add_tag(audited.shop.folder, tag_of("anna", TagRole.STAFF, "00:1b:c5:0a:00:07", random=False))
+    mode(audited, "tags.json", 0o644)
+
+
 def left(audited: Audited) -> None:
     audited.shop.identities.issue("kiosk", Role.READER, time.time())
 
@@ -263,6 +269,7 @@ FLAWS: dict[str, tuple[Callable[[Audited], None], str]] = {
     "no list of the revoked": (lambda one: one.set("crlfile", None), "broker-files"),
     "the authority's key readable": (lambda one: mode(one, "identity/authority.key", 0o644), "file-modes"),
     "codes readable": (codes, "file-modes"),
+    "addresses of tags others read": (tags, "file-modes"),
     "a folder all may write to": (lambda one: mode(one, "broker", 0o777), "file-modes"),
     "a page for anybody": (page, "open-page"),
     "codes guessed without end": (no_back_off, "enrolment"),

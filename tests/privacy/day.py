@@ -10,9 +10,11 @@ import numpy as np
 from hostkit.config import dump_site
 from hostkit.contract.codec import CMD
 from hostkit.contract.messages import GiveKeys
+from hostkit.core.address import format_address, is_randomised
 from hostkit.core.dot11 import device_keys
 from hostkit.core.wire import decode_batch
 from hostkit.hub.seal import Seal
+from hostkit.hub.tags import TagRole, add_tag, tag_of
 from hostkit.io.broker import plan_broker
 from hostkit.io.outbox import Outbox
 from hostkit.io.process import Child, Children
@@ -59,8 +61,9 @@ def live_through(folder: Path, settings: SimSettings = SETTINGS) -> Day:
         broker.wait_until(plan.accepts, 20.0)
         tap = Watcher(plan, "#")
         recorder = Recorder(plan.port)
-        services = _services(children, folder, settings, f"mqtt://127.0.0.1:{recorder.port}")
         world = simulate(settings)
+        _register(folder / "hub", world)
+        services = _services(children, folder, settings, f"mqtt://127.0.0.1:{recorder.port}")
         hub, _, probes = services
         text = b"".join(_process_text(child) for child in services)
         assert probes.wait(180.0) == 0, probes.last_words()
@@ -76,6 +79,14 @@ def live_through(folder: Path, settings: SimSettings = SETTINGS) -> Day:
         folder=folder, world=world, tap=tap, recorder=recorder, keys=keys, ruled=ruled, memory=memory,
         process_text=text, search=Search(_secrets(folder, world, keys)),
     )  # fmt: skip
+
+
+def _register(data: Path, world: Simulation) -> None:
+    """Make one of the computers in the shop a tag: its address is one of those that may be nowhere else."""
+    data.mkdir()
+    computers = [phone.address.to_bytes(6, "big") for phone in world.phones if phone.owner is None]
+    address = format_address(next(one for one in computers if not is_randomised(one)))
+    add_tag(data, tag_of("till", TagRole.STAFF, address, random=False))
 
 
 def _services(children: Children, folder: Path, settings: SimSettings, url: str) -> tuple[Child, Child, Child]:

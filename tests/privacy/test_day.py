@@ -1,6 +1,7 @@
 """After a simulated day nothing that names a phone is in any file, log, message or byte on the wire, but where it must.
 
-Device keys travel in `obs`, site keys in `cmd/key` and in the answer to `cmd/ask-key`; nothing else may hold one.
+Device keys travel in `obs`, site keys in `cmd/key` and in the answer to `cmd/ask-key`; nothing else may hold one, but
+for the device key of a registered tag beside the site key. A tag's address is in the hub's list of tags alone.
 """
 
 import sqlite3
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hostkit.contract.codec import VISITS
+from hostkit.contract.codec import HEALTH, VISITS
+from hostkit.hub.tags import TAGS
 from tests.privacy.day import ADDRESS, DEVICE_KEY, KEY, SSID, Day
 from tests.privacy.search import Found
 
@@ -20,11 +22,14 @@ def allowed(topic: str) -> frozenset[str]:
     """Give the kinds a message on `topic` may hold."""
     if topic.endswith("/obs"):
         return frozenset({DEVICE_KEY})
-    return frozenset({KEY}) if topic.endswith("/cmd/key") or "/rsp/" in topic else frozenset()
+    if topic.endswith("/cmd/key"):
+        return frozenset({KEY, DEVICE_KEY})
+    return frozenset({KEY}) if "/rsp/" in topic else frozenset()
 
 
 def in_files(day: Day) -> dict[str, list[Found]]:
-    found = {str(path.relative_to(day.folder)): day.search.find(path.read_bytes()) for path in day.files()}
+    paths = [path for path in day.files() if path.name != TAGS]
+    found = {str(path.relative_to(day.folder)): day.search.find(path.read_bytes()) for path in paths}
     return {name: hits for name, hits in found.items() if hits}
 
 
@@ -42,6 +47,14 @@ def test_no_file_names_a_phone_or_holds_a_key(day: Day) -> None:
     assert in_files(day) == {}
 
 
+def test_a_tags_address_is_in_one_file_for_its_owner_alone(day: Day) -> None:
+    (path,) = [path for path in day.files() if path.name == TAGS]
+    assert {one.kind for one in day.search.find(path.read_bytes())} == {ADDRESS}
+    assert path.stat().st_mode & 0o777 == 0o600
+    said = HEALTH.decoder.decode(day.tap.of("hub/health")[-1].payload).data
+    assert said.counters["registered"] > 100  # it was heard
+
+
 def test_no_message_names_a_phone_or_holds_a_key(day: Day) -> None:
     assert len(day.tap.messages) > 1000
     by_kinds: dict[frozenset[str], list[bytes]] = {}
@@ -56,10 +69,13 @@ def test_no_byte_on_the_wire_names_a_phone_or_holds_a_key(day: Day) -> None:
     kinds: dict[frozenset[str], list[bytes]] = {}
     for packet in day.recorder.packets():
         kinds.setdefault(allowed(packet.topic), []).append(packet.data)
-    assert set(kinds) == {frozenset(), frozenset({DEVICE_KEY}), frozenset({KEY})}
+    given = frozenset({KEY, DEVICE_KEY})
+    assert set(kinds) == {frozenset(), frozenset({DEVICE_KEY}), frozenset({KEY}), given}
     for but, parts in kinds.items():
         assert day.search.find(b"".join(parts), but=but) == []
-        assert {one.kind for one in day.search.find(b"".join(parts))} == but  # what may be there is there
+    for but in (frozenset({DEVICE_KEY}), given):
+        assert {one.kind for one in day.search.find(b"".join(kinds[but]))} == but  # what may be there is there
+    assert len({one.word for one in day.search.find(b"".join(kinds[given])) if one.kind == DEVICE_KEY}) == len(day.keys)
 
 
 def test_keys_went_at_qos_0_to_sessions_that_end(day: Day) -> None:
