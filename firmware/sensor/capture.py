@@ -65,7 +65,7 @@ class Capture:
         now_us = radio.now_us()
         offset_us = self._hub_time.offset_us
         utc_s = (now_us + offset_us) // 1_000_000
-        if key is None or self._keys.fresh or not key.from_s <= utc_s < key.until_s:
+        if key is None or self._keys.fresh or utc_s >= key.until_s:
             key = self._keys.at(utc_s) if offset_us else None
             if key is not self._key:
                 self._rekey(key)

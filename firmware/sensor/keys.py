@@ -31,6 +31,7 @@ class Keys:
 
     def __init__(self) -> None:
         self._keys: list[Key] = []
+        self._ruling = 0  # id of the one that `at` gave
         self.fresh = False  # taken since `at` was asked
 
     @property
@@ -51,12 +52,13 @@ class Keys:
         self.fresh = True
 
     def at(self, utc_s: int) -> Key | None:
-        """Give the key in force; forget those that are over."""
+        """Give the key in force; forget those that are over. One that ruled rules to its end: our time may go back."""
         self.fresh = False
         if self._keys and self._keys[0].until_s <= utc_s:
             self._keys = [key for key in self._keys if key.until_s > utc_s]
         for key in self._keys:
-            if key.from_s <= utc_s:
+            if key.from_s <= utc_s or key.key_id == self._ruling:
+                self._ruling = key.key_id
                 return key
         return None
 

@@ -45,7 +45,7 @@ class MqttLink:
             try:
                 await self._connect(ready)
                 await self._mqtt.serve()
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 await self._ended(error)
 
     async def burst(self, capture) -> None:
@@ -62,7 +62,7 @@ class MqttLink:
                 await self._say(b"sleeping")
                 self._uplink.down()
                 await self._mqtt.disconnect()
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 await self._ended(error)
             await self._net.down()
             capture.release()
@@ -96,7 +96,7 @@ class MqttLink:
             await asyncio.sleep_ms(min(rest_ms, 1000))
             rest_ms -= 1000
 
-    async def _ended(self, error: OSError) -> None:
+    async def _ended(self, error: Exception) -> None:
         self._uplink.down()
         kind = error.kind if isinstance(error, MqttError) else "link_refused"
         self._counts.drop(kind)

@@ -157,11 +157,11 @@ class Store:
 
 
 def _read(path: str) -> dict[str, object]:
-    with open(path) as file:
-        text = file.read(MOST_BYTES + 1)
-    if len(text) > MOST_BYTES:
+    """Read a set piece by piece: hours after boot no block may be left for all of it."""
+    if os.stat(path)[6] > MOST_BYTES:
         raise SettingsError(f"settings: more than {MOST_BYTES} bytes")
-    raw = json.loads(text)
+    with open(path) as file:
+        raw = json.load(file)
     if not isinstance(raw, dict):
         raise SettingsError("settings: no object")
     return raw

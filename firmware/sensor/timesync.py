@@ -3,6 +3,7 @@
 KEPT = 8  # arrivals; the quickest of them tells
 STEP_US = 2_000_000  # further off is another clock, not delay
 STEP_AFTER = 3  # arrivals in a row that agree on it
+BACK_US = 10_000_000  # and for so long, if it is back: messages that were held up look so too
 _DAYS = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 
 
@@ -12,7 +13,7 @@ class HubTime:
     def __init__(self) -> None:
         self._offsets_us: list[int] = []
         self.offset_us = 0  # the largest of them: of the quickest arrival; 0 while nobody has said
-        self._away = 0  # arrivals in a row that contradict
+        self._away = self._away_us = 0  # arrivals in a row that contradict, and when the first of them came
         self.steps = 0
 
     @property
@@ -24,8 +25,11 @@ class HubTime:
         """A message written at `utc_us` came at probe time `now_us`."""
         offset_us = utc_us - now_us
         if self._offsets_us and abs(offset_us - self.offset_us) > STEP_US:
+            if not self._away:
+                self._away_us = now_us
             self._away += 1
-            if self._away < STEP_AFTER:
+            behind = offset_us < self.offset_us and now_us - self._away_us < BACK_US
+            if self._away < STEP_AFTER or behind:
                 return
             self.steps += 1
             self._offsets_us.clear()

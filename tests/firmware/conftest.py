@@ -24,17 +24,12 @@ def rv32() -> Path:
     return built("qemu")
 
 
-@pytest.fixture(scope="module")
-def broker_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+@pytest.fixture
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Of each test its own: what a broker keeps of one board would reach the next."""
     shop = Shop(tmp_path_factory.mktemp("shop"))
     yield shop
     shop.stop()
-
-
-@pytest.fixture
-def shop(broker_shop: Shop) -> Shop:
-    broker_shop.heard.clear()
-    return broker_shop
 
 
 @pytest.fixture

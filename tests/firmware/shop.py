@@ -1,5 +1,6 @@
 """A shop for the board: authority, broker with mutual TLS and its ACL, the real hub in a thread, a listener."""
 
+import functools
 import json
 import queue
 import threading
@@ -59,18 +60,20 @@ class Shop:
         lines = [line for line in configuration(files, 1).splitlines() if not line.startswith("listener")]
         self.broker = Mosquitto(folder, lines=tuple(lines)).start()
         self.heard: list[Arrived] = []
+        self.taken: list[Arrived] = []  # by a hand: a broker that is killed may forget our listener, which comes later
         self.said: list[str] = []
         self._over = threading.Event()
         self._hub_over = threading.Event()
         self._hub: threading.Thread | None = None
         self.hub: Hub | None = None
+        self._decoded = functools.cache(decode_batch)
         inbox: Inbox = queue.Queue(100_000)
         self._watcher = Client(
             parse_url(self.url("watcher")), inbox, name="w", client_id=identity("watcher"), clean=False,
             subscriptions=((f"{PLACE}/#", 1),),
         )  # fmt: skip
         self._watcher.start()
-        up = take(inbox, 10)
+        up = take(inbox, PATIENCE_S)
         assert isinstance(up, Up), up
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
 
@@ -141,10 +144,10 @@ class Shop:
     def batches(self) -> dict[tuple[int, int], Batch]:
         """Give the batches by boot and seq. A batch that came again must be the same bytes."""
         came: dict[tuple[int, int], bytes] = {}
-        for payload in self.of("obs"):
-            batch = decode_batch(payload)
+        for payload in self.of("obs") + [message.payload for message in list(self.taken) if is_batch(message)]:
+            batch = self._decoded(payload)
             assert came.setdefault((batch.boot, batch.seq), payload) == payload
-        return {name: decode_batch(payload) for name, payload in sorted(came.items())}
+        return {name: self._decoded(payload) for name, payload in sorted(came.items())}
 
     def _serve(self, settings: HubSettings) -> None:
         outbox = Outbox(database(settings.data))
@@ -170,7 +173,6 @@ class Hand:
         self._shop = shop
         self.acks = acks
         self.ahead_s = 0.0  # of the wall clock
-        self._again = False  # connected anew: what is retained is of the board of this test
         self.keys: tuple[KeySpan, ...] = ()  # given already: the same again after a restart
         self._seq = 0
         self.answers: list[Response] = []
@@ -183,7 +185,7 @@ class Hand:
             state_topic=f"{PLACE}/hub/state",
         )  # fmt: skip
         self.client.start()
-        assert isinstance(take(self._inbox, 10), Up)
+        assert isinstance(take(self._inbox, PATIENCE_S), Up)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
@@ -226,19 +228,30 @@ class Hand:
         self._thread.join(5)
         self.client.stop(0.3)
 
+    def give(self) -> None:
+        """Give the keys."""
+        self.say("cmd/key", CMD, GiveKeys(id="k1", keys=self.keys))
+
+    def _informed(self, info: Info) -> None:
+        """A key goes at QoS 0: to a probe that is away it was given in vain."""
+        self.infos.append(info)
+        now_s = time.time() + self.ahead_s
+        if info.key_id is None and any(key.from_s <= now_s < key.until_s for key in self.keys):
+            self.give()
+
     def _listen(self) -> None:
         while not self._over.is_set():
             item = take(self._inbox, 0.1)
-            self._again |= isinstance(item, Up)
             if not isinstance(item, Arrived):
                 continue
             self.client.ack(item)
+            self._shop.taken.append(item)
             stream = item.topic.split("/", 5)[5]
             if stream == "obs" and self.acks:
                 batch = decode_batch(item.payload)
                 self.say("ack", ACK, Ack(boot=str(batch.boot), upto=batch.seq))
-            elif stream == "info" and (self._again or not item.retained):
-                self.infos.append(decode(INFO, item.payload, item.topic).data)
+            elif stream == "info":
+                self._informed(decode(INFO, item.payload, item.topic).data)
             elif stream == "health":
                 self.healths.append(decode(HEALTH, item.payload, item.topic).data)
             elif stream.startswith("rsp/"):
@@ -260,11 +273,12 @@ def frame(number: int) -> Frame:
 
 
 def give(hand: Hand, *, for_s: float = 3600, next_for_s: float = 0) -> None:
-    """Give the key once the probe asks for it."""
-    wait(lambda: hand.infos and hand.infos[-1].key_id is None)
+    """Give the key once the probe asks for it, and from then on whenever it asks."""
+    wait(lambda: hand.infos)
     now_s = time.time()
     hand.keys = hand.keys or spans(now_s - 60, now_s + for_s, next_for_s and now_s + next_for_s)
-    hand.say("cmd/key", CMD, GiveKeys(id="k1", keys=hand.keys))
+    if hand.infos[-1].key_id is None:
+        hand.give()
 
 
 def spans(from_s: float, until_s: float, next_until_s: float = 0) -> tuple[KeySpan, ...]:
@@ -285,6 +299,11 @@ def wait(look: Callable[[], V | None], timeout_s: float = PATIENCE_S) -> V:
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.02)
     return found
+
+
+def is_batch(message: Arrived) -> bool:
+    """Tell it by its topic."""
+    return message.topic.endswith(f"/{PROBE}/obs")
 
 
 def identity(node: str) -> str:

@@ -4,6 +4,7 @@ import signal
 import time
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,11 +13,13 @@ from hostkit.contract.messages import Ack, AskKeys
 from hostkit.core.wire import Batch, decode_batch
 from hostkit.io.memory import CACHED_BYTES
 from hostkit.model import Provenance, Radio
-from tests.firmware.board import Board, row_of
+from tests.firmware.board import PATIENCE_S, Board, row_of
 from tests.firmware.micropython import EARS
-from tests.firmware.shop import PLACE, PROBE, Hand, Shop, frame, give, wait
+from tests.firmware.shop import PLACE, PROBE, Hand, Shop, frame, give, is_batch, spans, wait
 
 pytestmark = pytest.mark.needs("mosquitto")
+ROTATION_S = 3
+KEPT = 8  # messages that the board has its time from
 
 
 def records(batches: dict[tuple[int, int], Batch]) -> list[np.void]:
@@ -51,8 +54,7 @@ def test_boot_key_capture_batch_reach_the_real_hub(shop: Shop, board: Board) -> 
             board.air(frame(number))
         key = bytes.fromhex(board.eval("app.keys.messages()")[0]["key"])
         wait(lambda: holds(shop, range(100), key, real=board.real))
-        board.until("app.counts.passed['acknowledged'] >= 3")
-        assert board.eval("len(app.spool)") <= 1
+        board.until("app.counts.passed['acknowledged'] >= 3 and len(app.spool) <= 1")
     finally:
         shop.stop_hub()
     batches = shop.batches()
@@ -66,7 +68,7 @@ def test_boot_key_capture_batch_reach_the_real_hub(shop: Shop, board: Board) -> 
     listened_ms = sum(entry.listened_ms for batch in batches.values() for entry in batch.listened)
     span_ms = (last.sent_us - batches[1, 1].base_us) / 1000
     assert 0.9 * span_ms < listened_ms <= span_ms
-    assert abs((last.base_time_us + last.sent_us - last.base_us) / 1e6 - time.time()) < 10
+    assert abs((last.base_time_us + last.sent_us - last.base_us) / 1e6 - time.time()) < 60
     states = [message for message in shop.heard if message.topic == f"{PLACE}/{PROBE}/state"]
     assert [message.payload for message in states][-1] == b"online"
 
@@ -163,9 +165,9 @@ def test_a_power_cut_loses_only_ram_and_names_it(shop: Shop, board: Board, hand:
     assert len([1 for boot, _ in batches if boot == 1]) >= on_flash
     # The hub takes a boot for over once it has heard of its end: after the last of it, before the first of the next.
     order = [
-        decode_batch(message.payload).boot if message.topic.endswith("/obs") else 0
-        for message in list(shop.heard)
-        if message.topic.endswith("/obs") or (message.topic.endswith("/info") and b'"last"' in message.payload)
+        decode_batch(message.payload).boot if is_batch(message) else 0
+        for message in list(shop.taken)
+        if is_batch(message) or (message.topic.endswith("/info") and b'"last"' in message.payload)
     ]
     assert order.index(0) > max(at for at, boot in enumerate(order) if boot == 1)
     assert order.index(0) < order.index(2)
@@ -191,7 +193,8 @@ def test_a_restart_on_command_loses_nothing(shop: Shop, board: Board, hand: Hand
     board.start(cause=5)
     give(hand)
     board.until("app.counts.passed['batches'] >= 2")
-    upto = max(seq for boot, seq in shop.batches() if boot == 1)
+    upto = board.eval("app.state.last_seq")
+    wait(lambda: (1, upto) in shop.batches())
     assert not [seq for boot, seq in shop.batches() if boot == 2]  # before the end of the boot before is sure
     hand.acks = True
     hand.say("ack", ACK, Ack(boot="1", upto=upto))
@@ -200,26 +203,36 @@ def test_a_restart_on_command_loses_nothing(shop: Shop, board: Board, hand: Hand
     batches = shop.batches()
     contiguous(batches, 1)
     contiguous(batches, 2)
-    assert max(seq for boot, seq in batches if boot == 1) == next(info.last.upto for info in hand.infos if info.last)
+    assert max(seq for boot, seq in batches if boot == 1) == upto
+    assert wait(lambda: next((info.last.upto for info in hand.infos if info.last), 0)) == upto
 
 
 @EARS
 def test_rotation_leaves_no_gap(shop: Shop, board: Board, hand: Hand) -> None:
     board.start()
-    give(hand, for_s=3, next_for_s=3600)
-    first, second = (bytes.fromhex(span["key"]) for span in board.until("app.keys.messages()"))
-    rotated = False
-    number = 0
-    while not rotated or number % 50:
+    give(hand)
+    board.until("app.capture.key_id")
+    ends_s = int(time.time()) + ROTATION_S
+    running, following = hand.keys[0], spans(ends_s, ends_s + 3600)[0]
+    hand.keys = (msgspec.structs.replace(running, until_s=ends_s), following)
+    hand.give()
+    number = after = 0
+    deadline = time.monotonic() + PATIENCE_S
+    while after < 100:
+        assert time.monotonic() < deadline
         board.air(frame(number))
         number += 1
-        rotated = len({batch.key_id for batch in shop.batches().values()}) == 2
+        after += bool(after) or following.key_id in {batch.key_id for batch in shop.batches().values()}
+        if after == 1:
+            hold_up(hand)
         time.sleep(0.005)
     wait(lambda: len(records(shop.batches())) == number)
     batches = shop.batches()
     contiguous(batches, 1)
     ids = [batch.key_id for batch in batches.values()]
     assert ids == sorted(ids)
+    assert set(ids) == {running.key_id, following.key_id}
+    first, second = bytes.fromhex(running.key), bytes.fromhex(following.key)
     for batch in batches.values():
         key = first if batch.key_id == ids[0] else second
         for record in batch.records:
@@ -228,10 +241,18 @@ def test_rotation_leaves_no_gap(shop: Shop, board: Board, hand: Hand) -> None:
     assert [key["key"] for key in board.eval("app.keys.messages()")] == [second.hex()]
 
 
+def hold_up(hand: Hand) -> None:
+    """Let all that comes be late: by it the board's time goes back before the rotation."""
+    hand.ahead_s = -1.9
+    for _ in range(KEPT):
+        hand.say("ack", ACK, Ack(boot="1", upto=0))
+
+
 def test_a_key_that_is_over_stops_capture(shop: Shop, board: Board, hand: Hand) -> None:
     board.start()
-    give(hand, for_s=2)
+    give(hand, for_s=600)
     board.until("app.capture.key_id")
+    hand.ahead_s = 1200
     board.until("app.capture.key_id is None")
     assert board.eval("app.radio.key") is None
     wait(lambda: hand.infos[-1].key_id is None)
@@ -245,7 +266,7 @@ def test_a_hub_without_key_gets_it_back(shop: Shop, board: Board, hand: Hand) ->
     hand.say("cmd/ask-key", CMD, AskKeys(id="a1"))
     answer = hand.answer("a1")
     assert [key.key for key in answer.keys] == [key["key"] for key in board.eval("app.keys.messages()")]
-    asked = [message for message in shop.heard if message.topic.endswith("rsp/a1")]
+    asked = wait(lambda: [message for message in list(shop.heard) if message.topic.endswith("rsp/a1")])
     assert [message.retained for message in asked] == [False]
     assert all(len(message.payload) > CACHED_BYTES for message in asked)  # the hub's copies are overwritten when freed
 

@@ -6,7 +6,7 @@ from sensor.hop import REGIONS, Hop
 from sensor.keys import Keys
 from sensor.siphash import siphash
 from sensor.state import SAVE_US, State
-from sensor.timesync import STEP_AFTER, HubTime, days, format_time, parse_time
+from sensor.timesync import BACK_US, STEP_AFTER, HubTime, days, format_time, parse_time
 
 _KEY = {"key_id": 7, "key": "000102030405060708090a0b0c0d0e0f", "from": 100, "until": 200}
 _NEXT = {"key_id": 8, "key": "ff" * 16, "from": 200, "until": 300}
@@ -115,6 +115,16 @@ def check_one_odd_message_steps_nothing_and_a_new_clock_does():
     assert time.utc_us(0) == 9_000_000_000 and time.steps == 1
 
 
+def check_what_was_held_up_sets_no_clock_back():
+    time = HubTime()
+    time.told(9_000_000_000, 0)
+    for now_us in range(3_000_000, 3_000_000 + BACK_US, 500_000):
+        time.told(9_000_000_000, now_us)
+    assert time.utc_us(0) == 9_000_000_000 and time.steps == 0
+    time.told(9_000_000_000, 3_000_000 + BACK_US)
+    assert time.utc_us(3_000_000 + BACK_US) == 9_000_000_000 and time.steps == 1
+
+
 def check_keys_rule_in_their_time():
     keys = Keys()
     assert keys.at(150) is None and not keys.any
@@ -124,6 +134,18 @@ def check_keys_rule_in_their_time():
     assert keys.at(200).key_id == 8
     assert keys.of(7) is None and keys.of(8) is not None  # a key that is over is forgotten
     assert keys.at(300) is None and not keys.any
+
+
+def check_a_key_that_rules_stays_when_our_time_goes_back():
+    keys = Keys()
+    keys.take([_KEY, _NEXT], 0)
+    assert keys.at(201).key_id == 8 and keys.at(199).key_id == 8
+    later = dict(_NEXT, key_id=9)
+    later["from"], later["until"] = 300, 400
+    keys.take([_NEXT, later], 199)
+    assert keys.at(199).key_id == 8 and keys.at(299).key_id == 8 and keys.at(300).key_id == 9
+    keys.take([_KEY], 150)  # made anew
+    assert keys.at(99) is None
 
 
 def check_keys_come_back_as_they_were_given():
