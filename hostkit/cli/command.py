@@ -26,6 +26,8 @@ _decoder: msgspec.json.Decoder[Asked] = msgspec.json.Decoder(Asked)
       footfall command thresholds --site site.toml '{"values": {"bounce_s": 45}}'
       footfall command hop --site site.toml '{"probe": "probe-1", "channels": [1, 6, 11], "dwell_ms": 500}'
       footfall command calibrate-apply --site site.toml '{"entered": 41}' --json
+      footfall command calibrate-start --site site.toml '{"kind": "anchors"}'
+      footfall command calibrate-apply --site site.toml '{"calibration": "anchors"}'
       footfall command rotate-key --site site.toml --broker "mqtts://hub.local:8883?ca=ca.crt&cert=me.crt&key=me.key"
 
     \b

@@ -10,6 +10,7 @@ import click
 
 from hostkit.cli import hub_audit, hub_config, hub_enrol, hub_identity, hub_notice, hub_tag, text
 from hostkit.cli.options import site_option
+from hostkit.field.nights import apply_newest
 from hostkit.hub.parts import HubSettings
 from hostkit.hub.service import run as run_hub
 from hostkit.hub.settings import adopt
@@ -110,6 +111,7 @@ def run(
         batch_clock=clock == "batch",
         serial=serial,
         page=parse_listen(page, "--page") if page else None,
+        fit_night=apply_newest,
     )
     stop = threading.Event()
 

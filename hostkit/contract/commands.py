@@ -19,6 +19,7 @@ from hostkit.contract.messages import (
     Id,
     KeySpan,
     Name,
+    Seconds,
     Text,
 )
 from hostkit.model import PrivacyMode, Probe, Radio, Zone
@@ -26,6 +27,7 @@ from hostkit.model import PrivacyMode, Probe, Radio, Zone
 Expires = Annotated[int, Meta(ge=0, le=4_102_444_800, description="seconds since 1970, UTC; at most an hour ahead")]
 Channel = Annotated[int, Meta(ge=1, le=177)]
 People = Annotated[int, Meta(ge=0, le=1_000_000)]
+CalibrationId = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,48}$(?!\n)")]
 SettingText = Annotated[str, Meta(max_length=2500)]  # a PEM certificate is the longest
 Setting: TypeAlias = bool | int | SettingText | Annotated[tuple[Channel, ...], Meta(max_length=64)]
 
@@ -107,20 +109,39 @@ class Rollback(Order, frozen=True, tag="rollback", tag_field="verb"):
 
 
 class CalibrateStart(Order, frozen=True, tag="calibrate-start", tag_field="verb"):
-    """Somebody begins to count people at the door now."""
+    """Somebody begins to count people at the door now; or (`anchors`) probes beacon and hear each other now.
+
+    Three connected probes with a place are needed for that. It is done once it has begun and over after the `seconds`
+    of the answer; then health's `calibration` is new. Best while nobody is in the shop: the hub lets it be each night.
+    """
+
+    kind: Literal["door", "anchors"] = "door"
 
 
 class CalibrateApply(Order, frozen=True, tag="calibrate-apply", tag_field="verb"):
-    """The count is over: so many came in, and passed where somebody counted them; people per device follows."""
+    """The count is over: so many came in, and passed where somebody counted them; people per device follows.
 
-    entered: People
+    Or, instead of `entered`, a `calibration`: `anchors` for what probes last heard of each other, on that `floor` where
+    several have probes, applied only if the error of held-out links falls; or the id of one, of whatever kind, that was
+    taken back, to be in force again.
+    """
+
+    entered: People | None = None
     passed: People | None = None
+    calibration: CalibrationId | None = None
+    floor: Id | None = None
+
+    def __post_init__(self) -> None:
+        if (self.entered is None) == (self.calibration is None):
+            raise ValueError("needs either `entered` or `calibration`")
+        if (self.passed is not None and self.entered is None) or (self.floor and self.calibration != "anchors"):
+            raise ValueError("`passed` goes with `entered`, `floor` with `calibration` anchors")
 
 
 class CalibrateUndo(Order, frozen=True, tag="calibrate-undo", tag_field="verb"):
     """Take a calibration back, of whatever kind: `count` is its id in `footfall calibrate list`."""
 
-    count: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,48}$(?!\n)")]
+    count: CalibrationId
 
 
 class RotateKey(Order, frozen=True, tag="rotate-key", tag_field="verb"):
@@ -291,7 +312,8 @@ class Response(Closed, frozen=True):
     """Answer to the command `id`; never retained. A probe may leave out `status`: with `error` refused, else done.
 
     `version` is the configuration's that was written, `restart` its keys that a hub takes up at its next start,
-    `waiting` the probes that have not taken theirs yet. `replayed` and `recomputed` count hours and days.
+    `waiting` the probes that have not taken theirs yet. `replayed` and `recomputed` count hours and days. `count` is a
+    calibration's id, `seconds` how long what has begun will take.
     """
 
     id: Id
@@ -304,7 +326,8 @@ class Response(Closed, frozen=True):
     version: Count | None = None
     restart: Annotated[tuple[Text, ...], Meta(max_length=100)] = ()
     waiting: Annotated[tuple[Id, ...], Meta(max_length=1000)] = ()
-    count: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,48}$(?!\n)")] | None = None
+    count: CalibrationId | None = None
+    seconds: Seconds | None = None
     lines: Annotated[tuple[Text, ...], Meta(max_length=200)] = ()
     measured: Measured | None = None
     update: UpdateProgress | None = None

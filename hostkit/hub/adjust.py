@@ -18,7 +18,7 @@ DIGITS = 3  # of what is written: a thousandth of a dB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """A calibration in the book; `left` are keys that undoing did not touch: somebody set them by hand since."""
+    """A calibration in the book; `left` are keys that undoing or redoing did not touch: somebody set them by hand."""
 
     record: FieldRecord
     left: tuple[str, ...] = ()
@@ -64,33 +64,45 @@ def undo(site_path: Path, record: FieldRecord, at_s: float) -> Saved:
     """Take a calibration back: each key is as the newest other in force left it, or as it was before any."""
     if record.undone:
         raise UsageError("is taken back already", where=record.id, next_step="see: footfall calibrate list")
-    undone = msgspec.structs.replace(record, undone=True)
-    records = [undone if one.id == record.id else one for one in read_field(site_path)]
-    place, body = encoded(site_path, undone)
+    return _turn(site_path, msgspec.structs.replace(record, undone=True), at_s)
+
+
+def redo(site_path: Path, record: FieldRecord, at_s: float) -> Saved:
+    """Put a calibration in force again that was taken back; a newer one of the same key stays before it."""
+    if not record.undone or not record.changes:
+        raise UsageError("was not taken back", where=record.id, next_step="see: footfall calibrate list")
+    return _turn(site_path, msgspec.structs.replace(record, undone=False), at_s)
+
+
+def _turn(site_path: Path, turned: FieldRecord, at_s: float) -> Saved:
+    before = read_field(site_path)
+    after = [turned if one.id == turned.id else one for one in before]
+    place, body = encoded(site_path, turned)
     left: list[str] = []
 
     def make(now: Site) -> Site:
         values = {}
-        for one in record.changes:
-            if _standing(now, one.key) == _in_force(records, one.key, with_id=record.id):
-                values[one.key] = _in_force(records, one.key)
+        for one in turned.changes:
+            if _standing(now, one.key) == _in_force(before, one.key):
+                values[one.key] = _in_force(after, one.key)
             else:
                 left.append(one.key)
         return with_values(now, values)
 
-    if record.changes:
-        change(site_path, make, by=f"without {record.id}", at_s=at_s, also={place: body})
+    if turned.changes:
+        by = f"{'without' if turned.undone else 'with'} {turned.id}"
+        change(site_path, make, by=by, at_s=at_s, also={place: body})
     else:
         write_files({place: body})
-    return Saved(record=undone, left=tuple(left))
+    return Saved(record=turned, left=tuple(left))
 
 
-def _in_force(records: Sequence[FieldRecord], key: str, with_id: str = "") -> float:
-    """Give what the calibrations in force, and the one named, make of a key."""
+def _in_force(records: Sequence[FieldRecord], key: str) -> float:
+    """Give what the calibrations in force make of a key."""
     rows = [(record, one) for record in records for one in record.changes if one.key == key]
     value = rows[0][1].before
     for record, one in rows:
-        if not record.undone or record.id == with_id:
+        if not record.undone:
             value = one.after
     return value
 

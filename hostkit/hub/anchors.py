@@ -22,7 +22,7 @@ from hostkit.core.beacons import Levels, are_beacons, ssid_keys
 from hostkit.core.drift import Ends, Heard, find_drift, in_words
 from hostkit.core.openhours import is_closed
 from hostkit.core.wire import Batch
-from hostkit.errors import HostkitError
+from hostkit.errors import HostkitError, UsageError
 from hostkit.io.anchorlinks import Anchor, Link, LinksRecord, forget_old, night_file, read_links, read_reference
 from hostkit.io.files import write_files
 from hostkit.io.memory import scrub
@@ -129,6 +129,7 @@ class Anchors:
             if not self._looked_s <= at_s < self._looked_s + LOOK_S:
                 self._looked_s = at_s
                 if probes := self._due(at_s):
+                    self._outbox.set_word(_WORD, str(at_s))
                     self._begin(probes, at_s)
         elif at_s >= night.until_s:
             if night.channels:
@@ -141,13 +142,34 @@ class Anchors:
         """Tell whether a probe's answer is to a command of ours."""
         return id_ in self._asked
 
+    def begin(self, at_s: float) -> float:
+        """Begin now, whatever the hour; give how many seconds it takes. UsageError where it cannot be."""
+        where = "probes that hear each other"
+        if self._night is not None:
+            raise UsageError("they do so now", where=where, next_step="wait a quarter of an hour")
+        _, here = self._placed()
+        if len(here) < LEAST_PROBES:
+            what = f"{len(here)} with a position_m and a floor are connected, {LEAST_PROBES} are needed"
+            raise UsageError(what, where=where, next_step="see footfall watch which are not, and site.toml")
+        night = self._begin(here, at_s)
+        if not night.channels:
+            self._night = None
+            step = "give two probes one of channels 1 to 14"
+            raise UsageError("no channel is heard by two of them", where=where, next_step=step)
+        return len(night.channels) * self._plan.channel_s(len(here))
+
+    def _placed(self) -> tuple[list[int], tuple[int, ...]]:
+        """Give the probes whose place is known, and those of them that are connected."""
+        probes = self._site.probes
+        placed = [
+            index for index, probe in enumerate(probes) if probe.position_m is not None and probe.floor is not None
+        ][:MOST_PROBES]
+        return placed, tuple(index for index in placed if self._online(probes[index].id))
+
     def _due(self, at_s: float) -> tuple[int, ...]:
         """Give who takes part if a night is to begin now, else nobody."""
         site, zone = self._site, self._site.time_zone
-        placed = [
-            index for index, probe in enumerate(site.probes) if probe.position_m is not None and probe.floor is not None
-        ][:MOST_PROBES]
-        here = tuple(index for index in placed if self._online(site.probes[index].id))
+        placed, here = self._placed()
         settled, self._here = here == self._here, here  # after a start they come one by one
         hour = datetime.fromtimestamp(at_s, ZoneInfo(zone)).hour
         if not settled or len(here) < LEAST_PROBES or MORNING <= hour < EVENING:
@@ -158,14 +180,14 @@ class Anchors:
         since_s = CLOSED_FOR_S if len(here) == len(placed) else CLOSED_LONG_S
         return here if is_closed(site.opening_hours, zone, at_s - since_s, ends_s) else ()
 
-    def _begin(self, probes: tuple[int, ...], at_s: float) -> None:
-        self._outbox.set_word(_WORD, str(at_s))
+    def _begin(self, probes: tuple[int, ...], at_s: float) -> _Night:
         channels = _shared([self._site.probes[index] for index in probes])[: self._plan.channels]
         levels = Levels(len(self._site.probes))
-        self._night = _Night(probes=probes, channels=channels, until_s=at_s, levels=levels)
+        self._night = night = _Night(probes=probes, channels=channels, until_s=at_s, levels=levels)
         self._say(
             f"anchors: {len(probes)} probes hear each other on channels {', '.join(map(str, channels)) or 'none'}"
         )
+        return night
 
     def _beacon(self, night: _Night, channel: int, at_s: float) -> None:
         plan, period_ms = self._plan, self._plan.period_ms(len(night.probes))

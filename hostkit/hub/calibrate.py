@@ -240,6 +240,14 @@ def undo(site_path: Path, record: CountRecord, at_s: float) -> Outcome:
     return _apply(site_path, undone, [*others, undone], at_s)
 
 
+def redo(site_path: Path, record: CountRecord, at_s: float) -> Outcome:
+    """Take a count in again that was taken back; InputError where one in force is of the same minutes."""
+    others = [one for one in read_counts(site_path) if one.id != record.id]
+    _check_apart(record.from_s, record.to_s, others)
+    again = msgspec.structs.replace(record, undone=False)
+    return _apply(site_path, again, [*others, again], at_s)
+
+
 def _check_enough(people: float, devices: float) -> None:
     if people < LEAST_COUNTED:
         raise InputError(
@@ -261,11 +269,15 @@ def _check_enough(people: float, devices: float) -> None:
 
 def _id(site: Site, start_s: float, end_s: float, records: tuple[CountRecord, ...]) -> str:
     """Name a new count; InputError if one in force is of the same minutes."""
+    _check_apart(start_s, end_s, records)
+    return free_id(f"count-{datetime.fromtimestamp(start_s, ZoneInfo(site.time_zone)):%Y%m%d-%H%M}", records)
+
+
+def _check_apart(start_s: float, end_s: float, records: Sequence[CountRecord]) -> None:
     for record in records:
         if not record.undone and record.from_s < end_s and start_s < record.to_s:
             step = f"footfall calibrate undo {record.id}, if it was wrong"
             raise InputError(f"{record.id} is of the same minutes", where="the count", next_step=step)
-    return free_id(f"count-{datetime.fromtimestamp(start_s, ZoneInfo(site.time_zone)):%Y%m%d-%H%M}", records)
 
 
 def _before(it: PeoplePerDevice | Occupancy) -> Before:

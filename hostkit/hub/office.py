@@ -11,6 +11,7 @@ from hostkit.contract.commands import Response
 from hostkit.contract.messages import Info
 from hostkit.contract.topics import Address
 from hostkit.errors import PeerError
+from hostkit.hub.calibrating import Bench
 from hostkit.hub.commands import Desk
 from hostkit.hub.configuration import Configuration
 from hostkit.hub.fleet import Fleet
@@ -37,15 +38,21 @@ class Office:
         self.configuration = Configuration(
             path, site, parts.outbox, take=self._take_over, say=parts.say, roles=roles, wall_s=wall_s
         )
-        means = Means(
+        bench = Bench(
             outbox=parts.outbox,
+            configuration=self.configuration,
+            now_s=lambda: parts.now.at_s,
+            devices=parts.keeper.devices,
+            listen=lambda: parts.anchors.begin(parts.now.at_s),
+            fit_night=parts.settings.fit_night,
+        )
+        means = Means(
+            bench=bench,
             configuration=self.configuration,
             fleet=self.fleet,
             flush=flush,
             send=parts.tell.later,
             online=parts.roster.online,
-            now_s=lambda: parts.now.at_s,
-            devices=parts.keeper.devices,
             replay=parts.uplink.send_again,
             recompute=lambda day: parts.speaker.recompute(day, parts.now.at_s),
             rotate=self._rotate,

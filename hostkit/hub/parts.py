@@ -7,6 +7,7 @@ from queue import Queue
 
 from hostkit.errors import StorageError
 from hostkit.hub.anchors import Anchors
+from hostkit.hub.calibrating import FitNight
 from hostkit.hub.describe import Descriptions
 from hostkit.hub.former import former_probes
 from hostkit.hub.intake import Intake
@@ -36,7 +37,7 @@ class HubSettings:
     """What a hub runs on. `path` is the site.toml that `site` was read from.
 
     Without `uplink` the site broker is the uplink broker too. `batch_clock`: see `Now`. `serial`: ports and globs of
-    ports that probes may be on.
+    ports that probes may be on. `fit_night`: see `Bench`.
     """
 
     site: Site
@@ -47,6 +48,7 @@ class HubSettings:
     batch_clock: bool
     serial: tuple[str, ...] = ()
     page: Listen | None = None  # where the phone page is served, if anywhere
+    fit_night: FitNight | None = None
 
     @property
     def credentials(self) -> tuple[Path, ...]:

@@ -6,7 +6,6 @@ from typing import get_args
 
 import msgspec
 
-from hostkit.config import load_site
 from hostkit.config.edit import Tree, changed
 from hostkit.contract.commands import (
     Asked,
@@ -30,38 +29,28 @@ from hostkit.contract.commands import (
     Status,
     ToProbe,
 )
-from hostkit.errors import HostkitError, InputError, UsageError
-from hostkit.hub.adjust import undo as undo_field
-from hostkit.hub.calibrate import DoorCount, Heard, take_door
-from hostkit.hub.calibrate import undo as undo_count
+from hostkit.errors import HostkitError, UsageError
+from hostkit.hub.calibrating import Bench, Calibrating
 from hostkit.hub.commands import Waits, refusal_of
 from hostkit.hub.configuration import Configuration
 from hostkit.hub.fleet import Fleet
-from hostkit.hub.settings import versions
-from hostkit.io.calibrations import FieldRecord, Record, find, read_counts, read_field
-from hostkit.io.outbox import Outbox
 from hostkit.model import Probe, Site, Zone
-
-_COUNT = "count-began"  # the outbox's word for when somebody began to count at the door
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
     """What the service lends its verbs.
 
-    `send` gives a command to a probe, False while it cannot take it; `devices` gives those that entered and passed
-    within a span (Unix seconds); `replay` sends closed hours and days of a span again, `recompute` computes those of a
-    local day again, both give how many.
+    `send` gives a command to a probe, False while it cannot take it; `replay` sends closed hours and days of a span
+    again, `recompute` computes those of a local day again, both give how many.
     """
 
-    outbox: Outbox
+    bench: Bench
     configuration: Configuration
     fleet: Fleet
     flush: Callable[[], None]
     send: Callable[[str, Command], bool]
     online: Callable[[str], bool]
-    now_s: Callable[[], float]
-    devices: Callable[[float, float], tuple[float, float]]
     replay: Callable[[int, int], int]
     recompute: Callable[[str], int]
     rotate: Callable[[], None]
@@ -73,6 +62,7 @@ class Verbs:
 
     def __init__(self, means: Means) -> None:
         self._means = means
+        self._calibrating = Calibrating(means.bench)
         self._waiting: dict[str, Waits] = {}  # by id
 
     def resume(self, left: Mapping[str, Waits]) -> None:
@@ -100,8 +90,12 @@ class Verbs:
                 return self._configure(command)
             case SetThresholds() | SetZones() | SetPrivacy() | Rollback():
                 return self._change(command)
-            case CalibrateStart() | CalibrateApply() | CalibrateUndo():
-                return self._calibrate(command)
+            case CalibrateStart():
+                return self._calibrating.start(command)
+            case CalibrateApply():
+                return self._calibrating.apply(command)
+            case CalibrateUndo():
+                return self._calibrating.undo(command)
             case _:
                 assert isinstance(command, get_args(ToProbe))
                 return self._relay(command)
@@ -173,44 +167,6 @@ class Verbs:
             return refusal_of(response.id, error)
         fault = Fault(what=f"{probe}: {refusal}"[:500], next_step="give it what it can do")
         return Response(id=response.id, error=fault)
-
-    def _calibrate(self, command: CalibrateStart | CalibrateApply | CalibrateUndo) -> Response:
-        outbox, configuration = self._means.outbox, self._means.configuration
-        if isinstance(command, CalibrateStart):
-            self._means.devices(self._means.now_s(), self._means.now_s())  # says why, where nobody can be counted
-            outbox.set_word(_COUNT, str(self._means.now_s()))
-            return Response(id=command.id)
-        if isinstance(command, CalibrateUndo):
-            return self._undo(command)
-        counted = self._counted(command)
-        entered, passed = self._means.devices(counted.start_s, counted.end_s)
-        heard = Heard(devices=entered + (passed if counted.passed is not None else 0.0), source="hub")
-        outcome = take_door(configuration.path, configuration.site, counted, heard, self._means.now_s())
-        outbox.set_word(_COUNT, "")
-        restart = configuration.took(outcome.site)
-        return Response(id=command.id, version=outcome.version, restart=restart, count=outcome.record.id)
-
-    def _undo(self, command: CalibrateUndo) -> Response:
-        """Take back a calibration of any kind."""
-        configuration, at_s = self._means.configuration, self._means.now_s()
-        path = configuration.path
-        records: tuple[Record, ...] = (*read_counts(path), *read_field(path))
-        record = find(command.count, records)
-        if record.undone:
-            raise UsageError("is taken back already", where=record.id, next_step="see: footfall calibrate list")
-        undone = undo_field(path, record, at_s) if isinstance(record, FieldRecord) else undo_count(path, record, at_s)
-        restart = configuration.took(load_site(path))
-        kept = versions(path)
-        version = kept[-1].number if kept else None
-        return Response(id=command.id, version=version, restart=restart, count=undone.record.id)
-
-    def _counted(self, command: CalibrateApply) -> DoorCount:
-        try:
-            began_s = float(self._means.outbox.word(_COUNT) or "")
-        except ValueError as error:
-            step = "send calibrate-start first"
-            raise InputError("no count has begun", where="calibrate-apply", next_step=step) from error
-        return DoorCount(start_s=began_s, end_s=self._means.now_s(), entered=command.entered, passed=command.passed)
 
     def _probe(self, name: str) -> Probe:
         probes = {probe.id: probe for probe in self._means.configuration.site.probes}

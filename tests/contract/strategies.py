@@ -164,6 +164,7 @@ def responses(status: st.SearchStrategy, error: st.SearchStrategy) -> st.SearchS
         recomputed=st.none() | counts,
         version=st.none() | counts,
         restart=tuples_of(texts),
+        seconds=st.none() | st.floats(0, 31_622_400),
         waiting=tuples_of(ids),
         count=st.none() | ids,
         lines=tuples_of(texts),
@@ -319,8 +320,11 @@ BODIES = {
         ),
         ordered(c.SetPrivacy, mode=st.sampled_from(PrivacyMode)),
         ordered(c.Rollback, version=st.integers(1, 99)),
-        ordered(c.CalibrateStart),
-        ordered(c.CalibrateApply, entered=people, passed=st.none() | people),
+        ordered(c.CalibrateStart, kind=st.sampled_from(["door", "anchors"])),
+        ordered(c.CalibrateApply, entered=people, passed=st.none() | people, calibration=st.none(), floor=st.none()),
+        ordered(
+            c.CalibrateApply, entered=st.none(), passed=st.none(), calibration=ids | st.just("anchors"), floor=st.none()
+        ),
         ordered(c.CalibrateUndo, count=ids),
         ordered(c.RotateKey),
         ordered(c.Restart, probe=ids),

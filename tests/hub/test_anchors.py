@@ -11,6 +11,7 @@ from hostkit.contract.commands import Beacon
 from hostkit.core.beacons import BLE_FINGERPRINTS, WIFI_FINGERPRINT, ssid_keys
 from hostkit.core.calibrate_links import LinkFit, fit_links
 from hostkit.core.wire import RECORD, Batch, Flag
+from hostkit.errors import UsageError
 from hostkit.hub.anchors import EVENT_ID, Anchors, Plan
 from hostkit.io.anchorlinks import LinksRecord, read_links, reference_file
 from hostkit.io.files import write_files
@@ -224,3 +225,25 @@ def test_records_that_cannot_be_read_or_written_end_nothing(place: Place) -> Non
     (place.folder / "calibration" / "links-2026-01-01.json").write_text("{")
     place.until(MONDAY + timedelta(days=1))
     assert any("links-2026-01-01.json: is no night of links" in line for line in place.said)
+
+
+def test_they_hear_each_other_at_once_when_asked_whatever_the_hour(place: Place) -> None:
+    place.at_s = (MONDAY + timedelta(hours=15)).timestamp()
+    took_s = place.anchors.begin(place.at_s)
+    with pytest.raises(UsageError, match="they do so now"):
+        place.anchors.begin(place.at_s)
+    begun = place.at_s
+    while not place.nights():
+        place.anchors.mind(place.at_s)
+        place.at_s += 30.0
+    assert place.at_s - begun == pytest.approx(took_s, abs=120.0)
+    assert len(place.nights()[0].links) == 8 * 7
+    place.until(MONDAY + timedelta(days=1))
+    assert place.anchors.nights == 2  # the night comes all the same
+
+
+def test_fewer_than_three_do_not_hear_each_other(place: Place) -> None:
+    place.away = {probe.id for probe in place.site.probes[2:]}
+    with pytest.raises(UsageError, match="2 with a position_m and a floor are connected, 3 are needed"):
+        place.anchors.begin(place.at_s)
+    assert not place.sent

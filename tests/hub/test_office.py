@@ -254,8 +254,15 @@ def test_a_count_at_the_door_calibrates_and_can_be_taken_back(shop: Shop) -> Non
     assert answer.count
     assert parse_site(shop.path.read_text(), "x").people_per_device.reference_counts == 1
     shop.until(lambda: shop.in_force().people_per_device.reference_counts == 1, "taken over")
-    shop.done(CalibrateUndo, count=answer.count)
-    assert parse_site(shop.path.read_text(), "x").people_per_device.reference_counts == 0
+    for again, counts in (("", 0), (answer.count, 1), ("", 0)):
+        if again:
+            shop.done(CalibrateApply, calibration=again)
+        else:
+            shop.done(CalibrateUndo, count=answer.count)
+        assert parse_site(shop.path.read_text(), "x").people_per_device.reference_counts == counts
+    answer = shop.asked(CalibrateApply, calibration="walk-1")
+    assert answer.error is not None
+    assert "there is no such calibration" in answer.error.what
 
 
 def test_closed_hours_come_again_and_a_day_is_computed_again_with_a_higher_rev(shop: Shop) -> None:
