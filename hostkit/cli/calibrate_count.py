@@ -2,24 +2,35 @@
 
 import secrets
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
+from typing import Literal
 
 import click
 
 from hostkit.cli import text
-from hostkit.cli.calibrate_text import print_outcome
+from hostkit.cli.calibrate_live import http_option, served
+from hostkit.cli.calibrate_options import FILE, Output, check_reports, close, language_option, report, report_option
+from hostkit.cli.calibrate_text import print_count
 from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
-from hostkit.core.reference import DoorTally
+from hostkit.core.reference import read_tap
 from hostkit.errors import InputError, UsageError
+from hostkit.field.count import Devices, door_trial, inside_trial, people_needed
+from hostkit.field.courses import SOURCE
+from hostkit.field.diary import is_diary
+from hostkit.field.door import ALIVE_S, END, UNDO, Door, Tally, door, read_tally
+from hostkit.field.phone import DoorView
+from hostkit.field.trial import Trial
+from hostkit.field.words import Language, say, say_need, say_note
 from hostkit.hub.calibrate import (
     DoorCount,
     Heard,
-    InsideCount,
     Outcome,
     door_from_replay,
     read_door_or_inside,
@@ -27,42 +38,69 @@ from hostkit.hub.calibrate import (
     take_inside,
 )
 from hostkit.hub.livelog import LiveLog
-from hostkit.hub.replay import ReplaySettings, replay
+from hostkit.hub.replay import ReplayResult, ReplaySettings, replay
 from hostkit.io.addresses import read_addresses
+from hostkit.io.calibrations import read_counts
 from hostkit.io.mqtt import Client, Inbox, parse_url
+from hostkit.io.webserver import parse_listen
 from hostkit.model import Site
 
 CLOCK_SLACK_S = 3.0
-GREETING = "count now: Enter one in, a number so many in, p one by outside, u undo, q end"
+LOOK_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """The site's file, and where the devices of counted minutes come from."""
+
+    path: Path
+    site: Site
+    captures: tuple[Path, ...]
+    fixed: Path | None
+    broker: str
+    http: str | None
+    language: Language
+
+    @property
+    def source(self) -> Literal["hub", "capture"]:
+        """Where they come from."""
+        return "capture" if self.captures else "hub"
+
+
+Took = Outcome | None
 
 
 @click.command(
     epilog="""Examples:
 
     \b
-      footfall calibrate count --site site.toml
-      footfall calibrate count --site site.toml --csv beam.csv --capture door.pcap
+      footfall calibrate count --site site.toml --http 0.0.0.0:8090 --report count.pdf
+      footfall calibrate count --site site.toml --from beam.csv --capture door.pcap
       footfall calibrate count --site site.toml --broker mqtts://hub.example:8883?ca=ca.pem
-      footfall calibrate count --site site.toml --csv inside.csv --capture lab.pcap --fixed desktops.txt --json
+      footfall calibrate count --site site.toml --from inside.csv --capture lab.pcap --fixed desktops.txt --json
 
     \b
     A table is `time,entered`, `time,entered,passed` or, for how many are inside, `time,people`; time in Unix seconds,
-    a row for each minute. Counts are kept in calibration/ beside site.toml; see footfall calibrate list and undo.
-    Exit codes: 0 taken, PASS or FAIL; 3 the count or capture cannot be used; 6 no hub."""
+    a row for each minute. Every tap is kept in calibration/count-live.jsonl: after a crash the same command goes on,
+    and --from takes that file. It needs 20 people (four times ten minutes of people inside). Each half is predicted
+    from the other and from all counts in force; site.toml changes only if that gets better. PASS: people per device is
+    known to a factor of 1.5 and the halves agree. See footfall calibrate list and undo.
+    Exit codes: 0 tried, PASS or FAIL; 3 the count or capture cannot be used; 6 no hub."""
 )
 @site_option
 @click.option(
+    "--from",
     "--csv",
     "table",
-    type=click.Path(path_type=Path, readable=False),
+    type=FILE,
     metavar="FILE",
-    help="Counts of a beam counter or of a list, instead of the keyboard.",
+    help="Counts of a beam counter or of a list, or kept by an earlier run, instead of the keyboard.",
 )
 @click.option(
     "--capture",
     "captures",
     multiple=True,
-    type=click.Path(path_type=Path, readable=False),
+    type=FILE,
     metavar="FILE",
     help="Capture of the counted minutes, instead of the running hub.",
 )
@@ -73,12 +111,10 @@ GREETING = "count now: Enter one in, a number so many in, p one by outside, u un
     metavar="URL",
     help="Site broker of the running hub.",
 )
-@click.option(
-    "--fixed",
-    type=click.Path(path_type=Path, readable=False),
-    metavar="FILE",
-    help="With --capture: addresses to leave out, one a line.",
-)
+@click.option("--fixed", type=FILE, metavar="FILE", help="With --capture: addresses to leave out, one a line.")
+@http_option
+@language_option
+@report_option
 @json_option
 def count(
     *,
@@ -87,61 +123,124 @@ def count(
     captures: tuple[Path, ...],
     broker: str,
     fixed: Path | None,
+    http: str | None,
+    language: Language,
+    reports: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Count people for some minutes and learn how many people there are per counted device.
 
-    Stand at the door and press Enter for everybody who comes in; ten minutes with twenty people are a good count.
-    The devices of the same minutes come from the running hub, or from --capture. Counts of other hours and days are
-    combined; PASS says that the figure is known to a factor of 1.5.
+    Stand at the door and press Enter, or tap a phone, for everybody who comes in; ten minutes with twenty people are a
+    good count. The devices of the same minutes come from the running hub, or from --capture. Counts of other hours and
+    days are combined.
     """
+    check_reports(reports)
     site = load_site(site_path)
     if fixed and not captures:
         raise UsageError("goes with --capture", where="--fixed", next_step="the hub finds fixed devices by itself")
-    if table:
-        counted = read_door_or_inside(table)
-        if not captures:
-            raise UsageError("needs the devices of then", where="--csv", next_step="add --capture monday.pcap")
-        outcome = _from_captures(site_path, site, counted, captures, fixed)
-    elif captures:
-        outcome = _from_captures(site_path, site, _by_hand(), captures, fixed)
-    else:
-        outcome = _from_hub(site_path, site, broker)
-    print_outcome(outcome, as_json=as_json)
+    if http is not None:
+        parse_listen(http)
+    means = Means(
+        path=site_path, site=site, captures=captures, fixed=fixed, broker=broker, http=http, language=language
+    )
+    trial, outcome = _by_hand(means) if table is None else _from_file(means, table)
+    print_count(trial, outcome, language, as_json=as_json)
+    record = None if outcome is None else outcome.record
+    close(site_path, trial, record.id if record else None, language)
+    wanted = Output(language=language, as_json=as_json, reports=reports)
+    report(site, trial, record, wanted, time.time())
 
 
-def _from_captures(
-    site_path: Path, site: Site, counted: DoorCount | InsideCount, captures: tuple[Path, ...], fixed: Path | None
-) -> Outcome:
+def _from_file(means: Means, path: Path) -> tuple[Trial, Took]:
+    if is_diary(path):
+        return _judged(means, read_tally(path), str(path))
+    counted = read_door_or_inside(path)
+    if not means.captures:
+        raise UsageError("needs the devices of then", where="--from", next_step="add --capture monday.pcap")
+    if isinstance(counted, DoorCount):
+        return _door(means, (counted,), lambda: _replayed_devices(means), str(path))
+    result = _replayed(means)
+    trial = inside_trial(result.site, counted, result, read_counts(means.path))
+    if trial.held is None:
+        return trial, None
+    return trial, take_inside(means.path, counted, result, time.time(), applied=trial.improves)
+
+
+def _by_hand(means: Means) -> tuple[Trial, Took]:
+    """Let people be counted until the end, and try what there is."""
+    if means.captures:
+        with door(means.path, "capture", time.time) as counting:
+            _counted(means, counting, lambda: time.sleep(LOOK_S))
+            return _judged(means, counting.tally, SOURCE)
+    with _hub(means) as log:
+        log.wait_first()
+        with door(means.path, "hub", time.time) as counting:
+            if log.last is not None:
+                counting.total(*log.last)
+            log.take = counting.total
+            _counted(means, counting, log.step)
+            spans = counting.tally.counted()
+            if people_needed(spans).met:
+                text.remark(f"hub: {say('hub_behind', means.language)}")
+                log.wait_for(spans[-1].end_s)
+            return _judged(means, counting.tally, SOURCE)
+
+
+def _judged(means: Means, tally: Tally, source: str) -> tuple[Trial, Took]:
+    """Try runs by hand. A file that the hub's totals are in needs no hub any more."""
+    spans = tally.counted()
+    if not spans:
+        raise InputError("nobody was counted", where="the count", next_step="count who comes in, from Enter to Enter")
+    if tally.spans[0].opened.source == "capture":
+        if not means.captures:
+            raise UsageError("needs the devices of then", where="--from", next_step="add --capture monday.pcap")
+        return _door(means, spans, lambda: _replayed_devices(means), source)
+    if people_needed(spans).met:
+        spans, lost = tally.reached()
+        if lost:
+            text.remark(f"hub: {say('count_lost', means.language, str(lost))}")
+    return _door(means, spans, lambda: tally.devices, source)
+
+
+def _door(means: Means, spans: tuple[DoorCount, ...], heard: Callable[[], Devices], source: str) -> tuple[Trial, Took]:
+    records = read_counts(means.path)
+    if not people_needed(spans).met:
+        return door_trial(means.site, spans, lambda _: 0.0, records, source), None
+    devices = heard()
+    trial = door_trial(means.site, spans, devices, records, source)
+    if trial.held is None:
+        return trial, None
+    whole = DoorCount(
+        start_s=spans[0].start_s,
+        end_s=spans[-1].end_s,
+        entered=sum(one.entered for one in spans),
+        passed=None if spans[0].passed is None else sum(one.passed or 0.0 for one in spans),
+    )
+    told = Heard(devices=sum(map(devices, spans)), source=means.source)
+    return trial, take_door(means.path, means.site, whole, told, time.time(), applied=trial.improves)
+
+
+def _replayed_devices(means: Means) -> Devices:
+    result = _replayed(means)
+    return lambda part: door_from_replay(part, result).devices
+
+
+def _replayed(means: Means) -> ReplayResult:
     settings = ReplaySettings(
-        captures=tuple((path, None) for path in captures),
-        site=site,
-        fixed_addresses=read_addresses(fixed) if fixed else (),
+        captures=tuple((path, None) for path in means.captures),
+        site=means.site,
+        fixed_addresses=read_addresses(means.fixed) if means.fixed else (),
     )
     with text.progress_bar("capture") as on_progress:
-        result = replay(settings, on_progress)
-    if isinstance(counted, InsideCount):
-        return take_inside(site_path, counted, result, time.time())
-    return take_door(site_path, site, counted, door_from_replay(counted, result), time.time())
-
-
-def _from_hub(site_path: Path, site: Site, broker: str) -> Outcome:
-    with _hub(site, broker) as log:
-        log.wait_first()
-        counted = _by_hand()
-        if counted.passed is not None:
-            raise UsageError("only a capture tells who passed by", where="p", next_step="count entrants alone")
-        text.remark("hub: is two to three minutes behind; leave this open until it says PASS or FAIL")
-        devices = log.devices(counted.start_s, counted.end_s)
-    return take_door(site_path, site, counted, Heard(devices=devices, source="hub"), time.time())
+        return replay(settings, on_progress)
 
 
 @contextmanager
-def _hub(site: Site, broker: str) -> Iterator[LiveLog]:
+def _hub(means: Means) -> Iterator[LiveLog]:
     inbox: Inbox = Queue(10_000)
-    topic = f"footfall/v1/{site.tenant}/{site.site}/hub/live"
+    topic = f"footfall/v1/{means.site.tenant}/{means.site.site}/hub/live"
     client = Client(
-        parse_url(broker),
+        parse_url(means.broker),
         inbox,
         name="calibrate",
         client_id=f"calibrate-{secrets.token_hex(8)}",
@@ -154,18 +253,53 @@ def _hub(site: Site, broker: str) -> Iterator[LiveLog]:
         client.stop()
 
 
-def _by_hand() -> DoorCount:
-    """Count what a person types, until q or the end of input. InputError where the clock was set meanwhile."""
-    tally = DoorTally()
-    began_s, began = time.time(), time.monotonic()
-    text.remark(f"door: {GREETING}")
-    for line in sys.stdin:
-        if line.strip().lower() == "q":
-            break
-        text.remark(f"door: {tally.take(line)}; Enter goes on, q ends")
-    took_s = time.monotonic() - began
-    if abs(time.time() - began_s - took_s) > CLOCK_SLACK_S:
+def _counted(means: Means, counting: Door, wait: Callable[[], None]) -> None:
+    """Let keyboard and phone count until one says it is the end. InputError where the clock was set meanwhile."""
+    language = means.language
+    before = round(sum(one.people for one in counting.tally.counted()))
+    kept = say("count_goes_on", language, str(before)) if before else say("count_kept", language)
+    text.remark(f"{counting.path}: {kept}")
+    server = served(DoorView(counting, language), means.http)
+    keys = say("keys_count" if counting.by_hub else "keys_count_by", language)
+    text.remark(f"{say('count', language)}: {say('guide_count', language)} {keys}")
+    threading.Thread(target=_keyboard, args=(counting, language, server is not None), daemon=True).start()
+    began_s, began, alive = time.time(), time.monotonic(), time.monotonic()
+    try:
+        while not counting.over.is_set():
+            wait()
+            if time.monotonic() - alive > ALIVE_S:
+                alive = time.monotonic()
+                counting.alive()
+    finally:
+        if server is not None:
+            server.stop()
+    if abs(time.time() - began_s - (time.monotonic() - began)) > CLOCK_SLACK_S:
+        counting.void()
         raise InputError("the clock was set meanwhile", where="the count", next_step="count again")
-    return DoorCount(
-        start_s=began_s, end_s=began_s + took_s, entered=tally.entered, passed=tally.passed if tally.passed else None
-    )
+
+
+def _keyboard(counting: Door, language: Language, page: bool) -> None:
+    """Turn lines into taps; the end of input is the end, unless a phone goes on."""
+    for line in sys.stdin:
+        word = line.strip().lower()
+        if word == "q":
+            counting.give(END)
+            break
+        text.remark(f"door: {_answer(counting, word, language)}")
+    else:
+        if not page:
+            counting.give(END)
+
+
+def _answer(counting: Door, word: str, language: Language) -> str:
+    """Take a line and say where the count stands."""
+    tap = read_tap(word)
+    if word == UNDO[0]:
+        counting.give(UNDO)
+    elif tap is None:
+        keys = say("keys_count" if counting.by_hub else "keys_count_by", language)
+        return f"{say('no_tap', language, repr(word[:20]))}; {keys}"
+    elif tap[1] and not counting.give(*tap):
+        return say("only_capture", language)
+    missing = [say_need(need, language) for need in counting.needs()]
+    return "; ".join((say_note(counting.line(), language), *missing, *([counting.trouble] if counting.trouble else [])))

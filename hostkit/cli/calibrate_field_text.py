@@ -10,7 +10,18 @@ import msgspec
 
 from hostkit.cli import text
 from hostkit.field.trial import Trial
-from hostkit.field.words import Language, figure, held_figures, say, say_check, say_need, say_note, verdict
+from hostkit.field.words import (
+    Language,
+    cell,
+    figure,
+    header_of,
+    held_figures,
+    say,
+    say_check,
+    say_need,
+    say_note,
+    verdict,
+)
 from hostkit.hub.adjust import Saved
 from hostkit.io.calibrations import FieldRecord
 
@@ -20,6 +31,14 @@ def print_trial(trial: Trial, saved: Saved | None, language: Language, *, as_jso
     if as_json:
         text.emit(json.dumps(as_object(trial, saved, language), allow_nan=False) + "\n")
         return
+    print_figures(trial, language)
+    result = say("PASS" if trial.passed else "FAIL", language)
+    name = f"{saved.record.id}: " if saved else ""
+    text.emit(f"{name}{result}: {verdict(trial, language)}\n")
+
+
+def print_figures(trial: Trial, language: Language) -> None:
+    """Print the table, held-out errors, limits, what is missing and what is weak."""
     if trial.rows:
         _print_rows(trial, language)
     if trial.held is not None:
@@ -29,13 +48,10 @@ def print_trial(trial: Trial, saved: Saved | None, language: Language, *, as_jso
             text.emit(f"  {say_need(need, language)}\n")
     for note in trial.weak:
         text.emit(f"  {say_note(note, language)}\n")
-    result = say("PASS" if trial.passed else "FAIL", language)
-    name = f"{saved.record.id}: " if saved else ""
-    text.emit(f"{name}{result}: {verdict(trial, language)}\n")
 
 
 def as_object(trial: Trial, saved: Saved | None, language: Language) -> dict[str, object]:
-    """The JSON object of `footfall calibrate link|anchors|walk|zones --json`."""
+    """The JSON object of `footfall calibrate link|anchors|walk|zones|count --json`."""
     return {
         "calib_id": saved.record.id if saved else None,
         "kind": trial.kind,
@@ -92,12 +108,11 @@ def print_field_records(records: tuple[FieldRecord, ...], time_zone: str) -> Non
 
 
 def _print_rows(trial: Trial, language: Language) -> None:
-    head = say("zone" if trial.kind == "zones" else "probe", language)
-    header = (head, *(say(one, language) for one in trial.columns), say("readings", language), "")
+    header = (*header_of(trial, language), "")
     rows = [
         (
             row.name,
-            *(_cell(value, column) for value, column in zip(row.figures, trial.columns, strict=True)),
+            *(cell(value, column) for value, column in zip(row.figures, trial.columns, strict=True)),
             text.number(row.readings),
             "",
         )
@@ -119,12 +134,6 @@ def _print_held(trial: Trial, language: Language) -> None:
     text.emit(f"{say('held_out', language)}: {shown}\n")
     for check in trial.checks:
         text.emit(f"  {'ok' if check.passed else 'NO'}  {say_check(check, language)}\n")
-
-
-def _cell(value: float, column: str) -> str:
-    if math.isnan(value):  # nobody was there
-        return "–"
-    return f"{value:.0%}" if column == "right" else text.number(value, 1)
 
 
 def _finite(value: float) -> float | None:

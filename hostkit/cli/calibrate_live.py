@@ -19,7 +19,7 @@ from hostkit.field.courses import Course, course_of
 from hostkit.field.diary import diary, read_head, taken_of
 from hostkit.field.ground import ground_of
 from hostkit.field.hearing import HubHearing, Reference
-from hostkit.field.phone import PhonePage
+from hostkit.field.phone import PhonePage, StandsView, View
 from hostkit.field.session import END, NEXT, UNDO, Session
 from hostkit.field.trial import Trial
 from hostkit.field.words import Language, say
@@ -30,6 +30,7 @@ from hostkit.model import Radio, Site
 
 P = ParamSpec("P")
 R = TypeVar("R")
+http_option = click.option("--http", metavar="HOST:PORT", help="Serve the phone page, as on 0.0.0.0:8090; port 0: any.")
 BEACON = r"[a-z0-9-]{1,32}"
 
 
@@ -75,7 +76,7 @@ def live_options(command: Callable[P, R]) -> Callable[P, R]:
         click.option(
             "--seconds", type=click.IntRange(1, 300), default=10, show_default=True, help="To listen at each stand."
         ),
-        click.option("--http", metavar="HOST:PORT", help="Serve the phone page, as on 0.0.0.0:8090; port 0: any."),
+        http_option,
     )
 
     @wraps(command)
@@ -137,7 +138,7 @@ def recalled(path: Path, site: Site, kind: str, floor: str | None = None) -> Tri
 
 def _guided(session: Session, live: Live) -> Trial | None:
     course, language = session.course, session.language
-    server = _served(session, live.http)
+    server = served(StandsView(session), live.http)
     text.remark(f"{say(course.kind, language)}: {say(f'guide_{course.kind}', language)}")
     _prompt(session)
     threading.Thread(target=_keyboard, args=(session, server is not None), daemon=True).start()
@@ -149,14 +150,15 @@ def _guided(session: Session, live: Live) -> Trial | None:
             server.stop()
 
 
-def _served(session: Session, http: str | None) -> WebServer | None:
+def served(view: View, http: str | None) -> WebServer | None:
+    """Serve the phone page and say where; None for no page."""
     if http is None:
         return None
     listen = parse_listen(http)
-    page, server = PhonePage(session), WebServer(listen)
+    page, server = PhonePage(view), WebServer(listen)
     server.start(page.application())
     url = server.url.replace("//0.0.0.0:", f"//{_own_address(listen)}:").rstrip("/")
-    text.remark(f"{say('phone_page', session.language)}: {url}{page.path}")
+    text.remark(f"{say('phone_page', view.language)}: {url}{page.path}")
     return server
 
 

@@ -22,6 +22,7 @@ from hostkit.field.words import LANGUAGES, Language, say
 from hostkit.hub.adjust import Saved
 from hostkit.hub.settings import NOTHING
 from hostkit.install.suggest import suggest
+from hostkit.io.calibrations import Record
 from hostkit.io.files import write_files
 from hostkit.model import Floor, Site
 
@@ -62,24 +63,32 @@ def conclude(
     at_s = time.time()
     saved = save(site_path, site, trial, at_s, also) if trial.enough and trial.held else None
     print_trial(trial, saved, wanted.language, as_json=wanted.as_json)
-    _close(site_path, trial, saved, wanted.language)
-    if wanted.reports:
-        floor = ground_of(site, wanted.floor).floor
-        better, record = _better(after_site(site, trial), floor), saved.record if saved else None
-        case = Case(site=site, floor=floor, trial=trial, record=record, better=better, at_s=at_s)
-        write_files({path: _report(case, wanted.language, path) for path in wanted.reports})
+    record = saved.record if saved else None
+    close(site_path, trial, record.id if record else None, wanted.language)
+    report(site, trial, record, wanted, at_s)
     return saved
 
 
-def _close(site_path: Path, trial: Trial, saved: Saved | None, language: Language) -> None:
+def report(site: Site, trial: Trial, record: Record | None, wanted: Output, at_s: float) -> None:
+    """Write the reports that were asked for; a count needs no probe that has a place."""
+    if not wanted.reports:
+        return
+    placed = any(probe.position_m for probe in site.probes)
+    floor = ground_of(site, wanted.floor).floor if placed or trial.kind != "count" else None
+    better = None if floor is None else _better(after_site(site, trial), floor)
+    case = Case(site=site, floor=floor, trial=trial, record=record, better=better, at_s=at_s)
+    write_files({path: _report(case, wanted.language, path) for path in wanted.reports})
+
+
+def close(site_path: Path, trial: Trial, calib_id: str | None, language: Language) -> None:
     """Give what a live session kept the name of its calibration; leave it where there was too little."""
     path = live_path(site_path, trial.kind)
     if trial.source != SOURCE and Path(trial.source).resolve() != path.resolve():
         return
-    if saved is None:
+    if calib_id is None:
         text.remark(f"{path}: {say('not_over', language)}")
     else:
-        text.remark(f"{close_under(path, saved.record.id)}: {say('kept_as', language)}")
+        text.remark(f"{close_under(path, calib_id)}: {say('kept_as', language)}")
 
 
 def check_reports(reports: tuple[Path, ...]) -> None:

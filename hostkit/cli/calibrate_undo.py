@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from hostkit.cli.calibrate_field_text import print_undone
-from hostkit.cli.calibrate_text import print_outcome
+from hostkit.cli.calibrate_text import print_undone_count
 from hostkit.cli.options import json_option, site_option
 from hostkit.config import load_site
 from hostkit.errors import UsageError
@@ -34,4 +34,4 @@ def undo(*, id_: str, site_path: Path, as_json: bool) -> None:
         return
     if record.undone:
         raise UsageError("is taken back already", where=record.id, next_step="see: footfall calibrate list")
-    print_outcome(undo_count(site_path, record, time.time()), as_json=as_json)
+    print_undone_count(undo_count(site_path, record, time.time()), as_json=as_json)

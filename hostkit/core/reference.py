@@ -5,8 +5,10 @@ spread is estimated too and is part of what is stated, as the next day differs a
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,9 @@ PASS_LOG_SD = math.log(1.5) / 1.6449  # PASS: the 90 % interval of kappa is with
 LEAST_PEOPLE = 2.0  # bins with fewer say nothing of a ratio
 NOISE_BINS = 20.0  # bins that the prior of the noise weighs
 MOST_AT_ONCE = 999
+Way = Literal["in", "out", "by"]
+WAYS: tuple[Way, ...] = ("in", "out", "by")
+_WAYS: Mapping[str, Way] = MappingProxyType({"o": "out", "p": "by"})
 INDEPENDENT_BINS = 4.0  # neighbouring bins are alike: so many count as one
 
 
@@ -49,39 +54,14 @@ class Kappa:
         return self.log_sd <= PASS_LOG_SD
 
 
-class DoorTally:
-    """What a person at the door enters, a line at a time; times are seconds that never go back."""
-
-    def __init__(self) -> None:
-        self._done: list[tuple[int, int]] = []  # entered, passed
-
-    @property
-    def entered(self) -> int:
-        """People who came in."""
-        return sum(entered for entered, _ in self._done)
-
-    @property
-    def passed(self) -> int:
-        """People who went by outside."""
-        return sum(passed for _, passed in self._done)
-
-    def take(self, line: str) -> str:
-        """Take a line and give what to answer: Enter is one in, `3` three; `p` one by, `p 3` three; `u` undoes."""
-        word, _, number = line.strip().lower().partition(" ")
-        if word == "u":
-            if self._done:
-                self._done.pop()
-            return self._said("undone")
-        passing = word == "p"
-        digits = number.strip() if passing else f"{word}{number}"
-        if digits and not (digits.isascii() and digits.isdigit() and int(digits) <= MOST_AT_ONCE):
-            return f"{line.strip()[:20]!a} is nothing I know; Enter one in, 3 three in, p one by, u undo, q end"
-        many = int(digits) if digits else 1
-        self._done.append((0, many) if passing else (many, 0))
-        return self._said("by" if passing else "in")
-
-    def _said(self, what: str) -> str:
-        return f"{what}: {self.entered} in, {self.passed} by"
+def read_tap(line: str) -> tuple[Way, int] | None:
+    """Read what a person at the door types: Enter is one in, `3` three; `o` one out, `p 3` three by; None: neither."""
+    word, _, number = line.strip().lower().partition(" ")
+    way = _WAYS.get(word, "in")
+    digits = number.strip() if word in _WAYS else f"{word}{number}"
+    if digits and not (digits.isascii() and digits.isdigit() and int(digits[:9]) <= MOST_AT_ONCE and len(digits) <= 9):
+        return None
+    return way, int(digits) if digits else 1
 
 
 def reference_count(people: float, devices: float, devices_log_sd: float) -> ReferenceCount:

@@ -19,6 +19,8 @@ def save(site_path: Path, site: Site, trial: Trial, at_s: float, also: Mapping[P
 
     InputError while there is too little; then nothing is written. `also`: files that belong to what is applied.
     """
+    assert trial.kind != "count"  # hub.calibrate keeps those
+    assert trial.unit != "factor"
     if trial.held is None or not trial.enough:
         missing = next(need for need in trial.needs if not need.met)
         raise InputError(f"have {missing.have} of {missing.least}", where=missing.word, next_step="go on")

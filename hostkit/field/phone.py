@@ -3,16 +3,20 @@
 import math
 import secrets
 from importlib import resources
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from hostkit.core.reference import WAYS
+from hostkit.field.door import Door
 from hostkit.field.session import END, UNDO, Session
 from hostkit.field.words import LANGUAGES, Language, say, say_need, say_note
 
-WORDS = ("listening", "undo", "end", "sure", "lost", "map")
+WORDS = ("listening", "undo", "end", "sure", "lost", "unsent")
+LONGEST_NUMBER = 40
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -23,11 +27,23 @@ HEADERS = {
 _PAGE = resources.files("hostkit.field").joinpath("page/phone.html")
 
 
+class View(Protocol):
+    """What the page shows and whom it orders about."""
+
+    language: Language
+
+    def give(self, order: str, number: str, ago_s: float) -> bool:
+        """Take an order; False for one that is none now. `number` names it, `ago_s` is how long ago it was given."""
+
+    def state(self, language: Language) -> dict[str, object]:
+        """Give what there is to see, for the page's script."""
+
+
 class PhonePage:
     """A session on a phone. `path` is a secret: it is all that keeps others in the network from pressing buttons."""
 
-    def __init__(self, session: Session) -> None:
-        self._session, self._ground, self._kind = session, session.course.ground, session.course.kind
+    def __init__(self, view: View) -> None:
+        self._view = view
         self.path = f"/{secrets.token_urlsafe(9)}/"
 
     def application(self) -> Starlette:
@@ -35,8 +51,7 @@ class PhonePage:
         routes = [
             Route(self.path, self._page),
             Route(f"{self.path}state", self._state),
-            Route(f"{self.path}stand/{{number:int}}", self._stand, methods=["POST"]),
-            Route(f"{self.path}{{word}}", self._word, methods=["POST"]),
+            Route(f"{self.path}do/{{order}}", self._order, methods=["POST"]),
         ]
         return Starlette(routes=routes, exception_handlers={404: _nothing, 405: _nothing})
 
@@ -44,19 +59,38 @@ class PhonePage:
         return HTMLResponse(_PAGE.read_text("utf-8"), headers=HEADERS)
 
     def _state(self, request: Request) -> Response:
-        return JSONResponse(self._object(_language(request, self._session.language)), headers=HEADERS)
+        return JSONResponse(self._view.state(_language(request, self._view.language)), headers=HEADERS)
 
-    def _stand(self, request: Request) -> Response:
-        return _answer(self._session.give(int(request.path_params["number"])))
+    def _order(self, request: Request) -> Response:
+        query = request.query_params
+        try:
+            ago_s = float(query.get("ago", "0"))
+        except ValueError:
+            return _answer(False)
+        number = query.get("number", "")
+        known = len(number) <= LONGEST_NUMBER and math.isfinite(ago_s)
+        return _answer(known and self._view.give(request.path_params["order"], number, ago_s))
 
-    def _word(self, request: Request) -> Response:
-        word = request.path_params["word"]
-        return _answer(word in {UNDO, END} and self._session.give(word))
 
-    def _object(self, language: Language) -> dict[str, object]:
+class StandsView:
+    """A session of stands."""
+
+    def __init__(self, session: Session) -> None:
+        self.language = session.language
+        self._session, self._ground = session, session.course.ground
+
+    def give(self, order: str, number: str, ago_s: float) -> bool:
+        """Take a stand's number from 0, `undo` or `end`."""
+        if order.isascii() and order.isdecimal() and len(order) < 6:
+            return self._session.give(int(order))
+        return order in {UNDO, END} and self._session.give(order)
+
+    def state(self, language: Language) -> dict[str, object]:
+        """Give stands, what was heard at them, and the plan."""
         session, shown = self._session, self._session.shown
+        kind = session.course.kind
         stands = [
-            {"label": say(f"stand_{self._kind}", language, one.label), "short": one.label, "place": one.place_m}
+            {"label": say(f"stand_{kind}", language, one.label), "short": one.label, "place": one.place_m}
             for one in session.course.stands
         ]
         state = {
@@ -69,17 +103,8 @@ class PhonePage:
             "line": say_note(shown.line, language) if shown.line else "",
             "over": shown.over,
         }
-        words = {word: say(word, language) for word in WORDS}
-        title, guide = say(self._kind, language), say(f"guide_{self._kind}", language)
-        return state | {
-            "stands": stands,
-            "words": words,
-            "title": title,
-            "guide": guide,
-            "unit": session.course.unit,
-            "next": session.next,
-            "plan": self._plan(),
-        }
+        more = {"stands": stands, "unit": session.course.unit, "next": session.next, "plan": self._plan()}
+        return _texts(kind, language) | state | more
 
     def _plan(self) -> dict[str, object] | None:
         if self._ground is None:
@@ -91,6 +116,37 @@ class PhonePage:
         ]
         walls = [[wall.from_m, wall.to_m] for wall in floor.walls]
         return {"bounds": floor.bounds_m, "outline": floor.interior_m, "walls": walls, "probes": probes}
+
+
+class DoorView:
+    """A count at a door: big buttons, one a way."""
+
+    def __init__(self, door: Door, language: Language) -> None:
+        self.language = language
+        self._door = door
+
+    def give(self, order: str, number: str, ago_s: float) -> bool:
+        """Take a tap, `undo` or `end`."""
+        return self._door.give(order, number=number, ago_s=ago_s)
+
+    def state(self, language: Language) -> dict[str, object]:
+        """Give the buttons with what they counted."""
+        door = self._door
+        ways = [way for way in WAYS if way != "by" or not door.by_hub]
+        taps = [{"way": way, "label": say(f"tap_{way}", language), "people": door.tally.people(way)} for way in ways]
+        state = {
+            "taps": taps,
+            "needs": [say_need(need, language) for need in door.needs()],
+            "weak": [door.trouble] if door.trouble else [],
+            "line": "",
+            "over": door.over.is_set(),
+        }
+        return _texts("count", language) | state
+
+
+def _texts(kind: str, language: Language) -> dict[str, object]:
+    words = {word: say(word, language, "{0}") for word in WORDS}  # the page fills it in
+    return {"words": words, "title": say(kind, language), "guide": say(f"guide_{kind}", language)}
 
 
 def _language(request: Request, default: Language) -> Language:

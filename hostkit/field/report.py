@@ -9,15 +9,18 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from hostkit.core.count import Z90
 from hostkit.core.predict import Forecast, forecast
-from hostkit.field.trial import Note, ProbeRow, Trial
-from hostkit.field.words import Language, held_figures, say, say_check, say_need, say_note, verdict
+from hostkit.field.trial import Note, Trial
+from hostkit.field.words import Language, cell, header_of, held_figures, say, say_check, say_need, say_note, verdict
 from hostkit.hub.adjust import trial_site
-from hostkit.io.calibrations import FieldRecord
-from hostkit.io.plot_field import FieldMap, png
+from hostkit.io.calibrations import Record
+from hostkit.io.plot_field import FieldMap, png, ratios_png
 from hostkit.model import Floor, Probe, Site
 
 MOST_ROWS, MOST_NOTES = 14, 6  # more do not fit a page; the first line left out says how many
+MOST_DOTS, MOST_CHANGES = 20, 3
+KAPPAS = ("people_per_device.median", "occupancy.people_per_device")
 LEAST_GAIN_M = 0.05  # a probe that lowers the error by less is not worth a ladder
 _STYLE = resources.files("hostkit.field").joinpath("page/report.css")
 
@@ -36,9 +39,9 @@ class Case:
     """What is reported: a trial on a site as it was before, its record if it was saved, when (Unix seconds)."""
 
     site: Site
-    floor: Floor
+    floor: Floor | None  # None: a count's, where no probe has a place
     trial: Trial
-    record: FieldRecord | None
+    record: Record | None
     better: Better | None
     at_s: float
 
@@ -84,7 +87,10 @@ def page_of(case: Case, language: Language) -> Page:
     """Write the page of a case."""
     site, trial, record = case.site, case.trial, case.record
     result = "PASS" if trial.passed else "FAIL"
-    words = ("held_out", "limits", "map", "weak", "signed")
+    count = trial.kind == "count"
+    titles = {"map": say("ratios" if count else "map", language)}
+    titles |= {word: say(word, language) for word in ("held_out", "limits", "weak", "signed")}
+    legend = ("ratios_legend",) if count else ("map_legend", "map_predicted")
     when = f"{datetime.fromtimestamp(case.at_s, ZoneInfo(site.time_zone)):%Y-%m-%d %H:%M}"
     header, rows = _table(trial, language)
     return Page(
@@ -99,14 +105,14 @@ def page_of(case: Case, language: Language) -> Page:
             (say("source", language), trial.source[-60:]),
         ),
         headline=_headline(trial, language),
-        sentences=(verdict(trial, language), say(f"means_{trial.unit}", language)),
+        sentences=(verdict(trial, language), *_changes(trial, language), say(f"means_{trial.unit}", language)),
         checks=tuple((check.passed, say_check(check, language)) for check in trial.checks),
         header=header,
         rows=rows,
         weak=_notes(case, language),
         picture=_picture(case),
-        legend=f"{say('map_legend', language)}; {say('map_predicted', language)}",
-        titles=tuple((word, say(word, language)) for word in words),
+        legend="; ".join(say(word, language) for word in legend),
+        titles=tuple(titles.items()),
         signatures=(say("technician", language), say("manager", language)),
     )
 
@@ -162,26 +168,28 @@ def _headline(trial: Trial, language: Language) -> str:
 def _table(trial: Trial, language: Language) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     if not trial.rows:
         return (), ()
-    head = say("zone" if trial.kind == "zones" else "probe", language)
-    names = tuple(row.name for row in trial.rows)
-    header = (head, *(say(one, language) for one in trial.columns), say("readings", language))
-    rows = [_row(row) for row in trial.rows]
+    names, header = tuple(row.name for row in trial.rows), header_of(trial, language)
+    rows = [
+        (row.name, *(cell(*one) for one in zip(row.figures, trial.columns, strict=True)), f"{row.readings:,}")
+        for row in trial.rows
+    ]
     if trial.confusion and len(names) <= MOST_ROWS:
-        header = (head, say("right", language), *names[: len(trial.confusion)])
+        header = (header[0], say("right", language), *names[: len(trial.confusion)])
         rows = [
-            (row.name, _percent(row.figures[0]), *map(str, line))
+            (row.name, cell(row.figures[0], "right"), *map(str, line))
             for row, line in zip(trial.rows, trial.confusion, strict=False)
             if row.readings
         ]
     return header, tuple(rows[:MOST_ROWS])
 
 
-def _row(row: ProbeRow) -> tuple[str, ...]:
-    return (row.name, *(f"{value:.1f}" for value in row.figures), f"{row.readings:,}")
-
-
-def _percent(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.0%}"
+def _changes(trial: Trial, language: Language) -> tuple[str, ...]:
+    """What was set in site.toml, the first few."""
+    if not trial.improves:
+        return ()
+    said = [f"{one.key} {one.before:g} → {one.after:g}" for one in trial.changes[:MOST_CHANGES]]
+    more = len(trial.changes) - len(said)
+    return (f"{say('changes', language)}: {', '.join(said)}" + (f" … +{more}" if more else ""),)
 
 
 def _mean(of: Forecast) -> float:
@@ -189,6 +197,9 @@ def _mean(of: Forecast) -> float:
 
 
 def _picture(case: Case) -> bytes:
+    if case.trial.kind == "count":
+        return _ratios(case.trial)
+    assert case.floor is not None
     floor, after = case.floor, after_site(case.site, case.trial)
     predicted = forecast(floor, after.probes, after.path_loss)
     error = np.where(predicted.inside > 0.0, predicted.error_m, np.nan)
@@ -203,3 +214,16 @@ def _picture(case: Case) -> bytes:
             better=None if case.better is None else case.better.place_m[:2],
         )
     )
+
+
+def _ratios(trial: Trial) -> bytes:
+    """Draw each count's people per device, newest last, and what all of them come to."""
+    rows = trial.rows[-MOST_DOTS:]
+    figures = np.array([row.figures[1:4] for row in rows], np.float64).reshape(-1, 3)
+    change = next((one for one in trial.changes if one.key in KAPPAS), None)
+    log_sd = next((one.after for one in trial.changes if one.key.endswith("log_sd")), None)
+    band = None
+    if change is not None and log_sd is not None:
+        reach = float(np.exp(Z90 * log_sd))
+        band = (change.after / reach, change.after, change.after * reach)
+    return ratios_png(tuple(row.name for row in rows), figures, band, change.before if change else None)

@@ -6,8 +6,8 @@ from typing import Literal
 
 from hostkit.io.calibrations import Change
 
-Kind = Literal["link", "anchors", "walk", "zones"]
-Unit = Literal["m", "dB", "wrong"]
+Kind = Literal["link", "anchors", "walk", "zones", "count"]
+Unit = Literal["m", "dB", "wrong", "factor"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRow:
-    """One probe (or, for zones, one zone): level at 1 m, exponent, noise, readings; `weak`: what it lacks."""
+    """One probe (or one zone, or one count): level at 1 m, exponent, noise, readings; `weak`: what it lacks."""
 
     name: str
     figures: tuple[float, ...]

@@ -1,5 +1,6 @@
 """What the field tools say, in English and Chinese: each sentence once, for terminal, phone page and report."""
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 from hostkit.field.trial import Check, Held, Need, Note, Trial
 
 Language = Literal["en", "zh"]
+MOST_FACTOR = 99.0  # what is further off is simply wrong
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -23,6 +25,57 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "guide_zones": (
             "Walk into a zone, stay until it was heard, walk out again; do every zone at least twice.",
             "走进区域，等待测量完成后走出；每个区域至少两次。",
+        ),
+        "guide_count": (
+            "Stand where you see everybody at the door. Tap once for each person.",
+            "站在能看清门口每个人的位置。每有一人点一次。",
+        ),
+        "tap_in": ("One in", "进一人"),
+        "tap_out": ("One out", "出一人"),
+        "tap_by": ("One by outside", "门外过一人"),
+        "unsent": ("{0} not sent yet: stay near the laptop", "{0} 次未发送：请勿远离电脑"),
+        "keys_count": (
+            "Enter: one in; 3: three in; o: one out; u: undo; q: finish",
+            "回车：进一人；3：进三人；o：出一人；u：撤销；q：完成",
+        ),
+        "keys_count_by": (
+            "Enter: one in; 3: three in; o: one out; p: one by outside; u: undo; q: finish",
+            "回车：进一人；3：进三人；o：出一人；p：门外过一人；u：撤销；q：完成",
+        ),
+        "tally": ("{0} in, {1} out, {2} by", "进 {0}，出 {1}，门外过 {2}"),
+        "count_of": ("{0} people, {1} devices", "{0} 人，{1} 个设备"),
+        "kappa_door": (
+            "{0} people per device at the door, {1} to {2} (90 %), from {3}; {4}",
+            "门口每设备 {0} 人，{1} 至 {2}（90%），依据 {3}；{4}",
+        ),
+        "kappa_inside": (
+            "{0} people per device inside, {1} to {2} (90 %), from {3}; {4}",
+            "店内每设备 {0} 人，{1} 至 {2}（90%），依据 {3}；{4}",
+        ),
+        "counts": ("{0} counts", "{0} 次计数"),
+        "count_again": ("count again at another hour", "请换个时段再数一次"),
+        "count_enough": ("nothing more to do until the shop changes", "门店无变化则无需再数"),
+        "count_none": ("count people again: nothing is calibrated now", "请重新计数：目前没有校准"),
+        "no_tap": ("{0} is nothing I know", "不认识 {0}"),
+        "only_capture": (
+            "only a capture tells who passed by: count who comes in",
+            "只有抓包文件才能判断门外经过的人：请只数进门的人",
+        ),
+        "hub_behind": (
+            "is two to three minutes behind; leave this open until it says PASS or FAIL",
+            "数据晚两三分钟；请等待显示 PASS 或 FAIL",
+        ),
+        "count_kept": (
+            "every tap is kept here; after a crash the same command goes on, and --from takes the file",
+            "每次点击都保存在此；中断后重新运行同一命令即可继续，也可用 --from 读取",
+        ),
+        "count_goes_on": (
+            "goes on with {0} people of an earlier run; to begin anew, remove the file",
+            "继续之前数到的 {0} 人；如需重新开始，请删除该文件",
+        ),
+        "count_lost": (
+            "{0} people came after the hub's last figure of their run; they are left out",
+            "{0} 人在当次中枢最后一个数据之后到来，不计入",
         ),
         "stand_walk": ("I stand on point {0}", "我站在 {0} 号点"),
         "stand_link": ("I stand at {0}", "我站在 {0}"),
@@ -71,6 +124,7 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "anchors": ("Probes hear each other", "探针互听校准"),
         "walk": ("Survey walk", "走点校准"),
         "zones": ("In and out of zones", "区域进出校准"),
+        "count": ("Counted at the door", "门口人工计数"),
         "site": ("Site", "门店"),
         "date": ("Date", "日期"),
         "id": ("Calibration", "校准编号"),
@@ -107,6 +161,10 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Share of the time that the hub would give to another zone than the true one.",
             "被算到错误区域的时间比例。",
         ),
+        "means_factor": (
+            "Within this factor a held-out half lies 9 times in 10, chance of so few people included; 1.0× is exact.",
+            "留出的一半有九成落在此倍数之内（含人数少带来的随机性）；1.0× 为完全准确。",
+        ),
         # checks
         "limits": ("Limits", "限值"),
         "error": ("mean error", "平均误差"),
@@ -119,6 +177,8 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "wrong": ("time in the wrong zone", "算错区域的时间"),
         "at_most": ("at most", "至多"),
         "at_least": ("at least", "至少"),
+        "kappa_known": ("people per device known within", "每设备人数的精度"),
+        "halves": ("one half against the other", "前后两半相差"),
         # needs
         "have": ("have {0} of {1} {2}", "已有 {0} / {1} {2}"),
         "points": ("points", "个测点"),
@@ -129,6 +189,9 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "rounds": ("times in the zone", "次进入该区域"),
         "windows": ("readings of 10 s in the zone", "个 10 秒读数（该区域）"),
         "zones_seen": ("zones", "个区域"),
+        "people": ("people", "人"),
+        "devices_heard": ("devices of the same minutes", "个同时段的设备"),
+        "bins": ("times of ten minutes with people and devices", "个有人有设备的十分钟"),
         # table
         "probe": ("probe", "探针"),
         "zone": ("zone", "区域"),
@@ -137,9 +200,21 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "sigma": ("noise dB", "噪声 dB"),
         "sends": ("sends dB", "发射 dB"),
         "right": ("right", "正确"),
+        "counted": ("counted", "计数"),
+        "counted_people": ("people", "人数"),
+        "devices": ("devices", "设备"),
+        "ratio": ("per device", "每设备人数"),
+        "ratio_low": ("from", "下限"),
+        "ratio_high": ("to", "上限"),
         "readings": ("readings", "读数"),
         "confusion": ("true zone by row, said zone by column", "行为真实区域，列为判定区域"),
         "changes": ("Set in site.toml", "写入 site.toml"),
+        "ratios": ("People per device, count by count", "各次计数的每设备人数"),
+        "ratios_legend": (
+            "dot: a count or half of one, its line 90 % by chance; green band: people per device from all of them; "
+            "dashed: as site.toml said before",
+            "点：一次计数或其一半，线为 90% 随机范围；绿色带：综合后的每设备人数；虚线：之前 site.toml 的值",
+        ),
         # what is weak
         "weak": ("What is weak", "薄弱之处"),
         "nothing_weak": ("Nothing stands out.", "没有明显的薄弱之处。"),
@@ -157,6 +232,18 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "zone_mixed": (
             "{0} is taken for {1} ({2} right): make zones larger or add a probe.",
             "{0} 被判为 {1}（正确 {2}）：请扩大区域或增加探针。",
+        ),
+        "one_count": (
+            "One count only: other hours bring other people; count again at another hour.",
+            "只有一次计数：不同时段的人群不同，请换个时段再数一次。",
+        ),
+        "halves_apart": (
+            "The halves disagree, {0} and {1} people per device: was somebody missed, or did a probe stop?",
+            "两半不一致，每设备 {0} 人与 {1} 人：是否漏数，或探针停过？",
+        ),
+        "count_odd": (
+            "{0} says {1} people per device, unlike the others: take it back if it was wrong.",
+            "{0} 为每设备 {1} 人，与其他计数不符：若有误请撤销。",
         ),
         "not_measured": ("Not measured: {0}.", "未测量：{0}。"),
         "two_points": (
@@ -203,6 +290,8 @@ def figure(value: float, unit: str, digits: int = 1) -> str:
     """Write a figure with its unit."""
     if unit == "wrong":
         return f"{value:.{digits - 1}%}"
+    if unit == "factor":
+        return f"{value:.{digits}f}×" if value < MOST_FACTOR else f">{MOST_FACTOR:.0f}×"
     if value == round(value) and not unit:
         digits = 0
     return f"{value:.{digits}f}" + (f" {unit}" if unit else "")
@@ -214,6 +303,23 @@ def held_figures(held: Held, unit: str) -> tuple[str, str, str]:
     values = (held.before, held.after, held.naive)
     before, after, naive = ("" if value is None else figure(value, unit, digits) for value in values)
     return before, after, naive
+
+
+def header_of(trial: Trial, language: Language) -> tuple[str, ...]:
+    """Name the columns of a trial's rows: of what, its figures, and how many readings or people."""
+    first, last = {"zones": ("zone", "readings"), "count": ("counted", "counted_people")}.get(
+        trial.kind, ("probe", "readings")
+    )
+    return tuple(say(word, language) for word in (first, *trial.columns, last))
+
+
+def cell(value: float, column: str) -> str:
+    """Write a figure of a trial's row."""
+    if math.isnan(value):  # nobody was there
+        return "–"
+    if column == "right":
+        return f"{value:.0%}"
+    return f"{value:,.{2 if column.startswith('ratio') else 1}f}"
 
 
 def verdict(trial: Trial, language: Language) -> str:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
+from hostkit.config import load_site
 from hostkit.core.count import TRACK_LOG_SD
 from hostkit.core.inside import Inside, stays
 from hostkit.core.kpi import compute
@@ -27,6 +28,7 @@ from hostkit.hub.replay import ReplayResult
 from hostkit.hub.settings import change
 from hostkit.io.calibrations import Before, CountRecord, encoded, free_id, read_counts
 from hostkit.io.csvtable import Table, read_table
+from hostkit.io.files import write_files
 from hostkit.model import Occupancy, PeoplePerDevice, Site
 
 LEAST_COUNTED = 5  # people; fewer say next to nothing
@@ -34,17 +36,34 @@ LONGEST_S = 86_400.0
 MOST_RATIO = 20.0  # of people to devices or the other way round: beyond, minutes or places were mixed up
 SILENCE_S = 300.0  # a capture may hear nobody for so long at its ends
 LIVE_SLACK_S = 60.0  # the hub's first figure may be so much later than the count's beginning
-OPEN, CLOSED = "count again at another hour", "nothing more to do until the shop changes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorCount:
-    """People counted at the door within [start_s, end_s): entrants, and passers-by where somebody counted them."""
+    """People counted at the door within [start_s, end_s): entrants, and passers-by where somebody counted them.
+
+    `rows`: time, entered and passed, of which it is the sum; empty where only the sum is known.
+    """
 
     start_s: float
     end_s: float
     entered: float
     passed: float | None
+    rows: tuple[tuple[float, float, float], ...] = ()
+
+    @property
+    def people(self) -> float:
+        """All who were counted."""
+        return self.entered + (self.passed or 0.0)
+
+    def within(self, start_s: float, end_s: float) -> "DoorCount | None":
+        """Give the part within [start_s, end_s); None for none. It needs rows."""
+        rows = tuple(row for row in self.rows if start_s <= row[0] < end_s)
+        low, high = max(start_s, self.start_s), min(end_s, self.end_s)
+        if low >= high:
+            return None
+        passed = None if self.passed is None else sum(row[2] for row in rows)
+        return DoorCount(start_s=low, end_s=high, entered=sum(row[1] for row in rows), passed=passed, rows=rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +89,7 @@ class Outcome:
     record: CountRecord
     kappa: Kappa
     site: Site
-    version: int  # of site.toml
-
-    @property
-    def next_step(self) -> str:
-        """What the person with the counter should do now."""
-        if self.kappa.passed:
-            return CLOSED
-        return OPEN if self.kappa.counts else "count people again: nothing is calibrated now"
+    version: int  # of site.toml; 0: it was not touched
 
 
 # ---- what was counted ----
@@ -103,11 +115,15 @@ def read_door_or_inside(path: Path) -> DoorCount | InsideCount:
             _check_counts(table, name)
     if "people" in table:
         return InsideCount(times_s=tuple(times_s.tolist()), people=tuple(table.floats("people").tolist()))
+    entered = table.floats("entered")
+    passed = table.floats("passed") if "passed" in table else None
+    by = np.zeros(len(entered)) if passed is None else passed
     return DoorCount(
         start_s=float(times_s[0]),
         end_s=float(times_s[-1] + np.median(np.diff(times_s))),
-        entered=float(table.floats("entered").sum()),
-        passed=float(table.floats("passed").sum()) if "passed" in table else None,
+        entered=float(entered.sum()),
+        passed=None if passed is None else float(passed.sum()),
+        rows=tuple(zip(times_s.tolist(), entered.tolist(), by.tolist(), strict=True)),
     )
 
 
@@ -175,10 +191,12 @@ def _check_covered(start_s: float, end_s: float, result: ReplayResult) -> None:
 # ---- taking it in ----
 
 
-def take_door(site_path: Path, site: Site, counted: DoorCount, heard: Heard, at_s: float) -> Outcome:
-    """Save a door count and bring `people_per_device` up to date. InputError where the count says nothing."""
-    people = counted.entered + (counted.passed or 0.0)
-    _check_enough(people, heard.devices)
+def take_door(
+    site_path: Path, site: Site, counted: DoorCount, heard: Heard, at_s: float, *, applied: bool = True
+) -> Outcome:
+    """Save a door count and, if `applied`, bring `people_per_device` up to date. InputError if it says nothing."""
+    people = counted.people
+    check_enough(people, heard.devices)
     one = reference_count(people, heard.devices, devices_log_sd(heard.devices))
     records = read_counts(site_path)
     record = CountRecord(
@@ -192,17 +210,27 @@ def take_door(site_path: Path, site: Site, counted: DoorCount, heard: Heard, at_
         variance=one.variance,
         source=heard.source,
         before=_before(site.people_per_device),
+        applied=applied,
     )
     return _apply(site_path, record, [*records, record], at_s)
 
 
-def take_inside(site_path: Path, counted: InsideCount, result: ReplayResult, at_s: float) -> Outcome:
-    """Save a count of people inside and bring `occupancy` up to date. InputError where the count says nothing."""
+def inside_ratios(counted: InsideCount, result: ReplayResult) -> tuple[list[tuple[float, Inside]], ...]:
+    """People and devices of the bins that were counted and listened to, and those of each half of them."""
     pairs = _pairs(counted, result)
-    ratios = log_ratios(pairs)
-    if not len(ratios):
+    if not len(log_ratios(pairs)):
         what = f"no {result.bin_s // 60} min with {LEAST_PEOPLE:g} people or more and devices heard inside"
         raise InputError(what, where="the count", next_step="count while people are there, with the capture of then")
+    middle = (len(pairs) + 1) // 2
+    return pairs, pairs[:middle], pairs[middle:]
+
+
+def take_inside(
+    site_path: Path, counted: InsideCount, result: ReplayResult, at_s: float, *, applied: bool = True
+) -> Outcome:
+    """Save a count of people inside and, if `applied`, bring `occupancy` up to date. InputError if it says nothing."""
+    pairs = inside_ratios(counted, result)[0]
+    ratios = log_ratios(pairs)
     site, records = result.site, read_counts(site_path)
     log_ratio, people = float(np.median(ratios)), float(np.mean([people for people, _ in pairs]))
     record = CountRecord(
@@ -216,6 +244,7 @@ def take_inside(site_path: Path, counted: InsideCount, result: ReplayResult, at_
         variance=day_variance(site.occupancy.noise_log_sd, len(ratios)),
         source="capture",
         before=_before(site.occupancy),
+        applied=applied,
     )
     return _apply(site_path, record, [*records, record], at_s)
 
@@ -248,7 +277,8 @@ def redo(site_path: Path, record: CountRecord, at_s: float) -> Outcome:
     return _apply(site_path, again, [*others, again], at_s)
 
 
-def _check_enough(people: float, devices: float) -> None:
+def check_enough(people: float, devices: float) -> None:
+    """Raise InputError where people and devices say nothing of each other."""
     if people < LEAST_COUNTED:
         raise InputError(
             f"{people:g} people were counted", where="the count", next_step=f"go on until {LEAST_COUNTED} or more came"
@@ -289,7 +319,7 @@ def _apply(site_path: Path, changed: CountRecord, records: Sequence[CountRecord]
     """Compute kappa of the changed record's kind from all in force; write the record and site.toml."""
     of_kind = [record for record in records if record.kind == changed.kind]
     base = min(of_kind, key=lambda record: record.before.reference_counts).before
-    in_force = [record for record in of_kind if not record.undone]
+    in_force = [record for record in of_kind if record.in_force]
     counts = [ReferenceCount(log_ratio=record.log_ratio, variance=record.variance) for record in in_force]
     kappa = combine(counts, prior_median=base.median)
     log_sd = kappa.log_sd if counts else base.log_sd
@@ -303,6 +333,9 @@ def _apply(site_path: Path, changed: CountRecord, records: Sequence[CountRecord]
         return replace(now, occupancy=it)
 
     place, body = encoded(site_path, changed)
+    if not changed.applied:
+        write_files({place: body})
+        return Outcome(record=changed, kappa=kappa, site=load_site(site_path), version=0)
     by = f"{'without' if changed.undone else 'with'} {changed.id}"
     version, site = change(site_path, make, by=by, at_s=at_s, also={place: body})
     return Outcome(record=changed, kappa=kappa, site=site, version=version.number)

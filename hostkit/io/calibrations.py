@@ -26,7 +26,7 @@ class Before(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CountRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One reference count. `kind` door: who passed the door; inside: how many were there."""
+    """One reference count. `kind` door: who passed the door; inside: how many were there; `applied`: to site.toml."""
 
     id: CalibId
     kind: Literal["door", "inside"]
@@ -38,7 +38,13 @@ class CountRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     variance: Annotated[float, Meta(ge=0)]
     source: str
     before: Before
+    applied: bool = True
     undone: bool = False
+
+    @property
+    def in_force(self) -> bool:
+        """Whether site.toml rests on it."""
+        return self.applied and not self.undone
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +107,7 @@ def free_id(wanted: str, records: Sequence[Record]) -> str:
 def in_force(site_path: Path) -> str | None:
     """Give the id of the newest calibration that site.toml rests on; None for none, and where one cannot be read."""
     try:
-        counts = [(one.to_s, one.id) for one in read_counts(site_path) if not one.undone]
+        counts = [(one.to_s, one.id) for one in read_counts(site_path) if one.in_force]
         field = [(one.at_s, one.id) for one in read_field(site_path) if one.changes and not one.undone]
     except (InputError, StorageError):
         return None

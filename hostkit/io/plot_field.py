@@ -1,6 +1,6 @@
-"""A floor with the points of a survey, their errors, the probes and where one more helps, as a PNG. Computes nothing.
+"""A floor with a survey's points, their errors, the probes and where one more helps; ratios of counts. As PNG.
 
-It writes ids and figures only, so that it needs no font of any language.
+Computes nothing. It writes ids and figures only, so that it needs no font of any language.
 """
 
 import io
@@ -18,6 +18,7 @@ from hostkit.model import Floor, Probe, Zone
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#777777"  # Okabe and Ito
 WIDE_INCH, DOTS_PER_INCH = 6.2, 150
+TICKS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20)
 AREA_PER_M = 45.0  # points² of a circle for each metre of error
 
 
@@ -58,6 +59,41 @@ def png(chart: FieldMap) -> bytes:
     axes.tick_params(labelsize=8)
     axes.set_xlabel("x, m", fontsize=8)
     axes.set_ylabel("y, m", fontsize=8)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": "footfall"})
+    return out.getvalue()
+
+
+def ratios_png(
+    names: Sequence[str],
+    ratios: NDArray[np.float64],
+    band: tuple[float, float, float] | None,
+    before: float | None,
+) -> bytes:
+    """Draw ratios (N, 3: value, low, high) by name, newest at the foot, over a band (low, middle, high)."""
+    figure = Figure(
+        figsize=(WIDE_INCH, float(np.clip(1.2 + 0.42 * len(names), 2.5, 6.5))), dpi=DOTS_PER_INCH, layout="constrained"
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    at = np.arange(len(names))
+    value, low, high = ratios.T
+    if band is not None:
+        axes.axvspan(band[0], band[2], color=GREEN, alpha=0.15, linewidth=0)
+        axes.axvline(band[1], color=GREEN, linewidth=1.6)
+    if before is not None:
+        axes.axvline(before, color="black", linewidth=1.0, ls="--")
+    axes.errorbar(value, at, xerr=(value - low, high - value), fmt="o", color=BLUE, capsize=3)
+    axes.set_yticks(at, names, fontsize=8)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xscale("log")
+    ends = [*low, *high, *([band[0], band[2]] if band else []), *([before] if before else [])]
+    first, last = min(ends) / 1.1, max(ends) * 1.1
+    axes.set_xlim(first, last)
+    ticks = [one for one in TICKS if first <= one <= last]
+    axes.set_xticks(ticks, [f"{one:g}" for one in ticks], fontsize=8)
+    axes.minorticks_off()
+    axes.grid(axis="x", alpha=0.3)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": "footfall"})
     return out.getvalue()

@@ -115,19 +115,19 @@ def test_levels_with_the_phone_page_are_applied(technician: tuple[Path, str, Pat
     live = ("--broker", broker, "--distances", "2,8", "--http", "127.0.0.1:0")
     link = Running(tmp_path, "link", "calibrate", "link", "--site", site, *live, "--report", report, "--json")
     url = link.line("phone page: ").rpartition(" ")[2]
-    post(f"{url}stand/0")
+    post(f"{url}do/0")
     assert "no probe heard it" in str(until(url, lambda now: now["line"] and now["listening"] is None)["line"])
     for number, (probe, distance) in enumerate((probe, one) for probe in TRUE.probes for one in (2.0, 8.0)):
         assert probe.position_m is not None
         x, y, height = probe.position_m
         flat = (distance**2 - (height - 1.1) ** 2) ** 0.5
         here.write_text(f"{x + math.copysign(flat, 13 - x)},{y}")
-        post(f"{url}stand/{number}")
+        post(f"{url}do/{number}")
         until(url, lambda now, number=number: number in now["done"] and now["listening"] is None)
     last = state(url)
     assert last["needs"] == []
     assert last["next"] is None
-    post(f"{url}end")
+    post(f"{url}do/end")
     out, _ = link.process.communicate(timeout=PATIENCE_S)
     found = json.loads(out)
     assert found["source"] == "live"

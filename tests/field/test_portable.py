@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-MODULES = ("link", "anchors", "walk", "zones", "list", "undo")
+MODULES = ("link", "anchors", "walk", "zones", "count", "list", "undo")
 PROGRAM = """
 import importlib, os, sys, types
 names = {names!r}

@@ -17,7 +17,7 @@ from hostkit.field.courses import Course, LinkCourse, WalkCourse, ZoneCourse, po
 from hostkit.field.diary import diary, live_path
 from hostkit.field.ground import corners, ground_of
 from hostkit.field.hearing import Level
-from hostkit.field.phone import PhonePage
+from hostkit.field.phone import PhonePage, StandsView
 from hostkit.field.session import END, NEXT, UNDO, Session
 from hostkit.io.webserver import Listen, WebServer
 from hostkit.sim.plan import default_site
@@ -189,7 +189,7 @@ def test_links_take_halves_and_zones_take_parts(session: Begin) -> None:
 @pytest.fixture
 def served(session: Begin) -> Iterator[tuple[Session, str, int]]:
     it, _ = session(Scripted())
-    page, server = PhonePage(it), WebServer(Listen(host="127.0.0.1", port=0))
+    page, server = PhonePage(StandsView(it)), WebServer(Listen(host="127.0.0.1", port=0))
     server.start(page.application())
     thread = threading.Thread(target=it.run)
     thread.start()
@@ -211,7 +211,7 @@ def test_the_page_takes_a_stand_and_shows_it(served: tuple[Session, str, int]) -
     response, body = call(port, "GET", path)
     assert response.status == 200
     assert b"innerHTML" not in body
-    assert call(port, "POST", f"{path}stand/2")[0].status == 202
+    assert call(port, "POST", f"{path}do/2")[0].status == 202
     deadline = time.monotonic() + 10
     while it.shown.done != (2,):
         assert time.monotonic() < deadline
@@ -231,14 +231,14 @@ def test_nobody_without_its_address_can_press_anything(served: tuple[Session, st
     for method, where in [
         ("GET", "/"),
         ("GET", "/state"),
-        ("POST", "/stand/1"),
-        ("POST", "/x/stand/1"),
-        ("POST", "/end"),
+        ("POST", "/do/1"),
+        ("POST", "/x/do/1"),
+        ("POST", "/do/end"),
     ]:
         response, body = call(port, method, where)
         assert response.status == 404
         assert path.encode() not in body
-    for where, status in [("stand/999", 409), ("stand/-1", 404), ("dance", 409), ("stand/1/2", 404)]:
+    for where, status in [("do/999", 409), ("do/-1", 409), ("do/dance", 409), ("do/1/2", 404), ("do/1?ago=x", 409)]:
         assert call(port, "POST", path + where)[0].status == status
-    assert call(port, "GET", f"{path}end")[0].status == 404
+    assert call(port, "GET", f"{path}do/end")[0].status == 404
     assert it.shown.done == ()
