@@ -15,6 +15,7 @@ import numpy as np
 
 from hostkit.core.count import Z90
 from hostkit.core.reference import (
+    SPREAD_LOG_SD,
     UNKNOWN_LOG_SD,
     Kappa,
     ReferenceCount,
@@ -218,7 +219,7 @@ def _weak(
     if not earlier:
         notes.append(Note(word="one_count"))
     for ratio, record in zip(known, earlier, strict=True):
-        off = abs(ratio.log_ratio - math.log(kappa.median)) / math.hypot(math.sqrt(ratio.variance), kappa.log_sd)
+        off = abs(ratio.log_ratio - math.log(kappa.median)) / math.hypot(math.sqrt(ratio.variance), SPREAD_LOG_SD)
         if off > ODD_SD:
             notes.append(Note(word="count_odd", values=(record.id, f"{math.exp(ratio.log_ratio):.2f}")))
     return tuple(notes)
