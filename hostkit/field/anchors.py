@@ -13,6 +13,7 @@ from hostkit.core.calibrate_links import MIN_PAIRS, LinkFit, fit_links
 from hostkit.core.calibrate_mixed import Floats, Ints
 from hostkit.core.ranging import MIN_DISTANCE_M
 from hostkit.errors import InputError
+from hostkit.field import exchanged
 from hostkit.field.ground import Ground
 from hostkit.field.readings import LOUDEST_DBM, WEAKEST_DBM, check_range
 from hostkit.field.trial import Check, Held, Need, Note, ProbeRow, Trial
@@ -82,6 +83,7 @@ def anchors_trial(site: Site, ground: Ground, links: Links) -> Trial:
     needs = _needs(ground, links)
     if not all(need.met for need in needs):
         return Trial(kind="anchors", unit="dB", source=links.source, needs=needs)
+    exchanged.check_links(ground, (links.sender, links.receiver), links.rssi_dbm, links.source)
     free = links.rssi_dbm + _walls_db(ground, links)
     fit = fit_links(ground.places_m, links.sender, links.receiver, free)
     assert fit.exponent.value is not None

@@ -112,9 +112,14 @@ def check_way_round(ground: Ground, place_m: Floats, rssi_dbm: Floats, where: st
     given = _misfit(ground, x, y, rssi)
     tried = {what: _misfit(ground, way[0], way[1], rssi) for what, way in ways.items()}
     what = min(tried, key=lambda one: tried[one])
-    if tried[what] < min(TURNED_SHARE * given, given - TURNED_DB):
+    if far_better(tried[what], given):
         apart = f"{tried[what]:.1f} dB apart that way, {given:.1f} dB as given"
         raise InputError(f"{what}: {apart}", where=where, next_step=ways[what][2])
+
+
+def far_better(turned_db: float, given_db: float) -> bool:
+    """Whether readings fit so much better another way round that it is no chance."""
+    return turned_db < min(TURNED_SHARE * given_db, given_db - TURNED_DB)
 
 
 def _misfit(ground: Ground, x_m: Floats, y_m: Floats, rssi: Floats) -> float:

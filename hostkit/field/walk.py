@@ -12,6 +12,7 @@ from hostkit.core.calibrate_mixed import Floats
 from hostkit.core.locate import DEVICE_HEIGHT_M
 from hostkit.core.places import PlaceModel
 from hostkit.errors import InputError
+from hostkit.field import exchanged
 from hostkit.field.ground import Corner, Ground, check_way_round, corners
 from hostkit.field.readings import SURVEY_SQUARE_M, Windows
 from hostkit.field.trial import Check, Held, Mark, Need, Note, ProbeRow, Trial
@@ -60,6 +61,7 @@ def walk_trial(site: Site, ground: Ground, survey: Survey, *, phone: bool) -> Tr
         missing = tuple(Note(word="corner", values=(one.text(),)) for one in areas if one.missing)
         return Trial(kind="walk", unit="m", source=survey.source, needs=needs, weak=missing)
     check_way_round(ground, survey.place_m, survey.rssi_dbm, survey.source)
+    exchanged.check_walk(ground, survey.place_m, survey.rssi_dbm, survey.source)
     fit, shared = (_fit(ground, survey, own_exponents=own) for own in (True, False))
     before = _errors(site, ground, survey)
     after = _held_out(site, ground, survey, phone=phone)

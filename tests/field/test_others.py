@@ -109,6 +109,15 @@ def test_links_that_contradict_each_other_are_not_applied(tmp_path: Path) -> Non
     assert not trial.improves
 
 
+def test_two_probes_that_were_exchanged_are_named_by_their_links(tmp_path: Path) -> None:
+    header, rows = recorded(1)["anchors.csv"]
+    other = {"probe-2": "probe-5", "probe-5": "probe-2"}
+    turned = [(row[0], *(other.get(str(one), one) for one in row[1:3]), row[3]) for row in rows]
+    links, _ = read_links_table(write(tmp_path / "a.csv", header, turned), GROUND)
+    with pytest.raises(InputError, match="probe-2 and probe-5 look exchanged"):
+        anchors_trial(SITE, GROUND, links)
+
+
 def test_too_few_pairs_and_unknown_probes(tmp_path: Path) -> None:
     header, rows = recorded(1)["anchors.csv"]
     few = [row for row in rows if "probe-1" in row[1:3]]

@@ -103,6 +103,14 @@ def test_axes_the_wrong_way_round_are_told(tmp_path: Path, change: object, what:
     assert "x_m" in refused.value.next_step or "count" in refused.value.next_step
 
 
+@pytest.mark.parametrize("pair", [("probe-1", "probe-6"), ("probe-2", "probe-3"), ("probe-4", "probe-5")])
+def test_two_probes_that_were_exchanged_are_named(tmp_path: Path, pair: tuple[str, str]) -> None:
+    other = {pair[0]: pair[1], pair[1]: pair[0]}
+    with pytest.raises(InputError, match=f"{pair[0]} and {pair[1]} look exchanged") as refused:
+        tried(changed(tmp_path, lambda row: (row[0], other.get(row[1], row[1]), *row[2:])))
+    assert "position_m" in refused.value.next_step
+
+
 def test_points_off_the_plan_name_their_line(tmp_path: Path) -> None:
     header, rows = recorded(1)["walk.csv"]
     bad = [*rows[:5], (*rows[5][:3], 99.0, 3.0), *rows[6:]]
@@ -132,6 +140,10 @@ def test_a_probe_that_hears_next_to_nothing_is_named(tmp_path: Path) -> None:
     assert not trial.passed
     assert trial.weak[0].word == "probe_few"
     assert trial.weak[0].values[0] == "probe-5"
+    silent = [row for row in rows[::3] if row[1] != "probe-5"]
+    trial = tried(write(tmp_path / "w.csv", header, silent))
+    assert not trial.passed
+    assert trial.weak[0].values == ("probe-5", "0")
 
 
 def test_after_is_of_squares_that_the_fit_did_not_see(tmp_path: Path) -> None:
