@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, Queue
@@ -13,12 +14,13 @@ from hostkit.field.courses import Course, Taken
 from hostkit.field.diary import Diary
 from hostkit.field.hearing import Hearing
 from hostkit.field.trial import Need, Note, Trial
-from hostkit.field.words import Language, figure, say_need, say_note
+from hostkit.field.words import Language, figure, say, say_need, say_note
 
 Order = int | str  # a stand's number, or one of:
 NEXT, UNDO, END = "next", "undo", "end"
 MAX_ORDERS = 4  # waiting; more is somebody leaning on a button
 LOOK_S = 0.5
+SILENT_STANDS = 4  # at which one probe alone heard nothing
 SILENT_TIMES = 2  # stands in a row at which nothing was heard, after some where it was
 
 
@@ -133,6 +135,10 @@ class Session:
         self._missing = self._judged()
         self._diary.take(taken)
         heard = int((taken.frames().sum(axis=0) > 0).sum())
+        probes = self.course.stands[taken.stand].probes
+        trouble = [(name, one.trouble) for name, one in zip(probes, taken.levels[-1], strict=True) if one.trouble]
+        if trouble:
+            self._tell(say("probe_trouble", self.language, *trouble[0]))
         residual = self._residuals[-1]
         off = "–" if np.isnan(residual) else figure(residual, self.course.unit)
         self._say(Note(word=f"took_{self.course.kind}", values=(label, str(heard), off)))
@@ -163,4 +169,17 @@ class Session:
             trial = self.course.trial(self._taken)
         except HostkitError as error:
             return (), (Note(word="said", values=(str(error),)),)
-        return tuple(need for need in trial.needs if not need.met)[:4], trial.weak[:4]
+        weak = (*self._silent_probes(), *trial.weak)
+        return tuple(need for need in trial.needs if not need.met)[:4], weak[:4]
+
+    def _silent_probes(self) -> tuple[Note, ...]:
+        """Probes that heard nothing at several stands, where others did."""
+        listened: Counter[str] = Counter()
+        heard: set[str] = set()
+        for one in self._taken:
+            frames = one.frames().sum(axis=0).tolist()
+            for name, count in zip(self.course.stands[one.stand].probes, frames, strict=True):
+                listened[name] += 1
+                heard |= {name} if count else set()
+        silent = [name for name, count in listened.items() if count >= SILENT_STANDS and name not in heard]
+        return tuple(Note(word="probe_silent", values=(name, str(listened[name]))) for name in silent)

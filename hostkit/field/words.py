@@ -223,6 +223,11 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "{0} heard only {1} places: see that it runs and hangs free, then walk near it.",
             "{0} 只听到 {1} 个位置：检查是否运行、有无遮挡，再到它附近走点。",
         ),
+        "probe_silent": (
+            "{0} heard nothing at {1} stands: see that it runs (footfall watch) and that its channel is right.",
+            "{0} 在 {1} 次测量中没有听到任何信号：检查是否运行（footfall watch）、频道是否正确。",
+        ),
+        "probe_trouble": ("{0}: {1}; the stand counts without it", "{0}：{1}；本次测量不含该探针"),
         "probe_odd": (
             "{0} falls off with exponent {1}: check its place in site.toml and metal around it.",
             "{0} 的衰减指数为 {1}：检查 site.toml 中的位置和周围的金属。",

@@ -92,6 +92,9 @@ def zones_trial(site: Site, rounds: Rounds) -> Trial:
     held = Held(before=float(wrong[:, 0].mean()), after=float(after.mean()), naive=float(naive))
     names = _names(site) if positions else ("inside", OUTSIDE)
     rows, weak = _rows(names, confusion)
+    heard = rounds.frames.sum(axis=0).tolist()
+    silent = [probe.id for probe, frames in zip(site.probes, heard, strict=True) if not frames]
+    weak = (*(Note(word="probe_silent", values=(name, str(len(rounds.zone)))) for name in silent), *weak)
     return Trial(
         kind="zones",
         unit="wrong",

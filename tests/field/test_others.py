@@ -163,6 +163,14 @@ def test_zones_of_positions_show_what_is_taken_for_what(tmp_path: Path) -> None:
     assert trial.held.after < 0.8 * trial.held.naive
 
 
+def test_a_probe_that_heard_nothing_in_any_zone_is_named(tmp_path: Path) -> None:
+    header, rows = recorded(1)["zones.csv"]
+    deaf = [row for row in rows[::3] if row[1] != "probe-3"]
+    rounds, _ = read_rounds(write(tmp_path / "z.csv", header, deaf), SITE)
+    first = zones_trial(SITE, rounds).weak[0]
+    assert (first.word, first.values[0]) == ("probe_silent", "probe-3")
+
+
 def rings(inside_dbm: float, outside_dbm: float, seed: int = 1) -> list[tuple[object, ...]]:
     """One probe: 4 rounds of 60 s each inside (`men`) and before the shop (`street`), a reading a second."""
     rng = np.random.default_rng(seed)

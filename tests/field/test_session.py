@@ -19,6 +19,7 @@ from hostkit.field.ground import corners, ground_of
 from hostkit.field.hearing import Level
 from hostkit.field.phone import PhonePage, StandsView
 from hostkit.field.session import END, NEXT, UNDO, Session
+from hostkit.field.words import say_note
 from hostkit.io.webserver import Listen, WebServer
 from hostkit.sim.plan import default_site
 from tests.field.shop import SITE
@@ -124,6 +125,24 @@ def test_trouble_with_the_hub_is_told_and_it_goes_on(session: Begin) -> None:
     run(it, NEXT, NEXT)
     assert said[0].startswith("probe-1: probe-1 is not connected; see footfall watch")
     assert it.shown.done == (0,)
+
+
+class Deaf(Scripted):
+    """One probe hears nothing; another says why."""
+
+    def hear(self, probes: Sequence[str]) -> tuple[Level, ...]:
+        heard = list(super().hear(probes))
+        heard[1], heard[4] = Level(), Level(trouble="probe-5 is not connected")
+        return tuple(heard)
+
+
+def test_a_probe_that_hears_nothing_is_named_on_the_way(session: Begin) -> None:
+    it, said = session(Deaf())
+    run(it, *[NEXT] * 4)
+    assert said[0] == "probe-5: probe-5 is not connected; the stand counts without it"
+    assert said[1].startswith("point 1: 4 probes heard")
+    assert [note.values for note in it.shown.weak[:2]] == [("probe-2", "4"), ("probe-5", "4")]
+    assert "heard nothing at 4 stands" in say_note(it.shown.weak[0], "en")
 
 
 def test_nothing_heard_is_no_trial(session: Begin) -> None:
