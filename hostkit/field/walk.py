@@ -87,8 +87,8 @@ def walk_trial(site: Site, ground: Ground, survey: Survey, *, phone: bool) -> Tr
 def values_of(ground: Ground, fit: WalkFit, *, phone: bool) -> dict[str, float]:
     """Give what a fit makes of site.toml's numbers, within what site.toml may say.
 
-    One exponent for all probes: with one each, errors of held-out squares were 1 to 5 % larger in eight of nine recorded
-    walks and 1 % smaller in simulated ones.
+    One exponent for all probes: with one each, errors of held-out squares were 1 to 5 % larger in eight of nine
+    recorded walks and 1 % smaller in simulated ones.
     """
     level, exponent = fit.lines()
     values = {
