@@ -10,11 +10,14 @@ import hashlib
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 import tarfile
 import time
 import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,7 @@ from tests.conftest import CI
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 MODULES = REPOSITORY / "firmware" / "usermod"
+MODULE, CEXT = "dot11cap", "cext"  # folders of our own C
 BUILD = REPOSITORY / "build" / "micropython"
 SUITE = "trixie"  # MicroPython 1.25; bookworm's 1.19 has no rv32 board
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -104,23 +108,49 @@ def source() -> Path:
     return folder
 
 
-@functools.cache
-def build(port: str, *flags: str) -> Path:
-    """Give the program of a port with the C module, built with these make variables or its usual ones; BuildError."""
-    variables = (*COMMON, *(flags or (UNIX if port == "unix" else RV32)))
-    folder = BUILD / f"{port}-{hashlib.sha256(repr(variables).encode()).hexdigest()[:12]}"
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    """Let one process at a time in: those of one test run share what is built."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    with (BUILD / "lock").open("w") as lock:
+    with (BUILD / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        make = ["make", "-j2", f"USER_C_MODULES={MODULES}", f"BUILD={folder}", *variables]
-        _run(make, source() / "ports" / port)
+        yield
+
+
+@functools.cache
+def build(port: str, sanitizer: str = "") -> Path:
+    """Give the program of a port with the C module; on unix our C alone may be under a sanitizer. BuildError."""
+    variables = (*COMMON, *(UNIX if port == "unix" else RV32))
+    folder = BUILD / f"{port}-{hashlib.sha256(repr(variables).encode()).hexdigest()[:12]}"
+    if sanitizer:
+        folder = _without_ours(build(port).parent, sanitizer)
+        sanitize = f"-fsanitize={sanitizer}"
+        flags = dict(variable.split("=", 1) for variable in variables)
+        flags["CFLAGS_EXTRA"] += f" {sanitize} -fno-omit-frame-pointer"
+        flags["LDFLAGS_EXTRA"] += f" {sanitize}"
+        variables = tuple(f"{name}={value}" for name, value in flags.items())
+    with _locked("source"):
+        place = source() / "ports" / port
+    with _locked(folder.name):
+        _run(["make", "-j2", f"USER_C_MODULES={MODULES}", f"BUILD={folder}", *variables], place)
     return folder / ("micropython" if port == "unix" else "firmware.elf")
 
 
-def built(port: str, *flags: str) -> Path:
+def _without_ours(plain: Path, name: str) -> Path:
+    """Give a copy of a build that lacks the objects of our own C."""
+    folder = plain.with_name(f"{plain.name}-{name}")
+    with _locked(folder.name), _locked(plain.name):
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(plain, folder)
+    for own in [path for path in folder.rglob("*.o") if path.parent.name in {MODULE, CEXT}] + [folder / "micropython"]:
+        own.unlink()
+    return folder
+
+
+def built(port: str, sanitizer: str = "") -> Path:
     """Give it to a test; without CI=true a machine that cannot get its source skips."""
     try:
-        return build(port, *flags)
+        return build(port, sanitizer)
     except BuildError as error:
         if CI:
             raise

@@ -332,14 +332,7 @@ def test_ten_million_frames_from_another_thread(unix: Path) -> None:
 @pytest.mark.parametrize("sanitizer", ["address", "thread"])
 def test_interpreter_ends_under_load_clean(sanitizer: str) -> None:
     """The finaliser runs while the other thread is inside: no use after free, no race, exit code 0."""
-    program = built(
-        "unix",
-        "FROZEN_MANIFEST=",
-        f"CFLAGS_EXTRA=-fsanitize={sanitizer} -fno-omit-frame-pointer",
-        f"LDFLAGS_EXTRA=-fsanitize={sanitizer}",
-        "COPT=-O1 -DNDEBUG",
-        "STRIP=:",
-    )
+    program = built("unix", sanitizer)
     code = start() + (
         "d.flood(300000, False)\nb = bytearray(26 * 64)\nfor i in range(300):\n    d.recvinto(b, 0, 0)\n"
         "    if i % 50 == 0: d.stop(); d.start(key)\nprint(d.flooding())"
