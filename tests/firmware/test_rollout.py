@@ -32,6 +32,7 @@ class Machine:
         _machine = "Generic ESP32 module with ESP32"
 sensor_app.sys = sensor.sys = Machine
 ota.CONFIRM_S, sensor_app.HEALTH_MS, sensor_app.FEED_MS = 1, 500, 100
+sensor_app.asyncio.create_task(app._tell())  # the one that runs already waits its half minute
 app.tell()
 """
 NAMES = tuple(f"p-{n}" for n in range(4))
