@@ -31,9 +31,11 @@ from hostkit.field.zones import read_rounds, zones_trial
 
     \b
     A table is `time_s,anchor,rssi_dbm,zone`, a zone being an id of site.toml or `outside`. It needs two zones, each
-    gone into twice, with 5 windows of 10 s. With three or more placed probes it chooses path_loss.sigma_db, with fewer
-    the rings' levels and hysteresis. PASS: at most half the held-out time is given to another zone, and less than a
-    guess would. Exit codes: as of footfall calibrate walk."""
+    gone into twice, with 5 windows of 10 s. With fewer than three placed probes it chooses the rings' levels and
+    hysteresis. With three or more there are none: zones follow from positions and what was heard before and after, and
+    what it may change is path_loss.sigma_db, how sure a position is. It changes what is clearly better held out, by the
+    Brier score. PASS: at most half the held-out time is given to another zone, and less than a guess would. Exit codes:
+    as of footfall calibrate walk."""
 )
 @site_option
 @from_option
@@ -50,7 +52,7 @@ def zones(
     reports: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Walk in and out of zones, see which are taken for which, and choose levels and hysteresis."""
+    """Walk in and out of zones, see which are taken for which; choose levels and hysteresis of one or two probes."""
     check_reports(reports)
     site = load_site(site_path)
     if table is not None and is_diary(table):

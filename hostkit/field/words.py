@@ -158,8 +158,8 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "读数与预期之间的差；6 dB 约等于距离相差一倍。",
         ),
         "means_wrong": (
-            "Share of the time that the hub would give to another zone than the true one.",
-            "被算到错误区域的时间比例。",
+            "Half the Brier score of zones: 0 for sure and right, 100 % for sure and wrong; being too sure costs.",
+            "区域判定的 Brier 评分的一半：肯定且正确为 0，肯定但错误为 100%；过于肯定会被扣分。",
         ),
         "means_factor": (
             "Within this factor a held-out half lies 9 times in 10, chance of so few people included; 1.0× is exact.",
@@ -249,6 +249,15 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "count_odd": (
             "{0} says {1} people per device, unlike the others: take it back if it was wrong.",
             "{0} 为每设备 {1} 人，与其他计数不符：若有误请撤销。",
+        ),
+        "no_threshold": (
+            "3 or more probes: a zone follows from positions, weighed with what was heard before and after; there is"
+            " no threshold or hysteresis to choose.",
+            "三个或更多探针：区域由位置及前后听到的信号得出，没有阈值或迟滞可选。",
+        ),
+        "chance": (
+            "What these rounds would change lies within chance: nothing is changed; more rounds may tell.",
+            "这些测量所提示的改变在偶然误差之内：未作更改；更多次测量或可判断。",
         ),
         "not_measured": ("Not measured: {0}.", "未测量：{0}。"),
         "two_points": (

@@ -161,6 +161,16 @@ def test_zones_of_positions_show_what_is_taken_for_what(tmp_path: Path) -> None:
     assert trial.held is not None
     assert trial.held.naive is not None
     assert trial.held.after < 0.8 * trial.held.naive
+    assert "no_threshold" in {note.word for note in trial.weak}
+
+
+@pytest.mark.parametrize(("sigma_db", "changed"), [(5.0, False), (15.0, True)])
+def test_zones_of_positions_change_what_is_clearly_better(tmp_path: Path, sigma_db: float, changed: bool) -> None:
+    rounds, _ = read_rounds(table(tmp_path, "zones.csv"), SITE)
+    trial = zones_trial(replace(SITE, path_loss=replace(SITE.path_loss, sigma_db=sigma_db)), rounds)
+    assert bool(trial.changes) == trial.improves == changed
+    assert ("chance" in {note.word for note in trial.weak}) != changed
+    assert all(one.after < 10.0 for one in trial.changes)
 
 
 def test_a_probe_that_heard_nothing_in_any_zone_is_named(tmp_path: Path) -> None:
