@@ -132,6 +132,10 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "PASS": ("PASS", "PASS 合格"),
         "FAIL": ("FAIL", "FAIL 不合格"),
         "applied": ("In force: the held-out error fell", "已生效：留出误差降低"),
+        "not_clear": (
+            "Not applied: the held-out error fell by no more than chance",
+            "未生效：留出误差的降低在偶然范围之内",
+        ),
         "not_applied": ("Not applied: the held-out error did not fall", "未生效：留出误差没有降低"),
         "too_few": ("Not applied: too few readings", "未生效：读数不足"),
         "map": ("Where it was measured", "测量位置"),
@@ -340,4 +344,7 @@ def verdict(trial: Trial, language: Language) -> str:
     """Say whether it is in force and why not."""
     if not trial.enough:
         return say("too_few", language)
-    return say("applied" if trial.improves else "not_applied", language)
+    if trial.improves:
+        return say("applied", language)
+    fell = trial.held is not None and not trial.changes and trial.held.after < trial.held.before
+    return say("not_clear" if fell else "not_applied", language)
