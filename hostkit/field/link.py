@@ -94,7 +94,7 @@ def link_trial(site: Site, stands: Stands, *, phone: bool) -> Trial:
     own = fit_distances(local, stands.distance_m, mean, len(probes))
     shared = fit_distances(local, stands.distance_m, mean, len(probes), own_exponents=False)
     held = _held(site, stands, local, len(probes), phone=phone)
-    rows = _rows(site, probes, stands, own)
+    rows = _rows(site, probes, stands, (own, shared))
     sure = max((one.high or 0.0) - (one.low or 0.0) for one in own.rssi_1m_dbm) / 2
     return Trial(
         kind="link",
@@ -177,15 +177,16 @@ def _values(site: Site, probes: Ints, fit: DistanceFit, *, phone: bool) -> dict[
     return {key: float(np.clip(value, *BOUNDS[key.rpartition(".")[2]])) for key, value in values.items()}
 
 
-def _rows(site: Site, probes: Ints, stands: Stands, fit: DistanceFit) -> tuple[ProbeRow, ...]:
-    rows = []
+def _rows(site: Site, probes: Ints, stands: Stands, fits: tuple[DistanceFit, DistanceFit]) -> tuple[ProbeRow, ...]:
+    """Level and exponent of each probe by itself, and its offset with one exponent for all."""
+    (fit, shared), rows = fits, []
     for at, probe in enumerate(probes.tolist()):
         level, exponent = fit.rssi_1m_dbm[at].value, fit.exponent[at].value
         assert level is not None
         assert exponent is not None
         name, odd = site.probes[probe].id, exponent_is_odd(fit.exponent[at])
         weak = Note(word="probe_odd", values=(name, f"{exponent:.1f}")) if odd else None
-        figures = (level, exponent, level - fit.common_rssi_1m_dbm)
+        figures = (level, exponent, (shared.rssi_1m_dbm[at].value or 0.0) - shared.common_rssi_1m_dbm)
         readings = int(stands.frames[stands.probe == probe].sum())
         rows.append(ProbeRow(name=name, figures=figures, readings=readings, weak=weak))
     return tuple(rows)

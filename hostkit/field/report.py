@@ -87,10 +87,10 @@ def page_of(case: Case, language: Language) -> Page:
     """Write the page of a case."""
     site, trial, record = case.site, case.trial, case.record
     result = "PASS" if trial.passed else "FAIL"
-    count = trial.kind == "count"
-    titles = {"map": say("ratios" if count else "map", language)}
+    titles = {"map": say({"count": "ratios", "walk": "map"}.get(trial.kind, "map_shop"), language)}
     titles |= {word: say(word, language) for word in ("held_out", "limits", "weak", "signed")}
-    legend = ("ratios_legend",) if count else ("map_legend", "map_predicted")
+    marks = ("map_marks",) if trial.marks else ()
+    legend = ("ratios_legend",) if trial.kind == "count" else (*marks, "map_legend", "map_predicted")
     when = f"{datetime.fromtimestamp(case.at_s, ZoneInfo(site.time_zone)):%Y-%m-%d %H:%M}"
     header, rows = _table(trial, language)
     return Page(
@@ -187,7 +187,7 @@ def _changes(trial: Trial, language: Language) -> tuple[str, ...]:
     """What was set in site.toml, the first few."""
     if not trial.improves:
         return ()
-    said = [f"{one.key} {one.before:g} → {one.after:g}" for one in trial.changes[:MOST_CHANGES]]
+    said = [f"{one.key} {one.before:.4g} → {one.after:.4g}" for one in trial.changes[:MOST_CHANGES]]
     more = len(trial.changes) - len(said)
     return (f"{say('changes', language)}: {', '.join(said)}" + (f" … +{more}" if more else ""),)
 

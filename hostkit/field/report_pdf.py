@@ -77,7 +77,10 @@ class _Sheet(FPDF):
         self.cell(46, 11, self._set(page.stamp, 16, "B"), align="C", fill=True)
         self.set_text_color(0)
         self.set_xy(MARGIN_MM, MARGIN_MM)
-        self.cell(WIDTH_MM - 48, 11, self._cut(page.title, WIDTH_MM - 50, 16, "B"), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self._set(page.title, 16, "B")
+        size = 16 * min(1.0, (WIDTH_MM - 50) / self.get_string_width(page.title))
+        title = self._cut(page.title, WIDTH_MM - 50, max(size, 11.0), "B")
+        self.cell(WIDTH_MM - 48, 11, title, new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
     def draw_facts(self, page: Page) -> None:
         """Draw site, date, id and source, two in a line."""

@@ -67,7 +67,7 @@ def walk_trial(site: Site, ground: Ground, survey: Survey, *, phone: bool) -> Tr
     after = _held_out(site, ground, survey, phone=phone)
     naive = np.hypot(*(survey.place_m - np.asarray(ground.centre_m)).T)
     held = Held(before=float(before.mean()), after=float(after.mean()), naive=float(naive.mean()))
-    rows = _rows(ground, fit)
+    rows = _rows(ground, fit, shared)
     marks = _marks(survey, before, after)
     return Trial(
         kind="walk",
@@ -164,11 +164,12 @@ def _where(survey: Survey, chosen: NDArray[np.bool_]) -> Survey:
     )
 
 
-def _rows(ground: Ground, fit: WalkFit) -> tuple[ProbeRow, ...]:
-    level, exponent = fit.lines()
+def _rows(ground: Ground, fit: WalkFit, shared: WalkFit) -> tuple[ProbeRow, ...]:
+    """Level and exponent of each probe by itself, and its offset as it is set: with one exponent for all."""
+    (level, exponent), (common, _) = fit.lines(), shared.lines()
     rows = []
     for at, (name, anchor) in enumerate(zip(ground.names, fit.anchors, strict=True)):
-        offset = float(level[at] - level.mean())
+        offset = float(common[at] - common.mean())
         weak = None
         if anchor.lacks:
             weak = Note(word="probe_few", values=(name, str(anchor.places)))

@@ -139,10 +139,14 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "not_applied": ("Not applied: the held-out error did not fall", "未生效：留出误差没有降低"),
         "too_few": ("Not applied: too few readings", "未生效：读数不足"),
         "map": ("Where it was measured", "测量位置"),
+        "map_shop": ("The shop", "门店平面图"),
+        "map_marks": (
+            "circle: point, its area the error after, blue where it fell and orange where it grew",
+            "圆：测量点，面积为校准后误差，蓝色为降低，橙色为升高",
+        ),
         "map_legend": (
-            "circle: point, its area the error after, blue where it fell and orange where it grew; triangle: probe; "
-            "star: where one more probe helps most",
-            "圆：测量点，面积为校准后误差，蓝色为降低，橙色为升高；三角：探针；星：再加一个探针的最佳位置",
+            "triangle: probe; star: where one more probe helps most",
+            "三角：探针；星：再加一个探针的最佳位置",
         ),
         "map_predicted": ("shade: predicted error, m", "底色：预计误差（米）"),
         "signed": ("Signature", "签名"),
@@ -300,8 +304,9 @@ def say_need(need: Need, language: Language) -> str:
 def say_check(check: Check, language: Language) -> str:
     """Give `mean error 3.2 m, at most 5.2 m`."""
     bound = say("at_most" if check.most else "at_least", language)
-    name, value, limit = say(check.word, language), figure(check.value, check.unit), figure(check.limit, check.unit)
-    return f"{name} {value}, {bound} {limit}"
+    alike = not check.passed and figure(check.value, check.unit) == figure(check.limit, check.unit)
+    value, limit = (figure(one, check.unit, 2 if alike else 1) for one in (check.value, check.limit))
+    return f"{say(check.word, language)} {value}, {bound} {limit}"
 
 
 def figure(value: float, unit: str, digits: int = 1) -> str:

@@ -46,11 +46,13 @@ def png(chart: FieldMap) -> bytes:
     axes = figure.add_subplot()
     _draw_floor(figure, axes, chart)
     _draw_marks(axes, chart.marks)
+    highest_m = max(y for _, y in chart.floor.interior_m)
     for probe in chart.probes:
         if probe.position_m is not None:
             x, y, _ = probe.position_m
             axes.plot(x, y, "^", color="black", markersize=9, zorder=5)
-            axes.annotate(probe.id, (x, y), (7, 4), textcoords="offset points", fontsize=8, zorder=6)
+            low = 4 if y < highest_m - 0.06 * (y1 - y0) else -12  # not over the wall above it
+            axes.annotate(probe.id, (x, y), (7, low), textcoords="offset points", fontsize=8, zorder=6)
     if chart.better is not None:
         axes.plot(*chart.better, "*", color=GREEN, markersize=18, markeredgecolor="black", zorder=7)
     axes.set_xlim(x0, x1)

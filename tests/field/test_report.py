@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from hostkit.field.count import door_trial
 from hostkit.field.ground import ground_of
 from hostkit.field.report import Case, Page, better_of, html, page_of
 from hostkit.field.report_pdf import chinese_font, pdf
 from hostkit.field.survey import read_survey
-from hostkit.field.trial import Held, Note, Trial
+from hostkit.field.trial import Check, Held, Note, Trial
 from hostkit.field.walk import walk_trial
-from hostkit.field.words import LANGUAGES, WORDS, Language, held_figures
+from hostkit.field.words import LANGUAGES, WORDS, Language, held_figures, say_check
+from hostkit.hub.calibrate import DoorCount
 from hostkit.model import Site
 from tests.cli.command import footfall, refused
 from tests.field.shop import SITE, START_S, site_file, table
@@ -49,6 +51,27 @@ def test_it_says_result_errors_limits_and_where_one_more_probe_helps(trial: Tria
     assert all(name in text for name in GROUND.names)
     assert text.count("<li") == len(made.checks) + len(made.weak)
     assert "http" not in text.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_count_is_reported_too_without_a_plan(language: Language) -> None:
+    rows = tuple((START_S + 30.0 * number, 1.0, 0.0) for number in range(60))
+    count = DoorCount(start_s=START_S, end_s=START_S + 1800, entered=60, passed=None, rows=rows)
+    site = replace(SITE, probes=(), floors=())
+    tried = door_trial(site, (count,), lambda part: part.people / 1.7, (), "beam.csv")
+    case = Case(site=site, floor=None, trial=tried, record=None, better=None, at_s=START_S)
+    made = page_of(case, language)
+    text = html(made)
+    assert f"people_per_device.median 1 → {tried.changes[0].after:.4g}" in text
+    assert "00:00–00:15" in text
+    assert ("One count only" if language == "en" else "只有一次计数") in text
+    assert made.picture.startswith(b"\x89PNG")
+    assert pages(pdf(made, chinese_font())) == 1
+
+
+def test_a_figure_that_just_fails_does_not_look_as_if_it_passed() -> None:
+    check = Check(word="wrong", value=0.503, limit=0.5, unit="wrong")
+    assert say_check(check, "en") == "time in the wrong zone 50.3%, at most 50.0%"
 
 
 def test_names_cannot_break_the_page(trial: Trial) -> None:
