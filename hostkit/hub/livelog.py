@@ -10,6 +10,8 @@ from hostkit.model import Provenance
 
 FIGURE = "footfall_today_devices"
 FIRST_S = 10.0
+REFUSED_S = 3.0  # where there is no broker at all
+SILENT = "it says nothing"
 BEHIND_S = 600.0  # longest wait for the hub to reach the end of the count
 REST_S = 0.2
 Take = Callable[[float, float], None]  # Unix seconds, devices of the day
@@ -23,15 +25,15 @@ class LiveLog:
         self._inbox = inbox
         self._behind_s = behind_s
         self.last: tuple[float, float] | None = None  # Unix seconds, devices of the day
-        self._reason = "it says nothing"
+        self._reason = SILENT
         self.take: Take = _drop
 
     def wait_first(self) -> None:
         """Return when a figure has come; PeerError if none does, or if it is not of a live shop."""
-        until = time.monotonic() + FIRST_S
+        began = time.monotonic()
         while self.last is None:
             self.step()
-            if time.monotonic() > until:
+            if time.monotonic() - began > (FIRST_S if self._reason == SILENT else REFUSED_S):
                 raise PeerError(
                     f"no live figure of the hub ({self._reason})",
                     where=str(self._client.url),

@@ -1,6 +1,7 @@
 """`footfall calibrate count`, `list` and `undo` as a person with a counter meets them."""
 
 import json
+import re
 import subprocess
 import threading
 import time
@@ -14,6 +15,8 @@ import pytest
 
 from hostkit.config import dump_site, load_site
 from hostkit.contract import schema
+from hostkit.errors import InputError
+from hostkit.hub.calibrate import read_door_or_inside
 from hostkit.io.calibrations import read_counts
 from hostkit.model import PeoplePerDevice, Probe, Site
 from tests.cli.command import COMMAND, ROOT, footfall, refused
@@ -129,12 +132,24 @@ def test_passers_by_count_too(site: Path, capture: Path, tmp_path: Path) -> None
         ("{s},5\n{later},1.5", "line 3: entered is 1.5"),
         ("{later},5\n{s},5", "line 3: time does not go on; .*clock was set"),
         ("{s},5\n{s},5", "line 3: time does not go on"),
-        ("{s},9000\n{later},9000", "do not belong together; see that count and capture"),
-        ("0,90\n60,90", "the capture holds 2024-02-29 14:0.* only; give the capture of the counted minutes"),
         ("0,90\n90000,90", "longer than a day"),
     ],
 )
-def test_tables_that_are_refused(site: Path, capture: Path, tmp_path: Path, rows: str, pattern: str) -> None:
+def test_tables_that_are_refused(tmp_path: Path, rows: str, pattern: str) -> None:
+    (tmp_path / "b.csv").write_text("time,entered\n" + rows.format(s=START_S + 600, later=START_S + 1800) + "\n")
+    with pytest.raises(InputError) as refusal:
+        read_door_or_inside(tmp_path / "b.csv")
+    assert re.search(pattern, str(refusal.value))
+
+
+@pytest.mark.parametrize(
+    ("rows", "pattern"),
+    [
+        ("{s},9000\n{later},9000", "do not belong together; see that count and capture"),
+        ("0,90\n60,90", "the capture holds 2024-02-29 14:0.* only; give the capture of the counted minutes"),
+    ],
+)
+def test_counts_that_do_not_fit_the_capture(site: Path, capture: Path, tmp_path: Path, rows: str, pattern: str) -> None:
     (tmp_path / "b.csv").write_text("time,entered\n" + rows.format(s=START_S + 600, later=START_S + 1800) + "\n")
     was = site.read_text()
     done = footfall("calibrate", "count", "--site", site, "--csv", tmp_path / "b.csv", "--capture", capture)

@@ -1,13 +1,21 @@
 """`footfall calibrate link|anchors|walk|zones` on recorded readings, as a technician meets them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from hostkit.config import load_site
+from hostkit.errors import InputError
+from hostkit.field.anchors import read_links_table
+from hostkit.field.courses import read_points
+from hostkit.field.ground import ground_of
+from hostkit.field.link import read_stands
+from hostkit.field.survey import read_survey
+from hostkit.field.zones import read_rounds
 from tests.cli.command import footfall, refused
-from tests.field.shop import recorded, site_file, table, write
+from tests.field.shop import SITE, recorded, site_file, table, write
 
 
 @pytest.mark.parametrize(("kind", "unit"), [("link", "dB"), ("anchors", "dB"), ("walk", "m"), ("zones", "wrong")])
@@ -65,6 +73,8 @@ def test_too_few_points_are_counted_and_nothing_is_written(tmp_path: Path) -> No
         ("walk", "time_s,anchor,rssi_dbm,x_m,y_m\n0,probe-1,loud,5,8\n", "line 2: rssi_dbm is 'loud'"),
         ("walk", "time_s,anchor,rssi_dbm,x_m,y_m\n", "no reading"),
         ("walk", "\x00\x01\x02", "no column|line"),
+        ("points", "x_m,y_m\n5,80\n", "line 2: x 5, y 80 lies outside the plan of ground"),
+        ("points", "x_m,y_m\n", "holds 0 points; give 1 to 200"),
         ("link", "time_s,anchor,rssi_dbm,distance_m\n0,probe-1,-50,0\n", "line 2: distance_m is 0"),
         (
             "link",
@@ -76,10 +86,26 @@ def test_too_few_points_are_counted_and_nothing_is_written(tmp_path: Path) -> No
     ],
 )
 def test_tables_that_are_refused(tmp_path: Path, kind: str, rows: str, pattern: str) -> None:
-    site = site_file(tmp_path)
     bad = tmp_path / "bad.csv"
     bad.write_text(rows)
-    refused(footfall("calibrate", kind, "--site", site, "--from", bad), 3, pattern)
+    ground = ground_of(SITE)
+    read = {
+        "walk": lambda: read_survey(bad, ground),
+        "points": lambda: read_points(bad, ground),
+        "link": lambda: read_stands(bad, SITE),
+        "zones": lambda: read_rounds(bad, SITE),
+        "anchors": lambda: read_links_table(bad, ground),
+    }
+    with pytest.raises(InputError) as refusal:
+        read[kind]()
+    assert re.search(pattern, str(refusal.value))
+
+
+def test_a_refusal_is_one_line_and_writes_nothing(tmp_path: Path) -> None:
+    site, bad = site_file(tmp_path), tmp_path / "bad.csv"
+    bad.write_text("time_s,anchor,rssi_dbm,x_m,y_m\n0,probe-1,-50,5,80\n")
+    refused(footfall("calibrate", "walk", "--site", site, "--from", bad), 3, "line 2: x 5, y 80 lies outside the plan")
+    assert not (tmp_path / "calibration").exists()
 
 
 def test_a_site_without_places_and_a_night_that_is_not_there(tmp_path: Path) -> None:
