@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Queue
 from typing import Literal
@@ -31,6 +31,7 @@ from hostkit.field.words import Language, say, say_need, say_note
 from hostkit.hub.calibrate import (
     DoorCount,
     Heard,
+    InsideCount,
     Outcome,
     door_from_replay,
     read_door_or_inside,
@@ -59,6 +60,7 @@ class Means:
     fixed: Path | None
     broker: str
     http: str | None
+    inside: int | None
     language: Language
 
     @property
@@ -77,6 +79,7 @@ Took = Outcome | None
       footfall calibrate count --site site.toml --http 0.0.0.0:8090 --report count.pdf
       footfall calibrate count --site site.toml --from beam.csv --capture door.pcap
       footfall calibrate count --site site.toml --broker mqtts://hub.example:8883?ca=ca.pem
+      footfall calibrate count --site site.toml --inside 4 --capture door.pcap
       footfall calibrate count --site site.toml --from inside.csv --capture lab.pcap --fixed desktops.txt --json
 
     \b
@@ -111,6 +114,12 @@ Took = Outcome | None
     metavar="URL",
     help="Site broker of the running hub.",
 )
+@click.option(
+    "--inside",
+    type=click.IntRange(0, 100_000),
+    metavar="N",
+    help="With --capture: so many are inside now; who comes and goes then calibrates people inside.",
+)
 @click.option("--fixed", type=FILE, metavar="FILE", help="With --capture: addresses to leave out, one a line.")
 @http_option
 @language_option
@@ -123,6 +132,7 @@ def count(
     captures: tuple[Path, ...],
     broker: str,
     fixed: Path | None,
+    inside: int | None,
     http: str | None,
     language: Language,
     reports: tuple[Path, ...],
@@ -138,10 +148,19 @@ def count(
     site = load_site(site_path)
     if fixed and not captures:
         raise UsageError("goes with --capture", where="--fixed", next_step="the hub finds fixed devices by itself")
+    if inside is not None and (table or not captures):
+        raise UsageError("goes with --capture and counting by hand", where="--inside", next_step="leave out --from")
     if http is not None:
         parse_listen(http)
     means = Means(
-        path=site_path, site=site, captures=captures, fixed=fixed, broker=broker, http=http, language=language
+        path=site_path,
+        site=site,
+        captures=captures,
+        fixed=fixed,
+        broker=broker,
+        http=http,
+        inside=inside,
+        language=language,
     )
     trial, outcome = _by_hand(means) if table is None else _from_file(means, table)
     print_count(trial, outcome, language, as_json=as_json)
@@ -159,8 +178,12 @@ def _from_file(means: Means, path: Path) -> tuple[Trial, Took]:
         raise UsageError("needs the devices of then", where="--from", next_step="add --capture monday.pcap")
     if isinstance(counted, DoorCount):
         return _door(means, (counted,), lambda: _replayed_devices(means), str(path))
+    return _inside(means, counted, str(path))
+
+
+def _inside(means: Means, counted: InsideCount, source: str) -> tuple[Trial, Took]:
     result = _replayed(means)
-    trial = inside_trial(result.site, counted, result, read_counts(means.path))
+    trial = replace(inside_trial(result.site, counted, result, read_counts(means.path)), source=source)
     if trial.held is None:
         return trial, None
     return trial, take_inside(means.path, counted, result, time.time(), applied=trial.improves)
@@ -169,7 +192,7 @@ def _from_file(means: Means, path: Path) -> tuple[Trial, Took]:
 def _by_hand(means: Means) -> tuple[Trial, Took]:
     """Let people be counted until the end, and try what there is."""
     if means.captures:
-        with door(means.path, "capture", time.time) as counting:
+        with door(means.path, "capture", time.time, means.inside) as counting:
             _counted(means, counting, lambda: time.sleep(LOOK_S))
             return _judged(means, counting.tally, SOURCE)
     with _hub(means) as log:
@@ -189,11 +212,13 @@ def _by_hand(means: Means) -> tuple[Trial, Took]:
 def _judged(means: Means, tally: Tally, source: str) -> tuple[Trial, Took]:
     """Try runs by hand. A file that the hub's totals are in needs no hub any more."""
     spans = tally.counted()
-    if not spans:
+    if not spans and (not tally.spans or tally.spans[0].opened.inside is None):
         raise InputError("nobody was counted", where="the count", next_step="count who comes in, from Enter to Enter")
     if tally.spans[0].opened.source == "capture":
         if not means.captures:
             raise UsageError("needs the devices of then", where="--from", next_step="add --capture monday.pcap")
+        if tally.spans[0].opened.inside is not None:
+            return _inside(means, tally.inside(), source)
         return _door(means, spans, lambda: _replayed_devices(means), source)
     if people_needed(spans).met:
         spans, lost = tally.reached()

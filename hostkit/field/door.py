@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 from hostkit.core.reference import MOST_AT_ONCE, WAYS, Way
 from hostkit.errors import HostkitError, InputError
-from hostkit.field.count import people_needed
+from hostkit.field.count import LEAST_BINS, people_needed
 from hostkit.field.diary import line_of, live_path
 from hostkit.field.trial import Need, Note
-from hostkit.hub.calibrate import LIVE_SLACK_S, LONGEST_S, DoorCount, door_from_live
+from hostkit.hub.calibrate import LIVE_SLACK_S, LONGEST_S, DoorCount, InsideCount, door_from_live
 from hostkit.io.filelock import locked
 from hostkit.io.journal import Journal, read_lines
 
@@ -29,14 +30,21 @@ ALIVE_S = 15.0  # a sign of life: so much of a count may a crash cost
 NEAR_S = 600.0  # totals of the next run tell of the end of the one before, if it began so soon
 LATE_S = 300.0  # a phone may have been without a connection for so long
 REMEMBERED = 2000  # taps of phones, by their number: one that comes twice counts once
+MINUTE_S, BIN_S = 60.0, 600.0
 Time = Annotated[float, Meta(ge=0, le=1e11)]
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="open", forbid_unknown_fields=True):
-    """A run began; its devices are the hub's, or of captures that are given later."""
+    """A run began; its devices are the hub's, or of captures given later. `inside`: so many were in, if told."""
 
     at_s: Time
     source: Literal["hub", "capture"]
+    inside: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+
+    @property
+    def sort(self) -> tuple[str, bool]:
+        """What runs of one count have in common."""
+        return self.source, self.inside is None
 
 
 class Tap(msgspec.Struct, frozen=True, kw_only=True, tag="tap", forbid_unknown_fields=True):
@@ -102,7 +110,7 @@ class Tally:
         """Take a line; False for one that cannot follow the others."""
         if isinstance(line, Opened):
             self.spans.append(Span(opened=line, end_s=line.at_s))
-            return len({one.opened.source for one in self.spans}) == 1
+            return len({one.opened.sort for one in self.spans}) == 1
         if not self.spans:
             return False
         span = self.spans[-1]
@@ -127,6 +135,20 @@ class Tally:
         """Runs in which anybody was counted."""
         passers = self.people("by") > 0
         return tuple(one for one in (span.counted(passers=passers) for span in self.spans) if one.rows)
+
+    def inside(self) -> InsideCount:
+        """How many were inside, minute by minute, from who was in when a run began, who came and who went."""
+        times: list[float] = []
+        people: list[float] = []
+        for span in self.spans:
+            there = span.opened.inside or 0
+            taps = sorted(
+                (one.at_s, one.people * (one.way == "in") - one.people * (one.way == "out")) for one in span.taps
+            )
+            for at_s in np.arange(span.opened.at_s, span.end_s, MINUTE_S).tolist():
+                times.append(at_s)
+                people.append(float(max(there + sum(change for when_s, change in taps if when_s <= at_s), 0)))
+        return InsideCount(times_s=tuple(times), people=tuple(people))
 
     def reached(self) -> tuple[tuple[DoorCount, ...], int]:
         """Runs as far as the hub's totals reach, and how many people came after that and are left out."""
@@ -222,7 +244,11 @@ class Door:
     def needs(self) -> tuple[Need, ...]:
         """What is missing yet."""
         with self._lock:
-            need = people_needed(self.tally.counted())
+            if self.tally.spans[-1].opened.inside is None:
+                need = people_needed(self.tally.counted())
+            else:
+                counted_s = sum(span.end_s - span.opened.at_s for span in self.tally.spans)
+                need = Need(word="tens", have=int(counted_s // BIN_S), least=LEAST_BINS)
             return () if need.met else (need,)
 
     def line(self) -> Note:
@@ -240,16 +266,18 @@ class Door:
 
 
 @contextmanager
-def door(site_path: Path, source: Literal["hub", "capture"], clock: Callable[[], float]) -> Iterator[Door]:
-    """Open the count's file, or go on with it. InputError where it is of the other source, or of more than a day."""
+def door(
+    site_path: Path, source: Literal["hub", "capture"], clock: Callable[[], float], inside: int | None = None
+) -> Iterator[Door]:
+    """Open the count's file, or go on with it. InputError where it is of another sort, or of more than a day ago."""
     path = live_path(site_path, KIND)
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_suffix(".lock")):
         tally = read_tally(path) if path.exists() else Tally()
-        opened = Opened(at_s=clock(), source=source)
+        opened = Opened(at_s=clock(), source=source, inside=inside)
         if not tally.add(opened) or opened.at_s - tally.spans[0].opened.at_s > LONGEST_S:
             step = f"finish it with --from {path}, or remove it"
-            raise InputError("holds a count of another day, or with a capture", where=str(path), next_step=step)
+            raise InputError("holds a count of another day or sort", where=str(path), next_step=step)
         with Journal(path) as journal:
             journal.append(msgspec.json.encode(opened))
             yield Door(path, journal, tally, clock)

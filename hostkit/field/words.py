@@ -199,6 +199,7 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "zones_seen": ("zones", "个区域"),
         "people": ("people", "人"),
         "devices_heard": ("devices of the same minutes", "个同时段的设备"),
+        "tens": ("times ten minutes", "个十分钟"),
         "bins": ("times of ten minutes with people and devices", "个有人有设备的十分钟"),
         # table
         "probe": ("probe", "探针"),

@@ -16,6 +16,7 @@ import pytest
 from hostkit.config import dump_site, load_site
 from hostkit.contract import schema
 from hostkit.errors import InputError
+from hostkit.field.door import door
 from hostkit.hub.calibrate import read_door_or_inside
 from hostkit.io.calibrations import read_counts
 from hostkit.model import PeoplePerDevice, Probe, Site
@@ -111,6 +112,36 @@ def test_people_inside_calibrate_the_occupancy(site: Path, capture: Path, tmp_pa
     assert it.reference_counts == 1
     assert it.people_per_device == found["people_per_device"]
     assert kappa(site) == PeoplePerDevice()
+
+
+def test_taps_of_an_earlier_run_and_a_capture(site: Path, capture: Path, tmp_path: Path) -> None:
+    """In and out at a door with 20 inside; and who came in, run and crash and run."""
+    now = [float(START_S)]
+    with door(site, "capture", lambda: now[0], 20) as counting:
+        for _ in range(50):
+            counting.give("in")
+            counting.give("out")
+            now[0] += 60.0
+        counting.give("end")
+        path = counting.path
+    done = footfall("calibrate", "count", "--site", site, "--from", path, "--capture", capture, "--json")
+    found = json.loads(done.stdout)
+    assert (found["kind"], found["people"]) == ("inside", 20)
+    assert not path.exists()
+    assert footfall("calibrate", "undo", "--site", site, found["id"]).returncode == 0
+    now[0] = float(START_S)
+    for part in (ENTERED[:15], ENTERED[15:]):
+        with door(site, "capture", lambda: now[0]) as counting:
+            for people in part:
+                if people:
+                    counting.give("in", people)
+                now[0] += 60.0
+                counting.alive()
+    done = footfall("calibrate", "count", "--site", site, "--from", path, "--capture", capture, "--json")
+    found = json.loads(done.stdout)
+    assert (found["kind"], found["people"], found["applied"]) == ("door", 60, True)
+    assert found["devices"] == pytest.approx(38, abs=3)
+    refused(footfall("calibrate", "count", "--site", site, "--inside", "3"), 2, "goes with --capture and counting by")
 
 
 def test_passers_by_count_too(site: Path, capture: Path, tmp_path: Path) -> None:

@@ -110,10 +110,30 @@ def test_another_day_and_another_source_are_not_mixed(tmp_path: Path, clock: Clo
     site = tmp_path / "site.toml"
     with door(site, "hub", clock) as counting:
         counting.give("in")
-    with pytest.raises(InputError, match="count of another day, or with a capture"), door(site, "capture", clock):
+    with pytest.raises(InputError, match="a count of another day or sort"), door(site, "capture", clock):
         pass
     clock.now_s += 90_000.0
     with pytest.raises(InputError, match=r"another day.*finish it with --from"), door(site, "hub", clock):
+        pass
+
+
+def test_who_comes_and_goes_is_inside_minute_by_minute(tmp_path: Path, clock: Clock) -> None:
+    site = tmp_path / "site.toml"
+    with door(site, "capture", clock, 4) as counting:
+        for order, people in (("in", 3), ("out", 1), ("out", 9), ("in", 2)):
+            counting.give(order, people)
+            clock.now_s += 60.0
+            counting.alive()
+        assert [need.have for need in counting.needs()] == [0]
+    found = read_tally(counting.path).inside()
+    assert found.people == (7, 6, 0, 0)
+    assert found.times_s == tuple(START_S + 60.0 * minute for minute in range(4))
+    clock.now_s += 600.0
+    with door(site, "capture", clock, 6) as counting:  # after a crash somebody says anew how many there are
+        clock.now_s += 60.0
+        counting.alive()
+        assert counting.tally.inside().people == (7, 6, 0, 0, 6)
+    with pytest.raises(InputError, match="another day or sort"), door(site, "capture", clock):
         pass
 
 
