@@ -151,11 +151,12 @@ class Watcher:
 
 
 def last_health(watcher: Watcher, frames: int, timeout_s: float = 20.0) -> Health:
-    """Wait until the hub has so many frames; give what it says then, or in the end."""
+    """Wait until the hub has so many frames, too late ones with them; give what it says then, or in the end."""
     deadline = time.monotonic() + timeout_s
     while True:
         said = [HEALTH.decoder.decode(message.payload).data for message in watcher.of("hub/health")]
-        if said and (said[-1].counters["frames"] == frames or time.monotonic() > deadline):
+        taken = said[-1].counters["frames"] + said[-1].drops["frames_too_late"] if said else None
+        if said and (taken == frames or time.monotonic() > deadline):
             return said[-1]
         time.sleep(0.05)
 

@@ -107,7 +107,12 @@ class Desk:
 
     def _power(self) -> None:
         while not self._over.is_set():
-            self.board.start(cause=SOFT if self.starts else 1)
+            try:
+                self.board.start(cause=SOFT if self.starts else 1)
+            except (OSError, AssertionError):
+                if self._over.is_set():  # the power went while it started
+                    return
+                raise
             if self.prepare:
                 self.board.run(self.prepare)
             self.starts += 1
