@@ -107,7 +107,8 @@ def test_kills_on_bad_lines_lose_and_double_nothing(tmp_path: Path) -> None:
     print(f"\nseed {SEED}, killed {' '.join(killer.killed)}; {dict(met)}")
     print(f"{sum(taken.values())} batches, {len(produced)} visits")
     assert taken == {(probe.source.probe, probe.boot): probe._seq for probe in player.probes}
-    assert health.counters["frames"] + health.drops["frames_too_late"] == frames  # a hub that restarts takes its journal again
+    # A hub that restarts takes its journal again.
+    assert health.counters["frames"] + health.drops["frames_too_late"] == frames
     assert [probe.dropped for probe in player.probes] == [0, 0]
     assert len(set(produced)) == len(produced) > 20
     assert stored(shop.store) == sorted(produced), f"seed {SEED}"  # and that no gap is told of
