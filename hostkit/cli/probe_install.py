@@ -39,7 +39,9 @@ from hostkit.install.verify import WAIT_S
 )
 @site_option
 @click.option("--probe", "probe_id", metavar="ID", help="Which probe of site.toml the board becomes.")
-@click.option("--port", default="auto", show_default=True, metavar="PORT", help="Serial port, or ble:NAME.")
+@click.option(
+    "--port", default="auto", show_default=True, metavar="PORT", help="Serial port, auto for the only one, or ble:NAME."
+)
 @click.option(
     "--csv", "table", type=click.Path(path_type=Path), metavar="FILE", help="Many boards: columns probe, port, ..."
 )

@@ -33,7 +33,10 @@ from hostkit.install.way import open_way
 @site_option
 @options.probe_option
 @click.option(
-    "--port", required=True, metavar="PORT", help="Serial port the board hangs on, or ble:NAME-OR-ADDRESS, ble:auto."
+    "--port",
+    required=True,
+    metavar="PORT",
+    help="Serial port the board hangs on, or auto; ble:NAME-OR-ADDRESS, ble:auto.",
 )
 @options.uplink_option
 @options.board_option

@@ -32,7 +32,7 @@ from hostkit.install.verify import verify as verify_probe
 @options.probe_option
 @options.as_option
 @options.broker_option
-@click.option("--port", metavar="PORT", help="Serial port the board hangs on: it can say where it got stuck.")
+@click.option("--port", metavar="PORT", help="Serial port the board hangs on, or auto: it can say where it got stuck.")
 @options.ble_only_option
 @click.option(
     "--wait",

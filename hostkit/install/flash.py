@@ -19,7 +19,7 @@ from hostkit.install import complaints
 from hostkit.install.complaints import Complaint
 from hostkit.install.fleet import Board, Job, Step
 from hostkit.install.images import TABLE_BYTES, TABLE_OFFSET, Build, Part, parts_for_update, read_table
-from hostkit.install.ports import TAKE_RULE, check_port, pick_port
+from hostkit.install.ports import BACK_S, TAKE_RULE, await_port
 from hostkit.io.files import write_files
 from hostkit.io.program import run_program
 
@@ -133,7 +133,7 @@ def flash_step(catalogue: Mapping[str, Build], mode: Mode, *, baud: int = BAUD) 
     digest = hashlib.sha256("".join(f"{name}{build.digest}" for name, build in catalogue.items()).encode()).hexdigest()
 
     def write(job: Job) -> dict[str, str]:
-        port = port_of(job.board)
+        port = port_of(job)
         found = detect(port, job)
         build = choose(catalogue, found, job.board, port)
         flash(port, build, mode, job, baud=baud)
@@ -143,14 +143,13 @@ def flash_step(catalogue: Mapping[str, Build], mode: Mode, *, baud: int = BAUD) 
     return Step(name="flash", run=write, inputs=lambda board: f"{mode} {digest} {board.cells.get('chip', '')}".strip())
 
 
-def port_of(board: Board) -> str:
-    """Give the port of a board; `auto` is the one there is."""
-    return pick_port() if board.port == "auto" else board.port
+def port_of(job: Job) -> str:
+    """Give the port of a job's board, once it is there and free; a step before may have restarted it."""
+    return await_port(job.board.port, job.check, BACK_S if job.facts else 0.0)
 
 
 def detect(port: str, job: Job) -> Found:
     """Ask the chip what it is. PeerError where it does not say."""
-    check_port(port)
     job.say("asking the chip")
     said = "\n".join(esptool(port, ["flash-id"], job, timeout_s=ASK_S))
     chip, mac, size = _CHIP.search(said), _MAC.search(said), _SIZE.search(said)

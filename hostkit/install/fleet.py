@@ -37,13 +37,23 @@ class StoppedError(Exception):
 
 
 class Job:
-    """What a step is given: its board, the facts of the steps before it, and a place to say how far it is."""
+    """What a step is given: its board, the facts of the steps before it, and a place to say how far it is.
+
+    `tried`: an earlier run began this very step with the same inputs and was cut off.
+    """
 
     def __init__(
-        self, board: Board, facts: Mapping[str, str], say: Callable[[str, float | None], None], stop: threading.Event
+        self,
+        board: Board,
+        facts: Mapping[str, str],
+        say: Callable[[str, float | None], None],
+        stop: threading.Event,
+        *,
+        tried: bool = False,
     ) -> None:
         self.board = board
         self.facts = facts
+        self.tried = tried
         self._say = say
         self._stop = stop
 
@@ -236,13 +246,14 @@ class _Line:
 
     def _do(self, step: Step, facts: Mapping[str, str], later: Sequence[Step]) -> Entry:
         began = time.monotonic()
+        tried = self._was_cut_off(step)
         entry = Entry(step=step.name, state=State.RUNNING, at_s=self._now_s(), inputs=step.inputs(self._board))
         self._fresh.add(step.name)
         self._tell(Progress(board=self._board, step=step.name, state=State.RUNNING))
         try:
             waiting = [Entry(step=one.name, state=State.WAITING) for one in later]
             self._journal.put(self._board.probe, entry, *waiting)
-            found = step.run(Job(self._board, facts, self._sayer(step.name), self._stop))
+            found = step.run(Job(self._board, facts, self._sayer(step.name), self._stop, tried=tried))
             entry = replace(entry, state=State.DONE, facts=dict(found))
         except HostkitError as error:
             entry = replace(entry, state=State.FAILED, trouble=Trouble.of(error))
@@ -251,6 +262,11 @@ class _Line:
         entry = self._keep(replace(entry, seconds=time.monotonic() - began))
         self._tell(Progress(board=self._board, step=step.name, state=entry.state, trouble=entry.trouble))
         return entry
+
+    def _was_cut_off(self, step: Step) -> bool:
+        entry = self._journal.entries(self._board.probe).get(step.name)
+        cut = entry is not None and entry.state in {State.RUNNING, State.STOPPED}
+        return cut and entry is not None and entry.inputs == step.inputs(self._board)
 
     def _keep(self, entry: Entry) -> Entry:
         """Write the entry; a disk that does not take it is the board's trouble unless it has another."""

@@ -23,6 +23,7 @@ from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Up, parse_url, take
 
 CONNECT_S = 10.0
 TOLD_S = 15.0  # a hub tells every five seconds
+RETAINED_S = 1.0
 _REST_S = 0.1
 
 
@@ -82,6 +83,10 @@ class HubLine:
     def reachable(self) -> bool:
         """Wait for the hub itself: True once it says that it is online, False if it does not in time."""
         return self._until(lambda: self._hub is State.ONLINE, CONNECT_S)
+
+    def knows_any(self) -> bool:
+        """Tell whether the hub has ever heard a probe: what it says of them is retained, and comes at once."""
+        return self._until(lambda: self._told is not None, RETAINED_S)
 
     def next(self, after: Told | None = None) -> Told:
         """Wait for its next word, said now; PeerError that says which of broker, right, hub and probe is missing."""

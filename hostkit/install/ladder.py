@@ -139,7 +139,7 @@ def _by_hub(seen: Evidence) -> Standing:
 
 def _heard(seen: Evidence, row: ProbeStatus) -> Standing:
     if seen.ble_only:
-        return PASSED if row.ble_per_s > 0 or row.step is None else _nothing("no BLE advert was heard")
+        return PASSED if row.ble_per_s > 0 or row.step is None else _nothing_by_ble()
     if row.step is None:
         return PASSED
     if Radio.WIFI not in row.radios:
@@ -149,6 +149,10 @@ def _heard(seen: Evidence, row: ProbeStatus) -> Standing:
             "flash Footfall's own image (footfall probe flash); if BLE is what you want: --ble-only",
         )
     return _nothing("batches come, no Wi-Fi frame in them")
+
+
+def _nothing_by_ble() -> Standing:
+    return _standing(Rung.WIFI, "no BLE advert was heard", "hold a phone or a tag next to it; check its antenna")
 
 
 def _nothing(what: str) -> Standing:
@@ -175,7 +179,7 @@ def _by_line(seen: Evidence, line: Status) -> Standing:
             "wait for the first batch; then look at the hub's log (footfall hub run)",
         )
     if seen.ble_only:
-        return PASSED if line.seen else _nothing("no BLE advert was heard")
+        return PASSED if line.seen else _nothing_by_ble()
     if Radio.WIFI not in line.radios:
         return _standing(
             Rung.WIFI,

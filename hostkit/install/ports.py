@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,7 +18,10 @@ TAKE_RULE = (
     f"install the udev rule: footfall probe ports --udev-rule | sudo tee /etc/udev/rules.d/{RULE}; "
     "sudo udevadm control --reload; plug the board in again (or: sudo usermod -aG dialout $USER, and log in again)"
 )
-_MAX_TEXT = 80
+AUTO = "auto"
+BACK_S = 8.0  # in which a board that was reset is back on its port
+_AGAIN_S = 0.2
+_MAX_TEXT, _MAX_NAMED = 80, 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +68,43 @@ def find_ports() -> list[Port]:
 
 def pick_port(list_them: Callable[[], Iterable[Port]] = find_ports) -> str:
     """Give the one port a board hangs on. PeerError where there is none, or more."""
-    boards = [port.path for port in list_them() if port.bridge]
+    there = list(list_them())
+    boards = [port for port in there if port.bridge]
     if not boards:
+        others = f" (no board's: {', '.join(port.path for port in there[:_MAX_NAMED])})" if there else ""
         raise PeerError(
-            "no board is plugged in",
+            f"no board is plugged in{others}",
             where="--port auto",
             next_step="plug it in with a cable that carries data, or name its port (footfall probe ports)",
         )
     if len(boards) > 1:
-        raise PeerError(f"{len(boards)} boards: {', '.join(boards)}", where="--port auto", next_step="name one")
-    return boards[0]
+        named = ", ".join(f"{port.path} ({port.bridge})" for port in boards[:_MAX_NAMED])
+        step = f"name yours, as --port {boards[0].path}, or unplug the others; many at once: --csv"
+        raise PeerError(f"{len(boards)} boards are plugged in: {named}", where="--port auto", next_step=step)
+    return boards[0].path
+
+
+def named_port(name: str) -> str:
+    """Give the port that is meant: itself, or for `auto` the one there is."""
+    return pick_port() if name == AUTO else name
+
+
+def await_port(name: str, check: Callable[[], None], wait_s: float) -> str:
+    """Give the port that is meant once it can be used: a board whose USB is its own is away while it restarts.
+
+    Raises what `named_port` and `check_port` do when the time is over; `check` is called meanwhile.
+    """
+    until_s = time.monotonic() + wait_s
+    while True:
+        try:
+            port = named_port(name)
+            check_port(port)
+            return port
+        except PeerError:
+            if time.monotonic() >= until_s:
+                raise
+        check()
+        time.sleep(_AGAIN_S)
 
 
 def check_port(path: str) -> None:

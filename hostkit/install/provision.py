@@ -72,15 +72,19 @@ class Provisioned:
 
 
 def provision(
-    order: Order, way: Callable[[], Way], credential: Callable[[], Credential] | None, say: Say
+    order: Order, way: Callable[[], Way], credential: Callable[[], Credential] | None, say: Say, *, tried: bool = False
 ) -> Provisioned:
     """Provision the board that `way` opens; `credential` is asked for when all else is well, None over serial.
 
     PeerError says what failed. A board that is unplugged while its credential is on the way has a minute to come back.
+    `tried`: this was begun before; a board that is what it is to be took its settings then, and keeps them.
     """
     board = way()
     try:
-        device = _blank(order, board, say)
+        met = board.meet()
+        if tried and _is_set_up(met, order):
+            return _as_it_is(met, say)
+        device = _blank(order, board, met, say)
         if order.network.uplink in WIFI:
             say(f"joining {shown(order.network.ssid)!r}")
             board.join(order.network.ssid, order.network.password)
@@ -94,7 +98,10 @@ def provision(
             say(f"{error}")
             board.close()
             board = _again(way, error, order)
-            _blank(order, board, say)
+            met = board.meet()
+            if _is_set_up(met, order):
+                return _as_it_is(met, say)
+            _blank(order, board, met, say)
             return _configured(order, board, given, device)
     finally:
         board.close()
@@ -121,9 +128,19 @@ def settings_of(order: Order, credential: Credential | None) -> dict[str, object
     return settings
 
 
-def _blank(order: Order, board: Way, say: Say) -> Device:
+def _is_set_up(met: Device | Status, order: Order) -> bool:
+    wanted = (order.probe.id, order.site.tenant, order.site.site, order.network.uplink)
+    return isinstance(met, Status) and (met.probe, met.tenant, met.site, met.uplink) == wanted
+
+
+def _as_it_is(met: Device | Status, say: Say) -> Provisioned:
+    """It runs on its settings, so it has them whole; whether they are right is for `verify` to see."""
+    say("it took its settings before it was cut off")
+    return Provisioned(firmware=met.firmware if isinstance(met, Status) else met.version, held={})
+
+
+def _blank(order: Order, board: Way, met: Device | Status, say: Say) -> Device:
     """See that the board is blank and runs our firmware; make it blank if it may be taken over."""
-    met = board.meet()
     if isinstance(met, Status):
         if not order.take_over:
             raise PeerError(

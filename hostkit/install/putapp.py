@@ -1,14 +1,15 @@
 """Firmware files onto a board that runs MicroPython: by mpremote as a program, or as one LittleFS image by esptool.
 
-What is there is read back and compared. main.py goes first away and comes last, so that a board half done does not
-start; settings and spool are left alone by mpremote, and erased by an image, which is refused where there are any.
+What is there is read back and compared. main.py goes first away and comes last, when all else is compared: a board half
+done does not start, and one that starts is whole. Settings and spool are left alone by mpremote, and erased by an
+image, which is refused where there are any.
 """
 
 import importlib
 import importlib.util
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from hostkit.errors import InputError, PeerError, StorageError, UsageError
@@ -17,7 +18,8 @@ from hostkit.install.firmware import MAIN, PACKAGE, Files, compiled
 from hostkit.install.flash import ASK_S, BAUD, INSTALL, WRITE_S, detect, esptool, port_of
 from hostkit.install.fleet import Job, Step
 from hostkit.install.images import SECTOR_BYTES, TABLE_BYTES, TABLE_OFFSET, Partition, read_table
-from hostkit.install.ports import TAKE_RULE, check_port
+from hostkit.install.ports import TAKE_RULE
+from hostkit.install.serialboard import SerialBoard
 from hostkit.io.files import write_files
 from hostkit.io.program import run_program
 
@@ -100,8 +102,7 @@ def put_step(files: Files, *, plain: bool = False) -> Step:
     """Give the step `put-app` by mpremote. Facts: port, files, bytes, mpy."""
 
     def put(job: Job) -> dict[str, str]:
-        port = port_of(job.board)
-        check_port(port)
+        port = port_of(job)
         with tempfile.TemporaryDirectory(prefix="footfall-") as name:
             return _put(port, files, Path(name), job, plain=plain)
 
@@ -112,7 +113,7 @@ def image_step(files: Files, *, erase: bool, baud: int = BAUD) -> Step:
     """Give the step `put-app` by a LittleFS image; `erase`: also where a file system is. Facts: port, files, bytes."""
 
     def put(job: Job) -> dict[str, str]:
-        port = port_of(job.board)
+        port = port_of(job)
         found = detect(port, job)
         with tempfile.TemporaryDirectory(prefix="footfall-") as name:
             vfs = _find_vfs(port, Path(name), job, erase=erase)
@@ -154,7 +155,13 @@ def littlefs_image(files: Files, size: int) -> bytes:
 
 def _put(port: str, files: Files, folder: Path, job: Job, *, plain: bool) -> dict[str, str]:
     job.say("asking MicroPython")
-    told = _ask(port, _ASK, job)
+    try:
+        told = _ask(port, _ASK, job)
+    except PeerError:
+        if not (job.tried and _starts(port)):
+            raise
+        job.say("it had its files before it was cut off")
+        return {"port": port, "app": files.digest}
     chosen = files if plain else compiled(files, int(told.get("mpy", ["0"])[0]), folder)
     wanted = {name.rpartition("/")[2] for name in chosen.contents}
     stale = [name for name in told.get("there", []) if name not in wanted]
@@ -168,11 +175,12 @@ def _put(port: str, files: Files, folder: Path, job: Job, *, plain: bool) -> dic
             done += 1
             job.say("copying", min(done / len(chosen.contents), 1.0))
 
-    inside = [str(folder / "board" / name) for name in chosen.contents if name != MAIN]
-    copy = ["fs", "cp", *inside, f":{PACKAGE}/", "+", "fs", "cp", str(folder / "board" / MAIN), f":{MAIN}"]
-    _mpremote(port, copy, job, on_line)
+    inside = {name: str(folder / "board" / name) for name in chosen.contents if name != MAIN}
+    _mpremote(port, ["fs", "cp", *inside.values(), f":{PACKAGE}/"], job, on_line)
     job.say("reading back")
-    _compare(chosen, _ask(port, _SUMS, job), port)
+    _compare(inside, chosen, _ask(port, _SUMS, job), port)
+    copy = ["fs", "cp", str(folder / "board" / MAIN), f":{MAIN}", "+"]
+    _compare(chosen.contents, chosen, _ask(port, _SUMS, job, before=copy), port)
     if told.get("platform") == ["esp32"]:
         _mpremote(port, ["reset"], job)
     job.say(f"{len(chosen.contents)} files put and read back" + (f", compiled ({chosen.mpy})" if chosen.mpy else ""))
@@ -184,9 +192,23 @@ def _facts(files: Files) -> dict[str, str]:
     return {"files": str(len(files.contents)), "bytes": str(total), "mpy": files.mpy, "app": files.digest}
 
 
-def _compare(files: Files, there: dict[str, list[str]], port: str) -> None:
-    wrong = [name for name, digest in files.sums.items() if there.get(name) != [digest]]
-    wrong += [name for name in there if name not in files.contents and name != "end"]
+def _starts(port: str) -> bool:
+    """Tell whether Footfall runs on a board: main.py is there, which comes last."""
+    board = SerialBoard(port)
+    try:
+        board.meet()
+    except PeerError:
+        return False
+    finally:
+        board.close()
+    return True
+
+
+def _compare(names: Collection[str], files: Files, there: dict[str, list[str]], port: str) -> None:
+    """Hold what is there against those files of `names`; PeerError names what is wrong, missing or too much."""
+    sums = files.sums
+    wrong = [name for name in names if there.get(name) != [sums[name]]]
+    wrong += [name for name in there if name not in names and name != "end"]
     if wrong:
         what = f"the board does not hold what was sent: {', '.join(wrong)[:120]}"
         raise PeerError(what, where=port, next_step="run the same command again; if it recurs take another board")
@@ -209,10 +231,10 @@ def _find_vfs(port: str, folder: Path, job: Job, *, erase: bool) -> Partition:
     return vfs
 
 
-def _ask(port: str, code: str, job: Job) -> dict[str, list[str]]:
-    """Run code on the board and give what it answers, by key."""
+def _ask(port: str, code: str, job: Job, before: Sequence[str] = ()) -> dict[str, list[str]]:
+    """Run code on the board, behind other commands, and give what it answers, by key."""
     answers: dict[str, list[str]] = {}
-    for line in _mpremote(port, ["exec", code.replace("PACKAGE", PACKAGE)], job):
+    for line in _mpremote(port, [*before, "exec", code.replace("PACKAGE", PACKAGE)], job):
         key, _, value = line.removeprefix(_ANSWER).partition(" ")
         if line.startswith(_ANSWER):
             answers.setdefault(key, []).append(value)

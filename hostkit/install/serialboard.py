@@ -13,6 +13,7 @@ from hostkit.install import frames, improv
 from hostkit.install.board import Settings, Status
 from hostkit.install.frames import shown
 from hostkit.install.improv import Command, Device, Error, Kind, State
+from hostkit.install.ports import check_port
 from hostkit.io.serialport import Line
 
 MEET_S = 12.0  # a board needs some 3 s to boot
@@ -44,7 +45,10 @@ class _Envelope(msgspec.Struct):
 
 
 class SerialBoard:
-    """The board on port `where`. PeerError if the port is busy, forbidden or none; see board.Way."""
+    """The board on port `where`. PeerError if that is busy, forbidden or not there, InputError if it is none.
+
+    See board.Way.
+    """
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -52,6 +56,7 @@ class SerialBoard:
         self._inbox: Queue[_Spoken | tuple[int, bytes]] = Queue(1000)
         self._tail: deque[int] = deque(maxlen=_TAIL_BYTES)
         self._said = False
+        check_port(where)
         self._line = Line(where, self._took, self._heard)
 
     def meet(self) -> Device | Status:

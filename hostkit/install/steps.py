@@ -68,9 +68,11 @@ def provision_step(plan: Plan) -> Step:
     """Give the step `provision`. Facts: what the board holds, without secrets."""
 
     def run(job: Job) -> dict[str, str]:
-        order, port = plan.order(job.board), port_of(job.board)
+        order = plan.order(job.board)
+        port = job.board.port if by_ble(job.board.port) else port_of(job)
         _free(plan, order)
-        done = provision(order, lambda: open_way(port), credential_for(plan.codes, order, port, job.say), job.say)
+        credential = credential_for(plan.codes, order, port, job.say)
+        done = provision(order, lambda: open_way(port), credential, job.say, tried=job.tried)
         return {"port": port, "firmware": done.firmware, "uplink": order.network.uplink, "identity": order.identity}
 
     def inputs(board: Board) -> str:
@@ -99,7 +101,7 @@ def verify_step(plan: Plan) -> Step:
 
     def run(job: Job) -> dict[str, str]:
         serial = plan.network(job.board.cells).uplink == "serial"
-        port = None if serial or by_ble(job.board.port) else port_of(job.board)
+        port = None if serial or by_ble(job.board.port) else port_of(job)
         if port is None and plan.hub is None:
             step = "give --as DIR or --broker URL"
             raise UsageError("only the hub can say it", where=job.board.probe, next_step=step)
@@ -128,12 +130,12 @@ def label_step(plan: Plan, folder: Path) -> Step:
 
 def _free(plan: Plan, order: Order) -> None:
     """See that no other board is this probe now: a new credential would shut it out."""
-    if plan.hub is None or plan.take_over or not plan.hub.reachable():
+    if plan.hub is None or plan.take_over or not plan.hub.reachable() or not plan.hub.knows_any():
         return
     try:
         row = plan.hub.next().row(order.probe.id)
     except PeerError:
-        return  # it has not heard any probe yet
+        return  # it has just gone
     if row is not None and row.state not in {None, State.OFFLINE}:
         raise PeerError(
             f"another board is {order.probe.id} now, and is {row.state}",

@@ -13,13 +13,13 @@ from hostkit.install.board import Status
 from hostkit.install.hubline import CONNECT_S, HubLine, Told
 from hostkit.install.improv import Device
 from hostkit.install.ladder import Evidence, Rung, Standing, judge
+from hostkit.install.ports import BACK_S, await_port
 from hostkit.install.serialboard import SerialBoard
 from hostkit.model import Probe
 
 WAIT_S = 180.0  # a probe boots in 5 s, gets its key in 10, closes a batch every 10; a burst comes every 120
 ROUND_S = 0.5
 SHOW_S = 120
-BACK_S = 8.0
 Say = Callable[[str], None]
 
 
@@ -133,14 +133,7 @@ class _Watch:
 
 def _opened(port: str) -> SerialBoard:
     """Open the port; one that a board's own USB makes is away while the board restarts."""
-    until_s = time.monotonic() + BACK_S
-    while True:
-        try:
-            return SerialBoard(port)
-        except PeerError:
-            if time.monotonic() > until_s:
-                raise
-            time.sleep(ROUND_S)
+    return SerialBoard(await_port(port, lambda: None, BACK_S))
 
 
 def _show(look: Look, standing: Standing) -> bool:

@@ -4,6 +4,7 @@ import importlib
 
 from hostkit.errors import UsageError
 from hostkit.install.board import Way
+from hostkit.install.ports import named_port
 from hostkit.install.serialboard import SerialBoard
 
 BLE = "ble:"
@@ -17,7 +18,7 @@ def by_ble(port: str) -> bool:
 def open_way(port: str) -> Way:
     """Open it; PeerError where that does not work, UsageError without the library."""
     if not by_ble(port):
-        return SerialBoard(port)
+        return SerialBoard(named_port(port))
     try:
         module = importlib.import_module("hostkit.install.bleboard")
     except ImportError as error:

@@ -42,18 +42,24 @@ class Board:
     """`flash` is its file system; `stock`: without the C module. Runs until `cut`, `stop` or its own reset.
 
     `program` is a MicroPython that has C module and package in it (tests/firmware/micropython.py); without it, PyPI's
-    with a stand-in for the module.
+    with a stand-in for the module. `firmware` is the folder its package is in.
     """
 
     def __init__(
-        self, flash: Path, *, pty: str | None = None, stock: bool = False, program: Path | None = None
+        self,
+        flash: Path,
+        *,
+        pty: str | None = None,
+        stock: bool = False,
+        program: Path | None = None,
+        firmware: Path = FIRMWARE,
     ) -> None:
         self.flash = flash
         self.real = program is not None
         flash.mkdir(exist_ok=True)
         self._pty = pty
         self._program = program or interpreter()
-        self._path = f".frozen:{FAKES}" + ("" if stock or program else f":{FAKES}/ear") + f":{FIRMWARE}"
+        self._path = f".frozen:{FAKES}" + ("" if stock or program else f":{FAKES}/ear") + f":{firmware}"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._questions = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._reply, daemon=True).start()
