@@ -87,7 +87,7 @@ class Desk:
         self.cable = Cable(self.port)
         self.board = Board(folder / f"flash-{name}", pty=self.cable.board_path)
         self._over = threading.Event()
-        self._started = threading.Event()
+        self._started, self._starting = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._power, daemon=True)
         self.starts = 0
         self.prepare = ""  # statements that every boot runs first
@@ -101,20 +101,19 @@ class Desk:
     def off(self) -> None:
         """Cut the power for good."""
         self._over.set()
-        self.board.stop()
+        with self._starting:
+            self.board.stop()
         self._thread.join(10)
         self.cable.close()
 
     def _power(self) -> None:
         while not self._over.is_set():
-            try:
-                self.board.start(cause=SOFT if self.starts else 1)
-            except (OSError, AssertionError):
-                if self._over.is_set():  # the power went while it started
+            with self._starting:
+                if self._over.is_set():
                     return
-                raise
-            if self.prepare:
-                self.board.run(self.prepare)
+                self.board.start(cause=SOFT if self.starts else 1)
+                if self.prepare:
+                    self.board.run(self.prepare)
             self.starts += 1
             self._started.set()
             process = self.board._process

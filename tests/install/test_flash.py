@@ -367,10 +367,14 @@ def test_auto_is_the_one_board_there_is() -> None:
         return Port(path=path, bridge=bridge, product="", usb="", allowed=True, held_by=None)
 
     assert pick_port(lambda: [port("a", None), port("b", "CP2102")]) == "b"
-    with pytest.raises(PeerError, match="2 boards: b, c; name one"):
+    with pytest.raises(
+        PeerError, match=r"2 boards are plugged in: b \(CP2102\), c \(CH340\); name yours, as --port b, or unplug"
+    ):
         pick_port(lambda: [port("b", "CP2102"), port("c", "CH340")])
     with pytest.raises(PeerError, match="no board is plugged in; plug it in with a cable that carries data"):
         pick_port(list)
+    with pytest.raises(PeerError, match=r"no board is plugged in \(no board's: /dev/ttyS0\); plug it in"):
+        pick_port(lambda: [port("/dev/ttyS0", None)])
 
 
 def test_the_script_that_makes_a_release_knows_the_same_chips() -> None:

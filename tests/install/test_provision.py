@@ -140,7 +140,7 @@ def test_garbage_silence_and_strangers(shop: Shop, tmp_path: Path) -> None:
         _, stderr = one.communicate(timeout=10)
         assert one.returncode == 6
         assert re.search(STRANGERS[said], stderr), stderr
-    ended(footfall("probe", "provision", *place, "--port", tmp_path / "none"), 6, "cannot be opened.*plug the probe in")
+    ended(footfall("probe", "provision", *place, "--port", tmp_path / "none"), 6, "no such port.*plug the board in")
     for pair in ends.values():
         for end in pair:
             os.close(end)
