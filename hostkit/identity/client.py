@@ -26,6 +26,7 @@ from hostkit.secret import secret_path
 
 TIMEOUT_S = 10.0
 OPENS_S = 3.0  # the port opens so long after a code was made, on a busy hub
+_NOT_NOW = {9, 10}  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
 MAX_ANSWER_BYTES = 65_536
 CA, CERTIFICATE, KEY, PLACE = "ca.crt", "client.crt", "client.key", "enrolment.json"
 
@@ -190,6 +191,13 @@ def _verified(authority: bytes) -> ssl.SSLContext:
     return context
 
 
+def distrusted(error: ssl.SSLCertVerificationError) -> str:
+    """Say what helps where a hub's certificate does not hold."""
+    if error.verify_code in _NOT_NOW:
+        return "check the clocks here and at the hub; footfall hub run renews that certificate while it runs"
+    return "ask at the hub for a new code with a --host its certificate names; if this is not your hub, go no further"
+
+
 def _granted(host: str, port: int, context: ssl.SSLContext, path: str, body: bytes) -> Granted:
     answer = _exchange(host, port, context, path, body)
     try:
@@ -211,7 +219,7 @@ def _exchange(host: str, port: int, context: ssl.SSLContext, path: str, body: by
         raise PeerError(
             f"its certificate is not valid here ({error.verify_message})",
             where=_where(host, port),
-            next_step="use a --host it was made for, check both clocks, or ask for a new invitation",
+            next_step=distrusted(error),
         ) from error
     except (OSError, http.client.HTTPException) as error:
         raise _unreachable(host, port, error, renewing=path == RENEW) from error
@@ -233,7 +241,8 @@ def _unreachable(host: str, port: int, error: Exception, *, renewing: bool) -> P
     return NoAnswerError(
         f"nobody answers ({said})",
         where=_where(host, port),
-        next_step="it listens only while somebody is awaited: is `footfall hub run` or `hub enrol --wait` running?",
+        next_step="it listens only while a code is open: is it over or used (footfall hub enrol --list)? does "
+        "`footfall hub run` run, and are you in its network?",
     )
 
 

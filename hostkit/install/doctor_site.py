@@ -11,7 +11,7 @@ from hostkit.errors import ConfigError, PeerError
 from hostkit.hub.fleet import probe_hash
 from hostkit.identity.audit import Finding, Severity, SkippedError
 from hostkit.identity.authority import CERTIFICATE as AUTHORITY
-from hostkit.identity.client import CA, KEY, certificate_span_s
+from hostkit.identity.client import CA, KEY, certificate_span_s, distrusted
 from hostkit.identity.client import CERTIFICATE as OWN
 from hostkit.install.findings import Level
 from hostkit.install.ladder import Evidence, judge
@@ -92,10 +92,8 @@ def broker(patient: Patient) -> Iterator[Finding]:
                 with context.wrap_socket(line, server_hostname=url.host):
                     pass
     except ssl.SSLCertVerificationError as error:
-        step = "see that this is your hub; else enrol anew (footfall enrol)"
-        yield finding(
-            Severity.HIGH, "broker", str(url), f"its certificate does not hold ({error.verify_message})", step
-        )
+        what = f"its certificate does not hold ({error.verify_message})"
+        yield finding(Severity.HIGH, "broker", str(url), what, distrusted(error))
     except ssl.SSLError:
         return  # it asks for our certificate after the handshake: somebody is there who speaks TLS
     except OSError as error:

@@ -17,13 +17,15 @@ from hostkit.contract.commands import Asked, Response, Status
 from hostkit.contract.messages import State
 from hostkit.contract.probes import Probes, ProbeStatus
 from hostkit.contract.topics import HUB, topic
-from hostkit.errors import PeerError
+from hostkit.errors import ConfigError, PeerError
 from hostkit.hub.ask import Envoy, Request, request_of
-from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Up, parse_url, take
+from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Up, over_since, parse_url, take
 
 CONNECT_S = 10.0
 TOLD_S = 15.0  # a hub tells every five seconds
 RETAINED_S = 1.0
+PATIENCE_S = 5.0  # with a broker that refuses: it may be starting
+DISTRUSTED = "certificate verify failed"  # OpenSSL's words
 _REST_S = 0.1
 
 
@@ -41,7 +43,7 @@ class Told:
 
 
 class HubLine:
-    """Begins to connect at once. ConfigError for a credential that cannot be used."""
+    """Begins to connect at once. ConfigError for a credential that cannot be used or is over."""
 
     def __init__(self, envoy: Envoy) -> None:
         self._envoy = envoy
@@ -55,8 +57,15 @@ class HubLine:
         self._told: Told | None = None
         self._hub: State | None = None
         self._trouble = "it does not answer"
+        self._down_s: float | None = None
         url = parse_url(envoy.broker)
         self.where = str(url)
+        if (over := over_since(url)) is not None:
+            raise ConfigError(
+                f"is over since {over:%Y-%m-%d} (or this machine's clock is wrong)",
+                where=str(url.cert),
+                next_step="ask for a new code (footfall hub enrol NAME --role operator), then footfall enrol",
+            )
         self._client = Client(
             url,
             self._inbox,
@@ -82,7 +91,8 @@ class HubLine:
 
     def reachable(self) -> bool:
         """Wait for the hub itself: True once it says that it is online, False if it does not in time."""
-        return self._until(lambda: self._hub is State.ONLINE, CONNECT_S)
+        self._until(lambda: self._hub is State.ONLINE or self._refused, CONNECT_S)
+        return self._hub is State.ONLINE
 
     def knows_any(self) -> bool:
         """Tell whether the hub has ever heard a probe: what it says of them is retained, and comes at once."""
@@ -90,10 +100,14 @@ class HubLine:
 
     def next(self, after: Told | None = None) -> Told:
         """Wait for its next word, said now; PeerError that says which of broker, right, hub and probe is missing."""
-        if self._until(lambda: self._told is not None and self._told.live and self._told is not after, TOLD_S):
-            assert self._told
-            return self._told
-        raise self.silent()
+
+        def told() -> bool:
+            return self._told is not None and self._told.live and self._told is not after
+
+        self._until(lambda: told() or self._refused, TOLD_S)
+        if not told() or self._told is None:
+            raise self.silent()
+        return self._told
 
     def order(self, command: Asked, wait_s: float) -> Response:
         """Give a command and wait for its final answer; PeerError if none comes."""
@@ -105,7 +119,8 @@ class HubLine:
     def silent(self) -> PeerError:
         """Say why nothing is heard."""
         if not self._client.connected:
-            what, step = f"no broker answers ({self._trouble})", "start the broker, check address and certificate"
+            why, _, step = self._trouble.partition("; ")
+            what, step = f"no broker answers ({why})", step or "start the broker, check address and certificate"
         elif self._hub is None:
             what = "nothing is heard of the hub"
             step = "use an operator's identity (footfall hub enrol NAME --role operator), or start footfall hub run"
@@ -120,6 +135,13 @@ class HubLine:
         """Disconnect."""
         self._over.set()
         self._thread.join(2.0)
+
+    @property
+    def _refused(self) -> bool:
+        """Tell whether waiting for the broker is in vain."""
+        if self._client.connected or self._down_s is None:
+            return False
+        return DISTRUSTED in self._trouble or time.monotonic() > self._down_s + PATIENCE_S
 
     def _until(self, true: Callable[[], bool], wait_s: float) -> bool:
         with self._changed:
@@ -142,7 +164,10 @@ class HubLine:
     def _took(self, item: Arrived | Up | Down) -> None:
         if isinstance(item, Down):
             self._trouble = item.reason
-        elif isinstance(item, Arrived):
+            self._down_s = self._down_s or time.monotonic()
+        elif isinstance(item, Up):
+            self._down_s = None
+        else:
             self._client.ack(item)
             with suppress(PeerError):
                 self._arrived(item)

@@ -373,15 +373,21 @@ def _load_identity(context: ssl.SSLContext, url: BrokerUrl) -> None:
         context.load_cert_chain(url.cert, secret_path(Path(url.key)))
 
 
-def _over(url: BrokerUrl) -> str | None:
-    """Say that our certificate is over, if it is: all that a broker says is goodbye."""
+def over_since(url: BrokerUrl) -> datetime | None:
+    """Give when our certificate was over, None if it is good or cannot be read."""
     if not url.cert:
         return None
     try:
         end = x509.load_pem_x509_certificate(Path(url.cert).read_bytes()).not_valid_after_utc
     except (OSError, ValueError):
         return None
-    if end > datetime.now(UTC):
+    return end if end <= datetime.now(UTC) else None
+
+
+def _over(url: BrokerUrl) -> str | None:
+    """Say that our certificate is over, if it is: all that a broker says is goodbye."""
+    end = over_since(url)
+    if end is None:
         return None
     return f"our certificate {url.cert} is over since {end:%Y-%m-%d}; take a new code and run `footfall enrol`"
 

@@ -106,7 +106,7 @@ def test_bad_input_is_one_line_and_no_secret_is_said_again(tmp_path: Path) -> No
     assert not footfall("hub", "enrol", *place, "--list", "--json").stdout.count("probe-1")
     said = footfall("hub", "enrol", *place, "probe-1").stdout
     closed = re.sub(r":\d+/", ":1/", said)
-    refused(with_input(closed, "enrol", "--to", tmp_path / "x"), 6, "nobody answers.*listens only while somebody")
+    refused(with_input(closed, "enrol", "--to", tmp_path / "x"), 6, "nobody answers.*listens only while a code is open")
 
 
 def test_codes_go_to_a_file_that_whoever_takes_codes_takes(tmp_path: Path) -> None:

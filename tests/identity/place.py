@@ -29,13 +29,14 @@ class Shop:
     folder: Path
     realm: Realm = field(default_factory=lambda: SiteRealm(SITE))
     life_s: float = 825 * 86_400.0
+    age_s: float = 0.0  # how long ago it was made
     said: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.port, self.enrol_port = free_port(), free_port()
         self.identities, self.enrolment = Identities(self.realm, self.folder), Enrolment(self.realm, self.folder)
         self.service = self.identities.init(
-            [HOST], self.port, time.time(), enrol_port=self.enrol_port, life_s=self.life_s
+            [HOST], self.port, time.time() - self.age_s, enrol_port=self.enrol_port, life_s=self.life_s
         )
         self.process: subprocess.Popen[bytes] | None = None
         self.endpoint = None
