@@ -35,7 +35,7 @@ from hostkit.install.verify import WAIT_S
     \b
     boards.csv has the columns probe and port, and may have chip, uplink, board, ssid.
     The same command again does only what is missing. Exit codes: 0 all are heard, 2 an option, 3 a list or an image,
-    4 site.toml or a credential, 5 the disk, 6 a board, a port or the hub; 130 stopped by you."""
+    4 site.toml or a credential, 5 the disk, or another run has the board, 6 a board, a port or the hub; 130 stopped."""
 )
 @site_option
 @click.option("--probe", "probe_id", metavar="ID", help="Which probe of site.toml the board becomes.")

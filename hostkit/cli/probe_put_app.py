@@ -31,7 +31,7 @@ from hostkit.install.putapp import image_step, put_step
       footfall probe put-app --littlefs --port COM3      a blank file system, without MicroPython's help
 
     \b
-    Exit codes: 0 all done and read back, 2 an option, 3 the files, 5 no room, 6 a port or a board."""
+    Exit codes: 0 all done and read back, 2 an option, 3 the files, 5 no room, or another run, 6 a port or a board."""
 )
 @click.option(
     "--firmware",

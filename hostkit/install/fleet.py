@@ -181,7 +181,7 @@ def run(
     """Take every board through the steps, `at_once` side by side; `again` also does what was done before.
 
     One board's failure stops no other. Ctrl-C stops all of them in good order, writes the journal and comes through.
-    A journal that cannot be read raises before anything is done.
+    A journal that cannot be read, or has one of the boards in another run, raises before anything is done.
     """
     if len({step.name for step in steps}) < len(steps) or at_once < 1:
         raise UsageError("steps share a name, or no board may run", where="fleet", next_step="name each once")
@@ -191,16 +191,17 @@ def run(
         with lock:
             watch(progress)
 
-    for board in boards:
-        journal.forget(board.probe) if again else journal.entries(board.probe)
-    lines = [_Line(board, steps, journal, tell=tell, stop=stop, now_s=now_s) for board in boards]
-    with ThreadPoolExecutor(min(at_once, len(boards) or 1), thread_name_prefix="board") as pool:
-        futures = [pool.submit(line.run) for line in lines]
-        try:
-            _wait(futures)
-        except KeyboardInterrupt:
-            stop.set()
-            raise
+    with journal.locked([board.probe for board in boards]):
+        for board in boards:
+            journal.forget(board.probe) if again else journal.entries(board.probe)
+        lines = [_Line(board, steps, journal, tell=tell, stop=stop, now_s=now_s) for board in boards]
+        with ThreadPoolExecutor(min(at_once, len(boards) or 1), thread_name_prefix="board") as pool:
+            futures = [pool.submit(line.run) for line in lines]
+            try:
+                _wait(futures)
+            except KeyboardInterrupt:
+                stop.set()
+                raise
     return tuple(future.result() for future in futures)
 
 

@@ -1,14 +1,18 @@
 """What has been done to each board, on disk: one JSON file a probe, replaced whole at every change. Keeps no secret."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
 from hostkit.errors import HostkitError, InputError
-from hostkit.io.files import write_files
+from hostkit.io.filelock import locked
+from hostkit.io.files import storage_error, write_files
 
 VERSION = 1
 MAX_BYTES = 1 << 20
@@ -72,6 +76,24 @@ class Journal:
     def path(self, probe: str) -> Path | None:
         """Give the file of a probe."""
         return self.folder / f"{probe}.json" if self.folder else None
+
+    @contextmanager
+    def locked(self, probes: Iterable[str]) -> Iterator[None]:
+        """Keep other runs from these probes. StorageError says which run has one; the lock goes with its process."""
+        with ExitStack() as held:
+            for probe in probes if self.folder else ():
+                held.enter_context(self._lock(probe))
+                self._entries.pop(probe, None)  # the other run may have written since it was read
+            yield
+
+    def _lock(self, probe: str) -> AbstractContextManager[None]:
+        assert self.folder
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(str(self.folder), error) from error
+        who = f"another run (process {os.getpid()}, since {datetime.now():%H:%M:%S})"
+        return locked(self.folder / f".{probe}.lock", who=who, wait_s=0.0)
 
     def entries(self, probe: str) -> Mapping[str, Entry]:
         """Give a probe's steps so far, by name. InputError if its file is no journal."""

@@ -2,6 +2,8 @@
 
 import _thread
 import json
+import os
+import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -140,13 +142,54 @@ def test_stop_leaves_a_journal_that_says_so(tmp_path: Path) -> None:
     assert "flash" not in Journal(tmp_path).entries("probe-2") or seen[-1].state is State.STOPPED
 
 
-def test_a_full_disk_is_the_boards_trouble(tmp_path: Path) -> None:
+def test_what_cannot_be_written_down_is_not_begun(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     bench = Bench()
-    outcome = run(boards(1), bench.steps, journal=Journal(tmp_path / "file" / "journal"))[0]
+    with pytest.raises(StorageError, match="a part of the path is a file"):
+        run(boards(1), bench.steps, journal=Journal(tmp_path / "file" / "journal"))
+    assert not bench.done
+
+
+def test_a_disk_that_is_full_half_way_is_the_boards_trouble(tmp_path: Path) -> None:
+    bench = Bench()
+
+    def fills_up(job: Job) -> Mapping[str, str]:
+        shutil.rmtree(tmp_path / "journal")
+        (tmp_path / "journal").write_text("")
+        return {}
+
+    outcome = run(boards(1), [Step(name="full", run=fills_up), *bench.steps], journal=Journal(tmp_path / "journal"))[0]
     assert not outcome.done
     assert "a part of the path is a file" in str(outcome.trouble)
-    assert not bench.done  # what cannot be written down is not begun
+    assert not bench.done
+
+
+def test_two_runs_do_not_do_the_same_board(tmp_path: Path) -> None:
+    begun, over, bench = threading.Event(), threading.Event(), Bench()
+
+    def waits(job: Job) -> Mapping[str, str]:
+        begun.set()
+        over.wait(30)
+        return {}
+
+    steps = [Step(name="flash", run=waits, inputs=lambda _: "1"), *bench.steps[1:]]
+    first = threading.Thread(target=run, args=(boards(1), steps), kwargs={"journal": Journal(tmp_path)})
+    first.start()
+    begun.wait(30)
+    second = Journal(tmp_path)
+    assert second.entries("probe-0")["flash"].state is State.RUNNING  # read while the first is at it
+    try:
+        held = rf"\.probe-0\.lock: is held by another run \(process {os.getpid()}, since \d\d:\d\d:\d\d\); wait for it"
+        with pytest.raises(StorageError, match=held):
+            run(boards(2), bench.steps, journal=second)
+        assert not bench.done
+        assert run(boards(2)[1:], bench.steps, journal=second)[0].done  # another board meanwhile
+    finally:
+        over.set()
+        first.join()
+    bench.done = []
+    assert run(boards(1), bench.steps, journal=second)[0].done
+    assert not bench.done
 
 
 @pytest.mark.parametrize("page", [b"", b"{", b'{"version": 2, "probe": "probe-0", "steps": []}', b"[" * 100_000])

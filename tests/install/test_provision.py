@@ -126,14 +126,15 @@ STRANGERS = {
 
 
 def test_garbage_silence_and_strangers(shop: Shop, tmp_path: Path) -> None:
-    ends = {said: os.openpty() for said in STRANGERS}
     place = ("--site", shop.site, "--probe", "till", "--uplink", "serial")
-    running = {}
-    for said, (_, slave) in ends.items():
+    masters, running = {}, {}
+    for said in STRANGERS:
+        masters[said], slave = os.openpty()
         tty.setraw(slave)
         running[said] = footfall_at("probe", "provision", *place, "--port", os.ttyname(slave))
+        os.close(slave)  # who holds a port is asked
     while any(one.poll() is None for one in running.values()):
-        for said, (master, _) in ends.items():
+        for said, master in masters.items():
             os.write(master, said)
         time.sleep(0.2)
     for said, one in running.items():
@@ -141,9 +142,8 @@ def test_garbage_silence_and_strangers(shop: Shop, tmp_path: Path) -> None:
         assert one.returncode == 6
         assert re.search(STRANGERS[said], stderr), stderr
     ended(footfall("probe", "provision", *place, "--port", tmp_path / "none"), 6, "no such port.*plug the board in")
-    for pair in ends.values():
-        for end in pair:
-            os.close(end)
+    for master in masters.values():
+        os.close(master)
 
 
 def test_unplugged_mid_way(shop: Shop, desk: Desk) -> None:
