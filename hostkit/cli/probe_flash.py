@@ -31,8 +31,8 @@ from hostkit.install.journal import Journal
       footfall probe flash --images release --factory --csv boards.csv --json
 
     \b
-    Exit codes: 0 all done, 2 an option, 3 an image, a list or the wrong chip, 5 the disk or another run, 6 port or board;
-    what failed on each board is said by cause and next step."""
+    Exit codes: 0 all done, 2 an option, 3 an image, a list or the wrong chip, 5 the disk or another run,
+    6 a port or a board; what failed on each board is said by cause and next step."""
 )
 @click.option(
     "--images",

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hostkit.errors import StorageError
-from hostkit.io.files import NEXT_STEPS
 
 if sys.platform == "win32":
     import msvcrt
@@ -31,7 +30,7 @@ def locked(path: Path, *, who: str = "", wait_s: float = WAIT_S) -> Iterator[Non
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        step = NEXT_STEPS[errno.ENOSPC] if error.errno == errno.ENOSPC else "run as the user the folder belongs to"
+        step = "free some space" if error.errno == errno.ENOSPC else "run as the user the folder belongs to"
         raise StorageError(f"cannot be opened ({error.strerror})", where=str(path), next_step=step) from error
     try:
         _acquire(descriptor, path, wait_s)
