@@ -21,6 +21,7 @@ TAKE_RULE = (
 AUTO = "auto"
 BACK_S = 8.0  # in which a board that was reset is back on its port
 _AGAIN_S = 0.2
+_RIGHTS_S = 1.0  # in which udev gives rights to a port that has just come
 _MAX_TEXT, _MAX_NAMED = 80, 8
 
 
@@ -92,16 +93,18 @@ def named_port(name: str) -> str:
 def await_port(name: str, check: Callable[[], None], wait_s: float) -> str:
     """Give the port that is meant once it can be used: a board whose USB is its own is away while it restarts.
 
-    Raises what `named_port` and `check_port` do when the time is over; `check` is called meanwhile.
+    Raises what `named_port` and `check_port` do when the time is over, sooner for a port that is there; `check` is
+    called meanwhile.
     """
-    until_s = time.monotonic() + wait_s
+    began_s = time.monotonic()
     while True:
         try:
             port = named_port(name)
             check_port(port)
             return port
         except PeerError:
-            if time.monotonic() >= until_s:
+            there = name != AUTO and Path(name).exists()
+            if time.monotonic() >= began_s + (min(wait_s, _RIGHTS_S) if there else wait_s):
                 raise
         check()
         time.sleep(_AGAIN_S)
