@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from hostkit import __version__
 from hostkit.contract.probes import Step
 from hostkit.errors import ConfigError, PeerError
 from hostkit.hub.fleet import probe_hash
@@ -134,7 +135,11 @@ def probes_heard(patient: Patient) -> Iterator[Finding]:
 
 
 def versions(patient: Patient) -> Iterator[Finding]:
-    """Do all probes run the same firmware?"""
+    """Do the hub and this machine run the same release, and all probes the same firmware?"""
+    if patient.hub_release not in {None, __version__}:
+        what = f"the hub runs {patient.hub_release}, this machine {__version__}"
+        step = "install the newer release on both: pip install --upgrade footfall, or a bundle's install.py"
+        yield finding(Severity.MEDIUM, "versions", "footfall", what, step)
     builds = {row.id: row.firmware for row in patient.told.probes.rows if row.firmware}
     most = Counter(builds.values()).most_common(1)
     for name, build in builds.items():

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import Queue
 
-from hostkit.contract.codec import PROBES, RSP, decode, decode_state
+from hostkit.contract.codec import INFO, PROBES, RSP, decode, decode_state
 from hostkit.contract.commands import Asked, Response, Status
 from hostkit.contract.messages import State
 from hostkit.contract.probes import Probes, ProbeStatus
@@ -23,6 +23,7 @@ from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Up, over_since, parse_
 
 CONNECT_S = 10.0
 TOLD_S = 15.0  # a hub tells every five seconds
+MUTE_S = 6.5  # of one that is online and has told nothing: it has heard no probe
 RETAINED_S = 1.0
 PATIENCE_S = 5.0  # with a broker that refuses: it may be starting
 DISTRUSTED = "certificate verify failed"  # OpenSSL's words
@@ -49,6 +50,7 @@ class HubLine:
         self._envoy = envoy
         self._probes = topic(envoy.tenant, envoy.site, HUB, "probes")
         self._state = topic(envoy.tenant, envoy.site, HUB, "state")
+        self._info = topic(envoy.tenant, envoy.site, HUB, "info")
         answers = topic(envoy.tenant, envoy.site, HUB, "rsp/x").removesuffix("x") + "+"
         self._inbox: Inbox = Queue(1000)
         self._orders: Queue[Request] = Queue(1000)
@@ -56,6 +58,7 @@ class HubLine:
         self._responses: dict[str, Response] = {}
         self._told: Told | None = None
         self._hub: State | None = None
+        self._release: str | None = None
         self._trouble = "it does not answer"
         self._down_s: float | None = None
         url = parse_url(envoy.broker)
@@ -71,7 +74,7 @@ class HubLine:
             self._inbox,
             name="probes",
             client_id=f"{envoy.tenant}/{envoy.site}/{envoy.node}-{secrets.token_hex(4)}",
-            subscriptions=((self._probes, 0), (self._state, 1), (answers, 1)),
+            subscriptions=((self._probes, 0), (self._info, 1), (self._state, 1), (answers, 1)),
         )
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hub line", daemon=True)
@@ -89,6 +92,11 @@ class HubLine:
         """Give the hub's last word on its probes."""
         return self._told
 
+    @property
+    def release(self) -> str | None:
+        """Give the release of Footfall that the hub says it runs; None before it did."""
+        return self._release
+
     def reachable(self) -> bool:
         """Wait for the hub itself: True once it says that it is online, False if it does not in time."""
         self._until(lambda: self._hub is State.ONLINE or self._refused, CONNECT_S)
@@ -104,7 +112,12 @@ class HubLine:
         def told() -> bool:
             return self._told is not None and self._told.live and self._told is not after
 
-        self._until(lambda: told() or self._refused, TOLD_S)
+        mute_s = time.monotonic() + MUTE_S
+
+        def mute() -> bool:
+            return self._hub is State.ONLINE and self._told is None and time.monotonic() > mute_s
+
+        self._until(lambda: told() or self._refused or mute(), TOLD_S)
         if not told() or self._told is None:
             raise self.silent()
         return self._told
@@ -175,6 +188,8 @@ class HubLine:
     def _arrived(self, item: Arrived) -> None:
         if item.topic == self._state:
             self._hub = decode_state(item.payload, item.topic)
+        elif item.topic == self._info:
+            self._release = decode(INFO, item.payload, item.topic).data.firmware
         elif item.topic == self._probes:
             probes = decode(PROBES, item.payload, item.topic).data
             self._told = Told(probes=probes, live=not item.retained, at_s=time.monotonic())

@@ -13,6 +13,14 @@ from hostkit.install.ports import Port, find_ports
 from hostkit.model import Site
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a hub said of its probes, or why it did not; and of itself."""
+
+    told: Told | HostkitError
+    release: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Patient:
     """`site_error` is why the site file cannot be read; `credential` a folder of `footfall enrol`; `data` a hub's."""
@@ -37,20 +45,33 @@ class Patient:
     @property
     def told(self) -> Told:
         """Give what the hub says of its probes; SkippedError where none can be asked, PeerError where it is silent."""
-        if isinstance(self._answer, HostkitError):
-            raise self._answer
-        return self._answer
+        if isinstance(self._answer.told, HostkitError):
+            raise self._answer.told
+        return self._answer.told
+
+    @property
+    def hub_release(self) -> str | None:
+        """Give the release the hub runs, as it says; None where it does not. SkippedError where none can be asked."""
+        return self._answer.release
 
     @cached_property
-    def _answer(self) -> Told | HostkitError:
+    def _answer(self) -> Answer:
         """Ask once, whatever comes of it."""
         if self.envoy is None:
             raise SkippedError("no hub is named (--site with --as or --broker)")
         try:
             with HubLine(self.envoy) as line:
-                return line.next()
+                told = _next(line)
+                return Answer(told=told, release=line.release)
         except HostkitError as error:
-            return error
+            return Answer(told=error, release=None)
+
+
+def _next(line: HubLine) -> Told | HostkitError:
+    try:
+        return line.next()
+    except HostkitError as error:
+        return error
 
 
 def finding(severity: Severity, check: str, where: str, what: str, next_step: str) -> Finding:

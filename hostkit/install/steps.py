@@ -140,5 +140,5 @@ def _free(plan: Plan, order: Order) -> None:
         raise PeerError(
             f"another board is {order.probe.id} now, and is {row.state}",
             where="hub",
-            next_step="give this one another id, or wait a minute if it was this one; to replace it: --take-over",
+            next_step="give this one another id; was it this one, wait a minute; to replace it: footfall probe replace",
         )

@@ -85,9 +85,9 @@ class _Watch:
             ble_only=look.ble_only,
             config_hash=probe_hash(look.probe),
         )
+        self._port = look.port
         self._board = _opened(look.port) if look.port else None
-        if self._board:
-            stack.callback(self._board.close)
+        stack.callback(self._close)
         self._hub = look.hub
         if self._hub and not self._hub.reachable():
             if self._board is None:
@@ -98,7 +98,7 @@ class _Watch:
         """Take what comes for a while."""
         if self._board:
             self._board.ask()
-            self._take_line(self._board.status(time.monotonic() + seconds))
+            self._take_line(self._said(self._board, time.monotonic() + seconds))
         else:
             time.sleep(seconds)
         if self._hub:
@@ -108,6 +108,19 @@ class _Watch:
     def show_on_line(self, show: Show) -> bool:
         """Let the board show it, where it hangs on a port and says so."""
         return self._board is not None and self._board.show(show.value, SHOW_S)
+
+    def _said(self, board: SerialBoard, until_s: float) -> Device | Status | None:
+        """Give its next word; a board whose USB is its own is away while it restarts, and found again."""
+        try:
+            return board.status(until_s)
+        except PeerError:
+            board.close()
+            self._board = _opened(str(self._port))
+            return None
+
+    def _close(self) -> None:
+        if self._board:
+            self._board.close()
 
     def _take_line(self, status: Device | Status | None) -> None:
         if not isinstance(status, Status):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hostkit.errors import UsageError
+from hostkit.install.bleboard import BleBoard
 from tests.cli.command import footfall
 from tests.firmware.shop import frame
 from tests.identity.place import until
@@ -45,6 +47,14 @@ def provision(shop: Shop, bluez: Bluez, *more: str | Path, port: str = "ble:auto
     secret.write_text(password)
     place = ("--site", shop.site, "--probe", "till", "--port", port, "--ssid", "shop", "--wifi-password", secret)
     return footfall("probe", "provision", *place, *more, **bluez.environment)
+
+
+def test_a_key_does_not_go_over_ble() -> None:
+    """Refused before a byte of it is sent: this one is not even connected."""
+    board = object.__new__(BleBoard)
+    board.where = "ble:footfall"
+    with pytest.raises(UsageError, match="a key does not go over BLE; use the serial line"):
+        board.configure({"probe": "till", "key": "-----BEGIN PRIVATE KEY-----"}, "salt")
 
 
 @pytest.mark.parametrize("mtu", [256, 23])

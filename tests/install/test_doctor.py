@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hostkit import __version__
 from hostkit.config import dump_site
 from hostkit.contract.messages import State
 from hostkit.contract.probes import Probes, ProbeStatus, Step, Verdict
@@ -20,7 +21,7 @@ from hostkit.install import doctor_machine
 from hostkit.install.doctor_machine import MACHINE, ports, serial_permissions
 from hostkit.install.doctor_site import SITE, broker, certificates, probes_heard, site_file, versions
 from hostkit.install.hubline import Told
-from hostkit.install.patient import Patient
+from hostkit.install.patient import Answer, Patient
 from hostkit.install.ports import Port
 from hostkit.install.redact import redact
 from hostkit.sim.plan import default_site
@@ -141,11 +142,16 @@ def test_what_the_hub_says_of_each_probe() -> None:
         row("back", verdict=Verdict.FAIL, step=Step.KEY, firmware=None),
     )  # fmt: skip
     patient = Patient(now_s=NOW_S)
-    patient.__dict__["_answer"] = Told(probes=Probes(at_s=int(NOW_S) - 90, name="x", rows=rows), live=True, at_s=0.0)
+    told = Told(probes=Probes(at_s=int(NOW_S) - 90, name="x", rows=rows), live=True, at_s=0.0)
+    patient.__dict__["_answer"] = Answer(told=told, release=__version__)
     (keyless,) = findings(patient, probes_heard)
     assert (keyless.where, keyless.what) == ("back", "it is connected and has no key yet")
     (old,) = findings(patient, versions)
     assert (old.where, old.what) == ("door", "runs 0.1.0, the others 0.2.0")
+    patient.__dict__["_answer"] = Answer(told=told, release="9.8.7")
+    apart, _ = findings(patient, versions)
+    assert apart.what == f"the hub runs 9.8.7, this machine {__version__}"
+    assert "install the newer release on both" in apart.next_step
 
 
 def test_a_broker_that_is_not_there(tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 import json
 import re
+import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from hostkit import __version__
+from hostkit.hub.ask import Envoy
+from hostkit.install.hubline import HubLine
 from tests.cli.command import footfall
 from tests.firmware.shop import frame
 from tests.install.place import SITE, Desk, Shop, ended, footfall_at
@@ -64,6 +69,10 @@ def test_the_probes_of_a_site_are_listed_watched_and_found(shop: Shop, desk: Des
     desk.board.run("app.uplink.say('health', 'health', app.health.data(), 0)")
     desk.board.until("app.counts.passed['acknowledged'] > 1")
     hub = ("--site", shop.site, "--broker", shop.broker)
+    at = Envoy(broker=shop.broker, tenant=SITE.tenant, site=SITE.site, at=datetime.now(UTC), node="installer")
+    with HubLine(at) as line:
+        line.next()
+        assert line.release == __version__
     rows = json.loads(footfall("probe", "list", *hub, "--json").stdout)["rows"]
     assert [row["id"] for row in rows] == [probe.id for probe in SITE.probes]
     assert (rows[0]["verdict"], rows[0]["state"], rows[0]["uplink"], rows[0]["key_held"]) == (
@@ -105,7 +114,7 @@ def test_the_probes_of_a_site_are_listed_watched_and_found(shop: Shop, desk: Des
 def test_a_probe_that_hears_nothing_fails_and_shows_it(shop: Shop, desk: Desk) -> None:
     desk.board.settings(**shop.settings("till"))
     desk.on()
-    done = verify(shop, "till", "--broker", shop.broker, "--wait", "20")
+    done = verify(shop, "till", "--broker", shop.broker, "--wait", "12")
     assert done.returncode == 6
     assert "till: FAIL" in done.stdout
     assert "ok    delivers\n  FAIL  Wi-Fi heard" in done.stdout
@@ -125,6 +134,37 @@ def test_a_board_says_where_it_got_stuck(shop: Shop, desk: Desk) -> None:
     desk.board.until("'no Ethernet' in app.uplink.trouble")
     done = verify(shop, "door", "--port", desk.port, "--wait", "4")
     assert "no Ethernet link; check cable" in done.stderr
+
+
+def test_a_port_that_goes_is_waited_for_and_missed(shop: Shop, desk: Desk) -> None:
+    """A board whose USB is its own takes the port along when it restarts."""
+    desk.board.settings(**shop.settings("door"))
+    desk.on()
+    asked = ("--site", shop.site, "--probe", "door", "--port", desk.port)
+    running = footfall_at("probe", "verify", *asked, "--wait", "60")
+    desk.board.until("app.capture.key_id")
+    until_listening(running)
+    desk.cable.unplug()
+    stdout, stderr = running.communicate(timeout=60)
+    assert running.returncode == 6
+    assert re.search(r"ttyUSB0: no such port \(there: .*\); plug the board in", stderr), stderr
+    assert not stdout
+    desk.cable.plug_in()
+    running = footfall_at("probe", "verify", *asked, "--wait", "60", "--json")
+    until_listening(running)
+    desk.cable.unplug()
+    time.sleep(2)
+    desk.cable.plug_in()
+    desk.board.air(*(frame(at) for at in range(5)))
+    stdout, stderr = running.communicate(timeout=60)
+    assert running.returncode == 0, stderr
+    assert json.loads(stdout)["passed"]
+
+
+def until_listening(running: "subprocess.Popen[str]") -> None:
+    assert running.stderr
+    while "waiting for: Wi-Fi heard" not in (line := running.stderr.readline()):
+        assert line
 
 
 def test_an_update_is_asked_for_and_told_in_one_line(shop: Shop, tmp_path: Path) -> None:
