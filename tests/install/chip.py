@@ -27,10 +27,14 @@ class Chip(Rom):
     """`ours` and `plain` are images, from the boot loader on: with Footfall in it, and MicroPython alone.
 
     MicroPython alone runs the files that were put on it, or its prompt. `board` is the firmware while it runs; erasing
-    the flash takes its files. `boots` says what it ran, in order.
+    the flash takes its files. `prepare`: statements that every boot of the firmware runs first. `boots` says what it
+    ran, in order.
     """
 
-    def __init__(self, folder: Path, *, name: str = "ttyUSB0", ours: bytes = b"", plain: bytes = b"") -> None:
+    def __init__(
+        self, folder: Path, *, name: str = "ttyUSB0", ours: bytes = b"", plain: bytes = b"", prepare: str = ""
+    ) -> None:
+        self._prepare = prepare
         self.files = folder / f"files-{name}"
         self._images = {"footfall": ours, "micropython": plain}
         self._inner, board = os.openpty()
@@ -158,5 +162,6 @@ class Chip(Rom):
                 env={"MICROPYPATH": f".frozen:{ESP32}"},
             )  # fmt: skip
         self.board.start(cause=SOFT if soft else POWER_ON)
+        self.board.run(self._prepare)
         assert self.board._process
         return self.board._process

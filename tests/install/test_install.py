@@ -1,7 +1,6 @@
-"""One command from a blank board to a verified heartbeat: real firmware, mosquitto with TLS and ACL, the hub."""
+"""Boards with Footfall's image, in one command each or many: real firmware, mosquitto with TLS and ACL, the hub."""
 
 import json
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ from tests.identity.place import until
 from tests.install.place import PROBES, Desk, Shop, footfall_at
 
 pytestmark = pytest.mark.needs("mosquitto")
-STEPS = ["provision", "verify", "label"]
 
 
 @pytest.fixture(scope="module")
@@ -50,33 +48,6 @@ def phones(*desks: Desk) -> Iterator[None]:
 
 def install(shop: Shop, *more: str | Path, **known: str):  # type: ignore[no-untyped-def]
     return footfall("probe", "install", "--site", shop.site, "--board", "wt32-eth01", "--no-flash", *more, **known)
-
-
-def test_from_a_blank_board_to_a_heartbeat_in_one_command(shop: Shop, tmp_path: Path) -> None:
-    desk = Desk(tmp_path).on()
-    asked = ("--probe", "window-left", "--port", desk.port, "--journal", tmp_path / "journal", "--broker", shop.broker)
-    try:
-        with phones(desk):
-            done = install(shop, *asked, "--codes", shop.codes("window-left"), "--wait", "60")
-            assert done.returncode == 0, done.stderr
-            assert done.stdout == "1 of 1 boards done\n"
-            assert desk.board.eval("app.led()") == "pass"
-            said = [re.search(r"window-left: (\w+): (.*)", line) for line in done.stderr.splitlines()]
-            steps = list(dict.fromkeys(match[1] for match in said if match))
-            assert steps == STEPS
-            assert "flash: left out, as you said" in done.stderr
-            assert (tmp_path / "journal" / "label-window-left.pdf").read_bytes().startswith(b"%PDF")
-            again = install(shop, *asked, "--json")  # asks for no code: nothing is missing
-            assert again.returncode == 0, again.stderr
-            (told,) = json.loads(again.stdout)["boards"]
-            assert [(step["step"], step["state"], step["now"]) for step in told["steps"]] == [
-                (name, "done", False) for name in STEPS
-            ]
-            journal = "".join(path.read_text() for path in (tmp_path / "journal").glob("*.json"))
-            assert "PRIVATE" not in journal
-            assert str(json.loads((desk.board.flash / "settings.json").read_text())["key"])[40:80] not in journal
-    finally:
-        desk.off()
 
 
 def test_many_boards_some_fail_and_the_second_run_finishes_them(shop: Shop, tmp_path: Path) -> None:

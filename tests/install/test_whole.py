@@ -22,11 +22,12 @@ from tests.firmware.shop import frame
 from tests.identity.place import HOST, accepts, until
 from tests.install.chip import Chip
 from tests.install.image import Made, made_image
-from tests.install.place import SITE, footfall_at
+from tests.install.place import QUICK, SITE, footfall_at
 from tests.install.usb import plugged
 from tests.io.brokers import free_port
 
 pytestmark = pytest.mark.needs("mosquitto")
+STEPS = ("flash", "provision", "verify", "label")
 FIRMWARE = ROOT / "firmware"
 ADVERT = [1, "c2aabbccddee", 0, -61, "02010603031818"]
 
@@ -147,15 +148,27 @@ def test_one_command_from_a_blank_chip_to_a_verified_heartbeat(
     chip = Chip(tmp_path, ours=made_image(image))
     asked = install(town, tmp_path, "window-left", "--images", made_release(image))
     try:
+        bundle = town.bundle("window-left")
         with air(phones(chip)), plugged(tmp_path, chip.path) as environment:
-            done = footfall(*asked, "--port", "auto", "--bundle", town.bundle("window-left"), **environment)
-        assert done.returncode == 0, done.stderr + done.stdout
+            done = footfall(*asked, "--port", "auto", "--bundle", bundle, **environment)
+            assert done.returncode == 0, done.stderr + done.stdout
+            bundle.unlink()
+            again = footfall(*asked, "--port", "auto", "--json", **environment)  # asks for no code: nothing is missing
         assert done.stdout == "1 of 1 boards done\n"
+        said = [re.search(r"window-left: ([\w-]+): ", line) for line in done.stderr.splitlines()]
+        assert list(dict.fromkeys(match[1] for match in said if match)) == [*STEPS]
         assert chip.boots[0] == "footfall"
         assert chip.erased == 1
         assert chip.board.eval("app.led()") == "pass"
         held = json.loads((chip.files / "settings.json").read_text())
         assert (held["probe"], held["host"]) == ("window-left", HOST)
+        assert again.returncode == 0, again.stderr
+        assert steps(again) == dict.fromkeys(STEPS, False)
+        journal = tmp_path / "journal"
+        assert (journal / "label-window-left.pdf").read_bytes().startswith(b"%PDF")
+        kept = "".join(path.read_text() for path in journal.glob("*.json"))
+        assert "PRIVATE" not in kept
+        assert held["key"][40:80] not in kept
     finally:
         chip.off()
 
@@ -164,7 +177,7 @@ def test_killed_in_every_step_the_same_command_goes_on(
     town: Town, tmp_path: Path, real_release: Path, micropython_image: Path
 ) -> None:
     """Upstream's MicroPython on the chip, our files put on it: BLE alone is heard."""
-    chip = Chip(tmp_path, plain=micropython_image.read_bytes())
+    chip = Chip(tmp_path, plain=micropython_image.read_bytes(), prepare=QUICK)
     asked = install(
         town, tmp_path, "till", "--images", real_release, "--put-app", FIRMWARE, "--ble-only", "--port", chip.path
     )
