@@ -14,13 +14,15 @@ from hostkit.config import load_site
 from hostkit.errors import UsageError
 from hostkit.install.firmware import read_firmware
 from hostkit.install.flash import Mode, flash_step
-from hostkit.install.fleet import AT_ONCE, Board, Step, read_boards, run
+from hostkit.install.fleet import AT_ONCE, Board, Outcome, Step, read_boards, run
 from hostkit.install.hubline import HubLine
 from hostkit.install.images import load_catalogue
 from hostkit.install.journal import Journal
 from hostkit.install.putapp import put_step
 from hostkit.install.steps import COLUMNS, Plan, label_step, provision_step, verify_step
 from hostkit.install.verify import WAIT_S
+
+RATES = {"wifi_per_s": "Wi-Fi", "ble_per_s": "BLE"}
 
 
 @click.command(
@@ -139,7 +141,17 @@ def install(
             plan.codes = options.codes_of(codes_file, bundle, pin, site)
         with watched(boards) as watch:
             outcomes = run(boards, steps, journal=done, watch=watch, again=again, at_once=at_once)
+    for outcome in () if as_json else outcomes:
+        if outcome.done:
+            text.emit(_heard(outcome))
     raise click.exceptions.Exit(finish(outcomes, journal, as_json=as_json, again="run the same command again"))
+
+
+def _heard(outcome: Outcome) -> str:
+    facts = {name: fact for entry in outcome.entries for name, fact in entry.facts.items()}
+    rates = [f"{facts[key]} {radio} frames a second" for key, radio in RATES.items() if facts.get(key, "0") != "0"]
+    how = f"PASS, heard over {facts['uplink']}" + (f": {', '.join(rates)}" if rates else "")
+    return f"{outcome.board.probe}: {how}; its label: {facts['file']}\n"
 
 
 def _boards(probe: str | None, port: str, table: Path | None) -> tuple[Board, ...]:

@@ -154,7 +154,11 @@ def test_one_command_from_a_blank_chip_to_a_verified_heartbeat(
             assert done.returncode == 0, done.stderr + done.stdout
             bundle.unlink()
             again = footfall(*asked, "--port", "auto", "--json", **environment)  # asks for no code: nothing is missing
-        assert done.stdout == "1 of 1 boards done\n"
+        first, last = done.stdout.splitlines()
+        assert re.fullmatch(
+            r"window-left: PASS, heard over lan: [\d.]+ Wi-Fi frames a second; its label: \S+\.pdf", first
+        )
+        assert last == "1 of 1 boards done"
         said = [re.search(r"window-left: ([\w-]+): ", line) for line in done.stderr.splitlines()]
         assert list(dict.fromkeys(match[1] for match in said if match)) == [*STEPS]
         assert chip.boots[0] == "footfall"
@@ -196,7 +200,7 @@ def test_killed_in_every_step_the_same_command_goes_on(
         (town.folder / "till.footfall").unlink()
         second = (*asked, "--bundle", town.bundle("till"))
         killed(second, "verify: running", before=("flash", "put-app"))
-        with air(lambda _: adverts(chip)):
+        with air(lambda _: chip.board._say(verb="ble", adverts=[ADVERT])):
             done = footfall(*second, "--json")
         assert done.returncode == 0, done.stderr + done.stdout
         assert steps(done) == {"flash": False, "put-app": False, "provision": False, "verify": True, "label": True}
@@ -205,11 +209,6 @@ def test_killed_in_every_step_the_same_command_goes_on(
         assert chip.board.eval("app.led()") == "pass"
     finally:
         chip.off()
-
-
-def adverts(chip: Chip) -> None:
-    chip.board.run("import bluetooth")
-    chip.board._say(verb="ble", adverts=[ADVERT])
 
 
 def killed(asked: tuple[str | Path, ...], at: str | Callable[[], bool], *, before: tuple[str, ...] = ()) -> None:

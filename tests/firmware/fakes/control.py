@@ -58,5 +58,5 @@ def _do(message):
     elif verb == "exec":
         exec(message["code"], names)
         say(answer=None)
-    else:
+    elif verb in handlers:  # what is on air for a board that has no ear yet is lost
         handlers[verb](message)
