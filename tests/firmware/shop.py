@@ -18,6 +18,7 @@ from hostkit.contract.commands import Asked, Response
 from hostkit.contract.messages import Ack, GiveKeys, Health, Info, KeySpan
 from hostkit.contract.topics import Address
 from hostkit.core.wire import Batch, decode_batch
+from hostkit.field.nights import apply_newest
 from hostkit.hub.ask import Envoy, ask
 from hostkit.hub.keeper import database
 from hostkit.hub.parts import HubSettings
@@ -111,6 +112,7 @@ class Shop:
             uplink=None,
             data=self.folder / "hub",
             batch_clock=False,
+            fit_night=apply_newest,
         )
         self._hub = threading.Thread(target=self._serve, args=(settings,), daemon=True)
         self._hub.start()

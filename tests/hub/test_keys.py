@@ -5,14 +5,17 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from hostkit.contract.commands import Response
 from hostkit.contract.messages import AskKeys, GiveKeys
 from hostkit.hub.keys import BLANK, CLOCK_S, GRACE_S, RECOVER_S, REPEAT_S, KeyFlow, written
+from hostkit.io.memory import random_fill
 from hostkit.model import Privacy, Site
 from tests.hub.keys import as_given, values
 
@@ -211,3 +214,27 @@ def test_days_of_the_key_follow_each_other_without_a_gap_in_every_zone(zone: str
         dates.append(datetime.fromtimestamp(running.until_s, ZoneInfo(zone)).date())
         assert keys.rotate(running.until_s)
     assert dates == sorted(set(dates))
+
+
+def test_the_tags_of_each_key_go_with_it_and_again_when_the_list_changes() -> None:
+    tags = [1, 2]
+
+    def named(key_id: int, key: memoryview) -> NDArray[np.uint64]:
+        return np.array([key_id << 8 | tag for tag in tags], np.uint64)
+
+    keys = KeyFlow(SITE, random_fill, None, named=named)
+    keys.connected(0.0)
+    keys.informed("p", None)
+    assert keys.decide(GRACE_S, NOW_S)
+    for list_ in ([1, 2], [1], []):
+        tags[:] = list_
+        keys.give_again()
+        order = sent(keys, 2.0)["p"]
+        assert isinstance(order, GiveKeys)
+        spans = msgspec.json.decode(written(msgspec.json.encode(order), keys.keys), type=GiveKeys).keys
+        assert [span.registered for span in spans] == [
+            tuple(f"{key.key_id << 8 | tag:016x}" for tag in list_) for key in keys.keys
+        ]
+        assert [span.key for span in spans] == [bytes(key.secret.raw).hex() for key in keys.keys]
+        keys.informed("p", keys.keys[0].key_id)
+        assert sent(keys, 60.0) == {}
