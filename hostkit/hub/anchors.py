@@ -38,7 +38,7 @@ LEAST_PROBES, MOST_PROBES = 3, 32  # of core.calibrate_links
 LAST_SHARED_CHANNEL = 14  # beacons go out at 2.4 GHz
 MOVED_M = 0.5
 RULE, EVENT_ID = "calibration_drift", "calibration-drift"
-_WORD = "anchors"  # the outbox's word for when the last night began
+_WORD = "anchors"  # the outbox's word for when the last night began; then `begun` or `again` until it is over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +106,7 @@ class Anchors:
         """Go on with another configuration; a night that runs ends, unless its probes stay as they are."""
         if site.probes != self._site.probes and self._night is not None:
             self._night = None
+            self._settle()
             self._say("anchors: the probes' configuration changed, this night is given up")
         self._site = site
         self._judge()
@@ -129,7 +130,7 @@ class Anchors:
             if not self._looked_s <= at_s < self._looked_s + LOOK_S:
                 self._looked_s = at_s
                 if probes := self._due(at_s):
-                    self._outbox.set_word(_WORD, str(at_s))
+                    self._outbox.set_word(_WORD, f"{at_s} {'again' if self._lost(at_s) else 'begun'}")
                     self._begin(probes, at_s)
         elif at_s >= night.until_s:
             if night.channels:
@@ -174,11 +175,23 @@ class Anchors:
         hour = datetime.fromtimestamp(at_s, ZoneInfo(zone)).hour
         if not settled or len(here) < LEAST_PROBES or MORNING <= hour < EVENING:
             return ()
-        if at_s < float(self._outbox.word(_WORD) or "-inf") + BETWEEN_S:
+        if at_s < self._began_s() + BETWEEN_S and not self._lost(at_s):
             return ()
         ends_s = at_s + self._plan.channels * self._plan.channel_s(len(here)) + OPENS_IN_S
         since_s = CLOSED_FOR_S if len(here) == len(placed) else CLOSED_LONG_S
         return here if is_closed(site.opening_hours, zone, at_s - since_s, ends_s) else ()
+
+    def _began_s(self) -> float:
+        return float((self._outbox.word(_WORD) or "-inf").split()[0])
+
+    def _lost(self, at_s: float) -> bool:
+        """Whether the hub ended in the middle of this night, for the first time."""
+        return (self._outbox.word(_WORD) or "").endswith("begun") and at_s < self._began_s() + BETWEEN_S
+
+    def _settle(self) -> None:
+        """Keep that the night is over, however it went."""
+        if word := self._outbox.word(_WORD):
+            self._outbox.set_word(_WORD, word.split()[0])
 
     def _begin(self, probes: tuple[int, ...], at_s: float) -> _Night:
         channels = _shared([self._site.probes[index] for index in probes])[: self._plan.channels]
@@ -207,6 +220,7 @@ class Anchors:
 
     def _end(self, night: _Night, at_s: float) -> None:
         self._asked.clear()
+        self._settle()
         record = self._record(night, at_s)
         self.nights += 1
         self._say(f"anchors: {len(record.links)} links heard")

@@ -13,7 +13,7 @@ import pytest
 
 from hostkit.core.zones import inside
 from hostkit.errors import InputError, PeerError
-from hostkit.field.courses import Course, LinkCourse, WalkCourse, ZoneCourse, points_on
+from hostkit.field.courses import Course, LinkCourse, WalkCourse, ZoneCourse, course_of, points_on
 from hostkit.field.diary import diary, live_path
 from hostkit.field.ground import corners, ground_of
 from hostkit.field.hearing import Level
@@ -200,6 +200,10 @@ def test_links_take_halves_and_zones_take_parts(session: Begin) -> None:
     trial = run(session(Scripted(), zones)[0], 3, 4, 3, 4)
     assert [need.have for need in trial.needs if need.word == "rounds"] == [2, 2]  # type: ignore[attr-defined]
     assert [need.have for need in trial.needs if need.word == "windows"] == [6, 6]  # type: ignore[attr-defined]
+    for course, done in ((link, (0, 1)), (zones, (3, 4, 3, 4))):  # both go on after a crash
+        it, _ = session(Scripted(), course)
+        assert it.shown.done == done
+        assert course_of(course.head, SITE, lambda: GROUND).head == course.head
 
 
 # ---- the phone page ----

@@ -155,6 +155,24 @@ def test_it_begins_when_the_shop_has_been_closed_for_an_hour_and_only_once(place
     assert place.sent == []
 
 
+def test_a_night_that_a_crash_ended_begins_anew_but_once(place: Place) -> None:
+    begin = MONDAY.replace(hour=20, minute=0)
+    for crash in range(3):
+        place.until(begin + timedelta(minutes=5 + 10 * crash))
+        said = [line for line in place.said if "hear each other" in line]
+        assert len(said) == min(crash + 1, 2)
+        place.anchors = place.started()
+    place.until(MONDAY + timedelta(days=1))
+    assert place.nights() == ()  # it came down in the second one too
+
+
+def test_after_one_crash_the_night_is_kept(place: Place) -> None:
+    place.until(MONDAY.replace(hour=20, minute=5))
+    place.anchors = place.started()
+    place.until(MONDAY + timedelta(days=1))
+    assert len(place.nights()) == 1
+
+
 def test_two_probes_or_an_open_shop_beacon_never(tmp_path: Path) -> None:
     for number, site in enumerate((shop(2), replace(shop(), opening_hours=OpeningHours(days=(((0, 1440),),) * 7)))):
         (tmp_path / str(number)).mkdir()
