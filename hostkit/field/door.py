@@ -274,6 +274,9 @@ def door(
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_suffix(".lock")):
         tally = read_tally(path) if path.exists() else Tally()
+        if not tally.counted() and all(span.opened.inside is None for span in tally.spans):  # nobody came yet
+            path.unlink(missing_ok=True)
+            tally = Tally()
         opened = Opened(at_s=clock(), source=source, inside=inside)
         if not tally.add(opened) or opened.at_s - tally.spans[0].opened.at_s > LONGEST_S:
             step = f"finish it with --from {path}, or remove it"

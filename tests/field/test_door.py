@@ -108,6 +108,8 @@ def test_what_is_left_of_a_line_is_cut_off_and_junk_is_named(tmp_path: Path, clo
 
 def test_another_day_and_another_source_are_not_mixed(tmp_path: Path, clock: Clock) -> None:
     site = tmp_path / "site.toml"
+    with door(site, "capture", clock):  # nobody was counted: it is in nobody's way
+        clock.now_s += 90_000.0
     with door(site, "hub", clock) as counting:
         counting.give("in")
     with pytest.raises(InputError, match="a count of another day or sort"), door(site, "capture", clock):
