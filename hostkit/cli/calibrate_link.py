@@ -36,7 +36,7 @@ from hostkit.field.words import Language
     A table is `time_s,anchor,rssi_dbm,distance_m`: straight from the probe to the phone. It needs 20 frames at each of
     two distances from a probe, the farther at least twice the nearer; three and more are a walk-away. PASS: the error
     of held-out stands is at most 6 dB, the exponent 1.5 to 5, the level at 1 m known to 6 dB.
-    Exit codes: as of footfall calibrate walk."""
+    Exit codes, and what is kept of a live one: as of footfall calibrate walk."""
 )
 @site_option
 @from_option

@@ -38,9 +38,10 @@ from hostkit.field.words import Language
     \b
     Live, a BLE tag of that name is carried from point to point (points.csv: `x_m,y_m`; else some are proposed), or a
     phone on which a hidden Wi-Fi network of that name is saved: it calls for it while its Wi-Fi list is open.
-    A table is `time_s,anchor,rssi_dbm,x_m,y_m`, anchor a probe's id, and may have `device`. It needs 20 points a metre
-    or more apart. PASS: the error of held-out squares is at most three quarters of guessing the centre, the noise at
-    most 10 dB, the exponent 1.5 to 5, every corner of the shop has two points.
+    Every stand is kept in calibration/walk-live.jsonl: after a crash the same command goes on, and --from takes that
+    file. A table is `time_s,anchor,rssi_dbm,x_m,y_m`, anchor a probe's id, and may have `device`. It needs 20 points a
+    metre or more apart. PASS: the error of held-out squares is at most three quarters of guessing the centre, the noise
+    at most 10 dB, the exponent 1.5 to 5, every corner of the shop has two points.
     Exit codes: 0 tried, PASS or FAIL; 3 readings that cannot be used; 6 no hub."""
 )
 @site_option

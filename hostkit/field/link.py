@@ -11,11 +11,11 @@ from hostkit.core.calibrate_distance import DistanceFit, fit_distances
 from hostkit.core.calibrate_mixed import Floats, Ints
 from hostkit.core.ranging import expected_rssi
 from hostkit.errors import InputError
-from hostkit.field.readings import LOUDEST_DBM, WEAKEST_DBM, check_range
+from hostkit.field.readings import LOUDEST_DBM, WEAKEST_DBM, check_one_device, check_range
 from hostkit.field.trial import Check, Held, Need, Note, ProbeRow, Trial
 from hostkit.field.walk import BOUNDS, exponent_check, exponent_is_odd
 from hostkit.hub.adjust import changes_of
-from hostkit.io.csvtable import MAYBE, read_table
+from hostkit.io.csvtable import MAYBE, Kind, read_table
 from hostkit.model import Site
 
 LEAST_DISTANCES = 2  # near and far: the two-point fit; more are a walk away from the probe
@@ -45,8 +45,10 @@ class Stands:
 
 
 def read_stands(path: Path, site: Site) -> tuple[Stands, tuple[str, ...]]:
-    """Read `time_s,anchor,rssi_dbm,distance_m`, and remarks on what was left out. InputError names file and line."""
-    table = read_table(path, {"time_s": float, "anchor": str, "rssi_dbm": MAYBE, "distance_m": float})
+    """Read `time_s,anchor,rssi_dbm,distance_m[,device]`, and remarks on what is ignored. InputError names the line."""
+    needed: dict[str, Kind] = {"time_s": float, "anchor": str, "rssi_dbm": MAYBE, "distance_m": float}
+    table = read_table(path, needed, {"device": str})
+    check_one_device(table)
     rssi, distance = table.floats("rssi_dbm"), table.floats("distance_m")
     check_range(table, "rssi_dbm", rssi, (WEAKEST_DBM, LOUDEST_DBM), "leave out rows of readings that were missed")
     check_range(table, "distance_m", distance, (0.1, FARTHEST_M), "give metres from the probe to the phone")

@@ -124,6 +124,21 @@ def places_of(table: Table) -> Floats:
     return np.column_stack((table.floats("x_m"), table.floats("y_m")))
 
 
+def check_one_device(table: Table) -> None:
+    """Raise InputError where the phone changes its address on the way, or more than one was carried."""
+    if "device" not in table:
+        return
+    names, code = table.codes("device")
+    if len(names) == 1:
+        return
+    times = table.floats("time_s")
+    second = int(np.argmax(code == 1))
+    later = times[code == 1].min() >= times[code == 0].max()
+    what = "the phone changed its address on the way" if later else f"{len(names)} devices are in one survey"
+    step = "switch private address off for this network, or carry a tag; then walk again" if later else "keep one"
+    raise InputError(f"{what} ({shown(names[1])} after {shown(names[0])})", where=table.where(second), next_step=step)
+
+
 def check_range(table: Table, name: str, values: Floats, allowed: tuple[float, float], next_step: str) -> None:
     """Raise InputError, naming the line, for the first value outside `allowed`."""
     bad = (values < allowed[0]) | (values > allowed[1])

@@ -6,7 +6,7 @@ import numpy as np
 
 from hostkit.errors import InputError
 from hostkit.field.ground import Ground
-from hostkit.field.readings import places_of, read_readings, shown, windows_of
+from hostkit.field.readings import check_one_device, places_of, read_readings, windows_of
 from hostkit.field.walk import Survey
 from hostkit.io.csvtable import Table, read_table
 
@@ -38,18 +38,3 @@ def check_on_plan(table: Table, ground: Ground) -> None:
         what = f"lies outside the plan of {ground.floor.id}"
         step = f"the plan is x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g} m; correct the point or bounds_m"
     raise InputError(f"x {x:g}, y {y:g} {what}", where=table.where(row), next_step=step)
-
-
-def check_one_device(table: Table) -> None:
-    """Raise InputError where the phone changes its address on the way, or more than one was carried."""
-    if "device" not in table:
-        return
-    names, code = table.codes("device")
-    if len(names) == 1:
-        return
-    times = table.floats("time_s")
-    second = int(np.argmax(code == 1))
-    later = times[code == 1].min() >= times[code == 0].max()
-    what = "the phone changed its address on the way" if later else f"{len(names)} devices are in one survey"
-    step = "switch private address off for this network, or carry a tag; then walk again" if later else "keep one"
-    raise InputError(f"{what} ({shown(names[1])} after {shown(names[0])})", where=table.where(second), next_step=step)

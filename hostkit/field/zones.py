@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hostkit.core.calibrate_mixed import Floats, Ints
 from hostkit.core.places import PlaceModel, ring_inside
 from hostkit.errors import InputError
-from hostkit.field.readings import Windows, read_readings, windows_of
+from hostkit.field.readings import Windows, check_one_device, read_readings, windows_of
 from hostkit.field.trial import Check, Held, Need, Note, ProbeRow, Trial
 from hostkit.hub.adjust import changes_of
 from hostkit.io.csvtable import read_table
@@ -50,8 +50,9 @@ class Rounds:
 
 
 def read_rounds(path: Path, site: Site) -> tuple[Rounds, tuple[str, ...]]:
-    """Read `time_s,anchor,rssi_dbm,zone`, a zone being an id of site.toml or `outside`. InputError names the line."""
-    table = read_table(path, {"time_s": float, "zone": str})
+    """Read `time_s,anchor,rssi_dbm,zone[,device]`, a zone being an id or `outside`. InputError names the line."""
+    table = read_table(path, {"time_s": float, "zone": str}, {"device": str})
+    check_one_device(table)
     known = [*(zone.id for zone in site.zones), OUTSIDE]
     names, code = table.codes("zone")
     for at, name in enumerate(names):

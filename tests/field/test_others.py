@@ -1,5 +1,6 @@
 """Link, anchors and zones: known parameters, minima, and what does not help."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,6 +81,19 @@ def test_a_level_that_does_not_fall_fails() -> None:
     trial = link_trial(SITE, stands_of(probe.astype(int), distance, np.full(len(rssi), -60.0), "x"), phone=True)
     assert not trial.passed
     assert "exponent" in [check.word for check in trial.checks if not check.passed]
+
+
+@pytest.mark.parametrize(("name", "read"), [("link.csv", read_stands), ("zones.csv", read_rounds)])
+def test_a_phone_that_changes_its_address_on_the_way_is_told(
+    tmp_path: Path, name: str, read: Callable[[Path, Site], object]
+) -> None:
+    header, rows = recorded(1)[name]
+    later = [
+        (*row, "a" if number < 500 else "b") for number, row in enumerate(sorted(rows, key=lambda row: str(row[0])))
+    ]
+    with pytest.raises(InputError, match="the phone changed its address on the way") as refused:
+        read(write(tmp_path / name, (*header, "device"), later), SITE)
+    assert "carry a tag" in refused.value.next_step
 
 
 # ---- anchors ----
