@@ -27,6 +27,7 @@ from hostkit.io.memory import scrub
 from hostkit.secret import read_secret
 
 TAGS = "tags.json"
+KEYS = 2  # held at a time: running and next
 LOOK_S = 1.0  # between looks at the file
 _SEE = "see: footfall hub tag list"
 
@@ -154,8 +155,8 @@ class Registry:
     def named(self, key_id: int, key: memoryview) -> NDArray[np.uint64]:
         """Give the device keys (T,) of the tags under a site key, made once a key."""
         if key_id not in self._named:
-            if len(self._named) > 3:
-                self._named.clear()
+            if len(self._named) >= KEYS:
+                self._named.clear()  # those of keys that are gone with them
             raw = bytes(key)
             site = SiteKey(raw=raw)
             addresses = [parse_address(tag.address, where=tag.name) for tag in self._tags]

@@ -14,7 +14,7 @@ from hostkit.core.address import format_address, is_randomised
 from hostkit.core.dot11 import device_keys
 from hostkit.core.wire import decode_batch
 from hostkit.hub.seal import Seal
-from hostkit.hub.tags import TagRole, add_tag, tag_of
+from hostkit.hub.tags import TAGS, TagRole, add_tag, tag_of
 from hostkit.io.broker import plan_broker
 from hostkit.io.outbox import Outbox
 from hostkit.io.process import Child, Children
@@ -47,9 +47,9 @@ class Day:
     search: Search
 
     def files(self) -> Iterator[Path]:
-        """Give every file the processes left, but the simulator's own world."""
+        """Give every file the processes left, but the simulator's own world and the hub's list of tags."""
         for path in sorted(self.folder.rglob("*")):
-            if path.is_file() and WORLD not in path.relative_to(self.folder).parts:
+            if path.is_file() and path.name != TAGS and WORLD not in path.relative_to(self.folder).parts:
                 yield path
 
 

@@ -28,8 +28,7 @@ def allowed(topic: str) -> frozenset[str]:
 
 
 def in_files(day: Day) -> dict[str, list[Found]]:
-    paths = [path for path in day.files() if path.name != TAGS]
-    found = {str(path.relative_to(day.folder)): day.search.find(path.read_bytes()) for path in paths}
+    found = {str(path.relative_to(day.folder)): day.search.find(path.read_bytes()) for path in day.files()}
     return {name: hits for name, hits in found.items() if hits}
 
 
@@ -48,7 +47,7 @@ def test_no_file_names_a_phone_or_holds_a_key(day: Day) -> None:
 
 
 def test_a_tags_address_is_in_one_file_for_its_owner_alone(day: Day) -> None:
-    (path,) = [path for path in day.files() if path.name == TAGS]
+    (path,) = day.folder.rglob(TAGS)
     assert {one.kind for one in day.search.find(path.read_bytes())} == {ADDRESS}
     assert path.stat().st_mode & 0o777 == 0o600
     said = HEALTH.decoder.decode(day.tap.of("hub/health")[-1].payload).data
