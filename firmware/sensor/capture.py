@@ -6,7 +6,7 @@ from micropython import const
 
 from .hop import Hop
 from .keys import Key, Keys
-from .wire import BLE, CRC_BYTES, RECORD_BYTES, head_of
+from .wire import BLE, RECORD_BYTES, head_of
 
 IDLE_MS = 250  # between looks for a key
 
@@ -40,6 +40,7 @@ class Capture:
         self._counts = counts
         self._made = made
         self._key: Key | None = None
+        self._until_us = 0  # UTC at which it ends
         self._held = False  # the radio belongs to the uplink, or to a measurement
         self._idle_us = 0
         self._head = b""  # what each batch begins with
@@ -64,9 +65,8 @@ class Capture:
         radio, key = self._radio, self._key
         now_us = radio.now_us()
         offset_us = self._hub_time.offset_us
-        utc_s = (now_us + offset_us) // 1_000_000
-        if key is None or self._keys.fresh or utc_s >= key.until_s:
-            key = self._keys.at(utc_s) if offset_us else None
+        if key is None or self._keys.fresh or now_us + offset_us >= self._until_us:
+            key = self._keys.at((now_us + offset_us) // 1_000_000) if offset_us else None
             if key is not self._key:
                 self._rekey(key)
                 now_us = radio.now_us()
@@ -104,7 +104,7 @@ class Capture:
     def release(self) -> None:
         """Take it back."""
         if self._held and self._key is not None:
-            self._open(self._radio.now_us(), self._spool.slot())
+            self._open(self._radio.now_us())
         self._held = False
         self.turn()
 
@@ -113,9 +113,8 @@ class Capture:
         running = self._key is not None and not self._held
         at_us = self._pause() if running else 0
         self.hop = hop
-        self._head = b""
         if running:
-            self._open(at_us, self._spool.slot())
+            self._open(at_us)
         self.turn()
 
     def stop(self) -> None:
@@ -135,9 +134,9 @@ class Capture:
         if before is not None and not self._held:
             self.drain()
             self._close(ruling_us)
-        self._key = key
+        self._key, self._until_us = key, key.until_s * 1_000_000
         if before is None and not self._held:
-            self._open(ruling_us, self._spool.slot())
+            self._open(ruling_us)
 
     def _pause(self) -> int:
         """Shut the ear and close the batch; give when."""
@@ -148,18 +147,18 @@ class Capture:
         self._close(now_us)
         return now_us
 
-    def _open(self, base_us: int, batch: memoryview) -> None:
-        """Begin a batch."""
-        if not self._head:
-            self._head = head_of(self._probe, self._state.boot, self._radio.ELEMENT_TABLE, self.hop.slots)
-        self._batch, self._room = batch, batch[:-CRC_BYTES]
+    def _open(self, base_us: int) -> None:
+        """Begin a batch where none is open."""
+        self._head = head_of(self._probe, self._state.boot, self._radio.ELEMENT_TABLE, self.hop.slots)
         self._at = len(self._head)
         self._base_us = base_us
+        self._batch, self._room = self._spool.slot()
 
     def _close(self, at_us: int) -> None:
         """Pack the batch that ends at `at_us`, spool it, open the next."""
         spool, hop, at, base_us, seq = self._spool, self.hop, self._at, self._base_us, self.seq + 1
-        records = (at - len(self._head)) // RECORD_BYTES
+        begin = len(self._head)
+        records = (at - begin) // RECORD_BYTES
         hop.count(at_us)
         self.seq = seq
         self.kept = kept = self.kept + records
@@ -169,9 +168,9 @@ class Capture:
             self._hub_time.offset_us, base_us, at_us,
         )  # fmt: skip
         state = self._state
-        self._open(at_us, spool.push(state.boot, seq, records, size))
+        self._batch, self._room = spool.push(state.boot, seq, records, size)
+        self._at, self._base_us = begin, at_us
         state.batch(seq, at_us)
-        self._counts.passed["batches"] += 1
         self._made()
 
     def _last_us(self) -> int:

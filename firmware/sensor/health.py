@@ -47,7 +47,7 @@ class Health:
         drops["flash_errors"], drops["ring_records"] = spool.flash_errors, stats[2]
         counters = dict(self._counts.passed)
         counters["seen"], counters["rejected"], counters["radio_errors"] = stats[0], stats[1], stats[3]
-        counters["ring_most"], counters["kept"] = stats[4], self._capture.kept
+        counters["ring_most"], counters["kept"], counters["batches"] = stats[4], self._capture.kept, self._capture.seq
         counters["flash_kib"] = spool.log.written_bytes >> 10
         counters["reset_" + self._resets] = 1
         block = largest_block()  # first: it collects, and garbage is free

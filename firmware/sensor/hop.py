@@ -33,10 +33,12 @@ class Hop:
 
     def turn(self, now_us: int) -> tuple[int, int, int]:
         """Go on to the next slot: radio, channel, milliseconds."""
-        self.count(now_us)
-        self._at = at = (self._at + 1) % len(self.slots)
+        if self._since_us != now_us:
+            self.count(now_us)
+        slots = self.slots
+        self._at = at = (self._at + 1) % len(slots)
         self._since_us = now_us
-        return self.slots[at]
+        return slots[at]
 
     def pause(self, now_us: int) -> None:
         """Nothing is open from now on, until the next turn."""

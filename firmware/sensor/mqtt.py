@@ -56,7 +56,7 @@ class Mqtt(Pipe):
         self._reader: asyncio.Task | None = None
         self._fill = self._skip = 0
         self._packet_id = 0
-        self._shape = (0, 0, 0)  # of the last publication, and its struct format
+        self._shape = 0  # of the last publication, and its struct format
         self._format = ""
         self._granted = 0
         self._session_open = False
@@ -105,8 +105,9 @@ class Mqtt(Pipe):
         end = 7 + size + length + (2 if qos else 0)
         if end > TX_BYTES:
             return False
-        if self._shape != (size, length, qos):
-            self._shape = (size, length, qos)
+        shape = size << 16 | length << 1 | qos
+        if self._shape != shape:
+            self._shape = shape
             self._format = ">H%ds%s%ds" % (size, "H" if qos else "", length)
         if qos:  # by format: to assign a slice moves all that is behind it
             self._packet_id = number = self._packet_id % 65_535 + 1

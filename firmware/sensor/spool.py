@@ -7,7 +7,7 @@ from micropython import const
 
 from .flashlog import FlashLog
 from .keys import Keys
-from .wire import MOST_BATCH_BYTES
+from .wire import CRC_BYTES, MOST_BATCH_BYTES
 
 WINDOW = const(8)  # batches sent and not yet acknowledged; the hub waits for as many before it counts a gap
 
@@ -19,7 +19,8 @@ class Spool:
         self.log = log
         self._keys = keys
         self._slots = slots
-        self._ram = [memoryview(bytearray(MOST_BATCH_BYTES)) for _ in range(slots)]
+        whole = [memoryview(bytearray(MOST_BATCH_BYTES)) for _ in range(slots)]
+        self._ram = [(view, view[:-CRC_BYTES]) for view in whole]
         self._heads = [(0, 0, 0, 0)] * slots  # boot, seq, records, length
         self._first = 0
         self._in_ram = 0
@@ -33,26 +34,28 @@ class Spool:
         """Give how many batches wait for their acknowledgement."""
         return self.log.entries + self._in_ram
 
-    def slot(self) -> memoryview:
-        """Give the buffer for the next batch; it is the caller's until `push`."""
+    def slot(self) -> tuple[memoryview, memoryview]:
+        """Give the buffer for the next batch, and it without its CRC; it is the caller's until `push`."""
         if self._in_ram == self._slots:
             self._spill()
         return self._ram[(self._first + self._in_ram) % self._slots]
 
-    def push(self, boot: int, seq: int, records: int, size: int) -> memoryview:
+    def push(self, boot: int, seq: int, records: int, size: int) -> tuple[memoryview, memoryview]:
         """Keep the batch of `size` bytes that was written into `slot`; give the buffer for the next."""
-        self._heads[(self._first + self._in_ram) % self._slots] = (boot, seq, records, size)
-        self._in_ram += 1
-        return self.slot()
+        slots, in_ram = self._slots, self._in_ram
+        self._heads[(self._first + in_ram) % slots] = (boot, seq, records, size)
+        self._in_ram = in_ram = in_ram + 1
+        return self.slot() if in_ram == slots else self._ram[(self._first + in_ram) % slots]
 
     def next(self) -> memoryview | None:
         """Give what may be sent and was not since `send_again`; then call `sent`. Good until the next call."""
-        behind = self.outstanding - self.log.entries
-        if behind >= self._in_ram or self.outstanding >= WINDOW:
+        outstanding = self.outstanding
+        behind = outstanding - self.log.entries
+        if behind >= self._in_ram or outstanding >= WINDOW:
             return None
         if behind >= 0:
             slot = (self._first + behind) % self._slots
-            return self._ram[slot][: self._heads[slot][3]]
+            return self._ram[slot][0][: self._heads[slot][3]]
         return self._from_log()
 
     def sent(self) -> None:
@@ -78,8 +81,13 @@ class Spool:
             head = log.front() if log.entries else self._heads[self._first]
             if head[0] != boot or head[1] > upto:
                 break
-            self._pop()
+            if log.entries:
+                log.pop()
+            else:
+                self._first = (self._first + 1) % self._slots
+                self._in_ram -= 1
             count += 1
+        self.outstanding = max(self.outstanding - count, 0)
         return count
 
     def park(self) -> None:
@@ -108,15 +116,6 @@ class Spool:
         key = self._keys.of(key_id)
         return key.seal_key() if key else None
 
-    def _pop(self) -> None:
-        if self.log.entries:
-            self.log.pop()
-        else:
-            self._first = (self._first + 1) % self._slots
-            self._in_ram -= 1
-        if self.outstanding:
-            self.outstanding -= 1
-
     def _spill(self) -> None:
         """Move the oldest of RAM to flash; lose it where that cannot be."""
         head = self._heads[self._first]
@@ -127,7 +126,7 @@ class Spool:
             if key is None:
                 raise OSError("no key to seal it")
             head_on_flash = (head[0], head[1], key.key_id, head[2])
-            gone = self.log.append(head_on_flash, self._ram[self._first][: head[3]], key.seal_key())
+            gone = self.log.append(head_on_flash, self._ram[self._first][0][: head[3]], key.seal_key())
             if gone:
                 self._lose(gone, before + head[2] - self.log.records)
                 self.outstanding = max(self.outstanding - gone, 0)

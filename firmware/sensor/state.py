@@ -5,6 +5,7 @@ loss, as `machine.RTC().memory`.
 """
 
 import struct
+from array import array
 
 SAVE_US = 10_000_000  # at least between two savings of the last batch: 8,640 a day, which NVS spreads over its pages
 
@@ -21,7 +22,7 @@ class State:
         self._saved_us = -SAVE_US
         self.put("boot", self.boot)
         self.put("seq", 0)
-        self._held = bytearray(struct.pack("<II", self.boot, 0))
+        self._held = array("I", (self.boot, 0))  # every chip of ours is little-endian
         self._memory(self._held)
 
     def get(self, name: str) -> int:
@@ -44,7 +45,7 @@ class State:
 
     def batch(self, seq: int, now_us: int, *, final: bool = False) -> None:
         """Batch `seq` was made: the next boot will tell."""
-        struct.pack_into("<II", self._held, 0, self.boot, seq)
+        self._held[1] = seq
         self._memory(self._held)
         if final or now_us - self._saved_us >= SAVE_US:
             self._saved_us = now_us

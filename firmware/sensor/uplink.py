@@ -153,18 +153,8 @@ class Uplink:
         if self._info_due:
             self._info_due = False
             self._say_info()
-        if not self._waiting:
-            return self._send_batch()
-        stream, message, qos, retain = self._waiting[0]
-        went = self.link.publish(stream, message, qos, retain)  # type: ignore[union-attr]  # run looked
-        if went is None:
-            return None
-        self._waiting.pop(0)
-        if not went:
-            self._counts.drop("messages_unsent")
-        return True
-
-    def _send_batch(self) -> bool | None:
+        if self._waiting:
+            return self._send_message()
         spool = self._spool
         batch = spool.next()
         if batch is None:
@@ -180,6 +170,16 @@ class Uplink:
             self._progress_ms = time.ticks_ms()
         spool.sent()
         self._counts.passed["sent"] += 1
+        return True
+
+    def _send_message(self) -> bool | None:
+        stream, message, qos, retain = self._waiting[0]
+        went = self.link.publish(stream, message, qos, retain)  # type: ignore[union-attr]  # run looked
+        if went is None:
+            return None
+        self._waiting.pop(0)
+        if not went:
+            self._counts.drop("messages_unsent")
         return True
 
     async def _tick(self) -> None:

@@ -192,7 +192,7 @@ def test_a_restart_on_command_loses_nothing(shop: Shop, board: Board, hand: Hand
     hand.acks = False
     board.start(cause=5)
     give(hand)
-    board.until("app.counts.passed['batches'] >= 2")
+    board.until("app.capture.seq >= 2")
     upto = board.eval("app.state.last_seq")
     wait(lambda: (1, upto) in shop.batches())
     assert not [seq for boot, seq in shop.batches() if boot == 2]  # before the end of the boot before is sure

@@ -56,7 +56,7 @@ def _batch(boot, seq, size=1000):
 def _push(spool, boot, seq):
     """Write the batch where the spool says and leave it there."""
     batch = _batch(boot, seq)
-    spool.slot()[: len(batch)] = batch
+    spool.slot()[0][: len(batch)] = batch
     spool.push(boot, seq, 30, len(batch))
 
 
