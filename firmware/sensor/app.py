@@ -238,7 +238,8 @@ class App:
         if mode == "serial":
             self.net_up = True
             serial = part("serial")
-            await serial.SerialLink(machine.UART(0, serial.BAUD), self.uplink, self.counts).run()
+            port = machine.UART(0, serial.BAUD, rxbuf=serial.LINE_BYTES, txbuf=serial.LINE_BYTES)
+            await serial.SerialLink(port, self.uplink, self.counts).run()
         asyncio.create_task(part("console").run(self))
         if mode == "lan":
             net = part("net").Lan(part("pins").lan_of(settings.get("board")))

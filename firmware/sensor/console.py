@@ -14,7 +14,7 @@ import machine
 import sensor
 
 from . import VERSION
-from .serial import BAUD
+from .serial import BAUD, LINE_BYTES
 from .wire import MESSAGE, frame_from, frame_into, frame_room
 
 SAY_MS = 1000
@@ -103,7 +103,7 @@ class Console:
 async def run(app) -> None:
     """Be there until the probe is well, where there is a port; then leave memory."""
     try:
-        port = machine.UART(0, BAUD)
+        port = machine.UART(0, BAUD, rxbuf=LINE_BYTES, txbuf=LINE_BYTES)
         await Console(app, port).run()
     except OSError:
         pass

@@ -17,7 +17,7 @@ from .improv import AUTHORISED, PROVISIONED, PROVISIONING, Improv
 from .led import STEP_MS, lit
 from .net import Wifi, networks
 from .pins import led_of
-from .serial import BAUD, SerialLink
+from .serial import BAUD, LINE_BYTES, SerialLink
 from .settings import MOST_BYTES, SettingsError
 
 _TYPES = const(0)  # true for mypy alone, and gone when compiled
@@ -39,7 +39,7 @@ class Factory:
         self.counts = Counts()
         self.why = store.why
         self._info = ("footfall", VERSION, family(), "footfall probe")
-        self._port = machine.UART(0, BAUD)
+        self._port = machine.UART(0, BAUD, rxbuf=LINE_BYTES, txbuf=LINE_BYTES)
         serial = Improv(self._port.write, self._join, self._info, networks)
         self._ways.append(serial)
         self.link = SerialLink(self._port, self, self.counts, serial.feed)

@@ -4,11 +4,14 @@ import asyncio
 import json
 import time
 
+from micropython import const
+
 from .pipe import Pipe, readable
 from .wire import BATCH, MESSAGE, MOST_BATCH_BYTES, frame_from, frame_into, frame_room
 
 MOST_MESSAGE = 2048
 BAUD = 921_600
+LINE_BYTES = const(2304)  # of the driver's buffers each way: the longest frame, while Python is elsewhere
 GONE_MS = 100  # between looks at a line that was unplugged
 QUIET_MS = 5_000  # without a word from the hub, the probe says again who it is
 
