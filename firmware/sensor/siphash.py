@@ -1,37 +1,77 @@
-"""SipHash-2-4 (Aumasson and Bernstein 2012) in plain integers, for images without the C module."""
+"""SipHash-2-4 (Aumasson and Bernstein 2012), compiled to machine code, for images without the C module.
 
-_M = 0xFFFFFFFFFFFFFFFF
+Its 64-bit words are pairs of 32-bit ones, low half first; `mask` keeps them so where a machine word is longer.
+"""
+
+# ptr32 and uint are viper's.
+# ruff: noqa: F821
+from array import array
+from struct import unpack_from
+
+import micropython
+
+_START = b"uespemosmodnarodarenegylsetybdet"  # the paper's constants, little-endian
+_MASK = 0xFFFFFFFF
 
 
 def siphash(key: bytes, data) -> int:
     """Give the 64-bit hash of `data` under a 16-byte key."""
-    k0, k1 = int.from_bytes(key[:8], "little"), int.from_bytes(key[8:], "little")
-    v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D, k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]
     size = len(data)
-    for at in range(0, size + 1, 8):
-        word = int.from_bytes(data[at : at + 8], "little")
-        if at + 8 > size:
-            word |= (size & 255) << 56
-        v[3] ^= word
-        _round(v)
-        _round(v)
-        v[0] ^= word
-    v[2] ^= 0xFF
-    for _ in range(4):
-        _round(v)
-    return v[0] ^ v[1] ^ v[2] ^ v[3]
+    words = array("I", bytes(data) + bytes(7 - size % 8) + bytes((size & 255,)))
+    state = array("I", _START)
+    _absorb(state, array("I", bytes(key)), words, len(words), _MASK)
+    return int(unpack_from("<Q", state)[0])
 
 
-def _round(v: list[int]) -> None:
-    a, b, c, d = v
-    a = (a + b) & _M
-    b = (b << 13 & _M | b >> 51) ^ a
-    a = a << 32 & _M | a >> 32
-    c = (c + d) & _M
-    d = (d << 16 & _M | d >> 48) ^ c
-    a = (a + d) & _M
-    d = (d << 21 & _M | d >> 43) ^ a
-    c = (c + b) & _M
-    b = (b << 17 & _M | b >> 47) ^ c
-    c = c << 32 & _M | c >> 32
-    v[0], v[1], v[2], v[3] = a, b, c, d
+@micropython.viper
+def _absorb(state: ptr32, key: ptr32, words: ptr32, count: int, mask: uint):
+    """Leave the hash in the first two words of `state`."""
+    al, ah = uint(state[0]) ^ uint(key[0]), uint(state[1]) ^ uint(key[1])
+    bl, bh = uint(state[2]) ^ uint(key[2]), uint(state[3]) ^ uint(key[3])
+    cl, ch = uint(state[4]) ^ uint(key[0]), uint(state[5]) ^ uint(key[1])
+    dl, dh = uint(state[6]) ^ uint(key[2]), uint(state[7]) ^ uint(key[3])
+    ml, mh = uint(0), uint(0)
+    at = 0
+    while at <= count:
+        rounds = 2
+        if at < count:
+            ml = uint(words[at])
+            mh = uint(words[at + 1])
+            dl ^= ml
+            dh ^= mh
+        else:
+            rounds = 4
+            ml = uint(0)
+            mh = uint(0)
+            cl ^= 255
+        while rounds:
+            al = (al + bl) & mask
+            ah = (ah + bh + (1 if al < bl else 0)) & mask
+            t = (bl << 13 | bh >> 19) & mask
+            bh = (bh << 13 | bl >> 19) & mask ^ ah
+            bl = t ^ al
+            cl = (cl + dl) & mask
+            ch = (ch + dh + (1 if cl < dl else 0)) & mask
+            t = (dl << 16 | dh >> 16) & mask
+            dh = (dh << 16 | dl >> 16) & mask ^ ch
+            dl = t ^ cl
+            t = (ah + dl) & mask  # a was turned by 32: its halves change places
+            ah = (al + dh + (1 if t < dl else 0)) & mask
+            al = t
+            t = (dl << 21 | dh >> 11) & mask
+            dh = (dh << 21 | dl >> 11) & mask ^ ah
+            dl = t ^ al
+            cl = (cl + bl) & mask
+            ch = (ch + bh + (1 if cl < bl else 0)) & mask
+            t = (bl << 17 | bh >> 15) & mask
+            bh = (bh << 17 | bl >> 15) & mask ^ ch
+            bl = t ^ cl
+            t = cl
+            cl = ch
+            ch = t
+            rounds -= 1
+        al ^= ml
+        ah ^= mh
+        at += 2
+    state[0] = al ^ bl ^ cl ^ dl
+    state[1] = ah ^ bh ^ ch ^ dh

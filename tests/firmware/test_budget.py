@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hostkit.core.ble import record_of
+from tests.ble_builders import phone_ad
+from tests.builders import KEY
 from tests.firmware.board import FAKES, FIRMWARE
 from tests.firmware.micropython import RV32_NEEDS as RV32
 from tests.firmware.micropython import UNIX_NEEDS as UNIX
@@ -21,6 +24,7 @@ BATCH_GARBAGE_BYTES = 272
 SIGHTINGS_PER_S = 1500
 LINE_SHARE = 0.5  # of a line at 921,600 baud, 10 bits a byte
 SERIAL_INSTRUCTIONS = 11_000  # of Python a sighting, acknowledgement included: 17 million a second
+ADVERT_INSTRUCTIONS = 150_000  # of a phone's, on an image without the C module
 TOOLS = Path(sys.executable).parent
 
 
@@ -97,6 +101,23 @@ def test_instructions_of_a_batch(rv32: Path) -> None:
     assert sent == 9  # none of them was put off
     assert 20_000 < max(costs[2:]) <= BATCH_INSTRUCTIONS
     assert garbage <= BATCH_GARBAGE_BYTES
+
+
+@pytest.mark.needs(*RV32)
+def test_an_advert_on_a_stock_image(rv32: Path) -> None:
+    """Its key: the six-octet vector of SipHash's reference implementation; its record: as the hub's kernel makes it."""
+    address, ad = b"\x42\1\2\3\4\5", phone_ad()
+    code = (
+        "import time\nfrom sensor.siphash import siphash\nfrom sensor.bleshape import record\n"
+        "print(siphash(bytes(range(16)), bytes(range(6))).to_bytes(8, 'little').hex())\n"
+        f"for _ in range(2):\n    began = time.ticks_cpu()\n    row = record({KEY!r}, 1, {address!r}, 3, -60, {ad!r})\n"
+        "    cost = time.ticks_diff(time.ticks_cpu(), began)\nprint(row.hex(), cost)\n"
+    )
+    with Machine(rv32) as machine:
+        vector, row, cost = machine.run(code).split()
+    assert vector == "cee3fe586e46c9cb"
+    assert row == record_of(address, KEY, is_random=True, event_type=3, ad=ad, offset_us=0, rssi_dbm=-60)[4:].hex()
+    assert 5_000 < int(cost) <= ADVERT_INSTRUCTIONS
 
 
 @pytest.mark.needs(*UNIX)

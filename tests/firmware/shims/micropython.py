@@ -2,7 +2,7 @@
 
 import builtins
 
-builtins.ptr8 = builtins.ptr32 = lambda data: data
+builtins.ptr8 = builtins.ptr32 = builtins.uint = lambda data: data
 
 
 def viper(function):
