@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hostkit.field.courses import LinkCourse
+from hostkit.field.diary import diary
 from hostkit.field.hearing import HubHearing, Reference
 from hostkit.field.session import END, Session
 from hostkit.hub.ask import Envoy
@@ -42,12 +43,14 @@ def test_two_points_of_the_firmware_itself(shop: Shop, board: Board) -> None:
     envoy = Envoy(broker=shop.url("boss"), **place, at=datetime.now(UTC), node="operator")
     reference = Reference(name="footfall-cal", channel=13, radio=Radio.WIFI, seconds=1)
     said: list[str] = []
-    session = Session(LinkCourse(site, (1.0, 8.0), phone=True), HubHearing(envoy, reference), "en", said.append)
+    course = LinkCourse(site, (1.0, 8.0), phone=True)
     over = threading.Event()
     threading.Thread(target=carried, args=(board, [1.0, 8.0], over), daemon=True).start()
-    for order in (0, 1, END):
-        session.give(order)
-    trial = session.run()
+    with diary(shop.folder / "site.toml", course) as kept:
+        session = Session(course, HubHearing(envoy, reference), "en", said.append, kept)
+        for order in (0, 1, END):
+            session.give(order)
+        trial = session.run()
     shop.stop_hub()
     assert trial is not None, said
     assert over.wait(10)
