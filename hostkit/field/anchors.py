@@ -27,6 +27,7 @@ LEAST_FRAMES = 5  # of one link: fewer are chance
 LEAST_LINKS = 2  # of one probe, as sender or receiver
 PARTS = 5
 ERROR_DB = 8.0  # of a held-out link: links are shadowed by 4 to 10 dB (ITU-R P.1238)
+SIGMA_DB = 10.0  # about the law, each link alone; a phone's, near the floor and on the move, is another: it is not set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,7 @@ def anchors_trial(site: Site, ground: Ground, links: Links) -> Trial:
         held=held,
         checks=(
             Check(word="error_db", value=held.after, limit=ERROR_DB, unit="dB"),
+            Check(word="noise", value=fit.sigma_db, limit=SIGMA_DB, unit="dB"),
             exponent_check(fit.exponent.value),
             Check(
                 word="probes_ready", value=sum(row.weak is None for row in rows), limit=len(rows), unit="", most=False
