@@ -214,5 +214,5 @@ def newest(ground: Ground, nights: Sequence[LinksRecord]) -> tuple[Links, LinksR
     raise InputError(
         "no night in which probes heard each other",
         where="calibration/",
-        next_step="leave hub and probes running over night, or give --from FILE",
+        next_step="leave hub and probes running over night, or command calibrate-start with kind anchors",
     )

@@ -13,11 +13,12 @@ This shop counts visitors by the radio signals that phones send while they look 
 them. There are no cameras, and no names.
 
 - The address in a signal is replaced in the sensor by a pseudonym. {key}
-  Addresses and the names of Wi-Fi networks are stored nowhere.
+  Addresses of visitors' phones and the names of Wi-Fi networks are stored nowhere.
 {mode}
 - Figures split by several things at once are not shown where they are of fewer than {k} people.
 - A phone whose Wi-Fi and Bluetooth are off is not counted. Most phones change their address by themselves, and such an
-  address cannot be put on a list of exceptions: this shop runs no such list.
+  address cannot be put on a list of exceptions: this shop runs no such list for visitors. Tags that staff carry and
+  fixed devices of the shop may be on one, kept in the shop; they are not counted.
 """
 _ENGLISH_DAILY = """\
 The key for it changes every day at {hour:02d}:00
@@ -43,10 +44,11 @@ _CHINESE = """\
 
 本店通过手机搜索 Wi-Fi 时发出的无线信号统计客流，由 {probes} 个传感器接收。没有摄像头，也不收集姓名。
 
-- 信号中的地址在传感器内即被替换为假名。{key}地址和 Wi-Fi 网络名称不会保存在任何地方。
+- 信号中的地址在传感器内即被替换为假名。{key}顾客手机的地址和 Wi-Fi 网络名称不会保存在任何地方。
 {mode}
 - 同时按多项细分的数据，少于 {k} 人的不予显示。
-- 关闭 Wi-Fi 和蓝牙的手机不会被统计。多数手机会自动更换地址，这样的地址无法登记为例外；本店不设例外名单。
+- 关闭 Wi-Fi 和蓝牙的手机不会被统计。多数手机会自动更换地址，这样的地址无法登记为例外；
+  本店不为顾客设例外名单。员工佩戴的标签和店内固定设备可登记在店内保存的名单上，不计入客流。
 """
 _CHINESE_DAILY = """\
 所用密钥每天 {hour:02d}:00 更换，
