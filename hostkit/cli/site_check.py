@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
-from hostkit.cli.options import json_option
+from hostkit.cli.options import file_argument, json_option, named_option, one_site
 from hostkit.config import load_site
 from hostkit.errors import ExitCode
 from hostkit.install.findings import Finding
@@ -19,18 +19,20 @@ from hostkit.install.sitecheck import FloorFacts, check_site
 
     \b
       footfall site check
-      footfall site check shop/site.toml --json
+      footfall site check --site shop/site.toml --json
 
     \b
     Exit codes: 0 no problem (advice may be left), 7 problems, 2 wrong option, 4 site.toml is broken."""
 )
-@click.argument("path", type=click.Path(path_type=Path, readable=False), default=Path("site.toml"), metavar="[FILE]")
+@file_argument
+@named_option
 @json_option
-def check(*, path: Path, as_json: bool) -> None:
+def check(*, file: Path | None, named: Path | None, as_json: bool) -> None:
     """Look at a site file as an installer would: places of probes, coverage, predicted accuracy, zones, channels.
 
     A problem makes figures wrong or missing; advice would make them better. Each line says where, what, what to do.
     """
+    path = one_site(file, named)
     report = check_site(load_site(path), path.parent)
     if as_json:
         floors = [asdict(floor) for floor in report.floors]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from hostkit.cli import text
-from hostkit.cli.options import json_option
+from hostkit.cli.options import file_argument, json_option, named_option, one_site
 from hostkit.config import load_site
 from hostkit.errors import InputError, UsageError
 from hostkit.install import siteshow
@@ -39,7 +39,8 @@ _NOTES = {
     Exit codes: 0 done, 2 no such floor, or no room for so many, 3 the plan cannot be drawn, 4 site.toml is broken,
     5 cannot be written."""
 )
-@click.argument("path", type=click.Path(path_type=Path, readable=False), default=Path("site.toml"), metavar="[FILE]")
+@file_argument
+@named_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -53,14 +54,15 @@ _NOTES = {
 @click.option("--ceiling-m", type=click.FloatRange(2, 20), help="With --suggest: height of a ceiling to mount under.")
 @json_option
 def show(
-    *, path: Path, out: Path | None, floor: str | None, language: str, count: int | None, keep: bool,
-    ceiling_m: float | None, as_json: bool,
+    *, file: Path | None, named: Path | None, out: Path | None, floor: str | None, language: str, count: int | None,
+    keep: bool, ceiling_m: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Draw the plan with zones, walls, probes and the predicted error of a position, which is the Cramér-Rao bound of
     one scan for somebody known to be in the shop. With --suggest, find places along walls and under the ceiling.
     """
     if count is None and (keep or ceiling_m is not None):
         raise UsageError("go with --suggest", where="--keep, --ceiling-m", next_step="say how many: --suggest 4")
+    path = one_site(file, named)
     site = load_site(path)
     shown = siteshow.show_floor(site, floor, count=count or 0, keep=keep, ceiling_m=ceiling_m)
     target = out or (None if as_json else Path(f"{site.site}.png"))

@@ -86,7 +86,7 @@ def clock(patient: Patient) -> Iterator[Finding]:
 def ble_adapter(patient: Patient) -> Iterator[Finding]:
     """Can this machine set up boards over BLE?"""
     if not sys.platform.startswith("linux"):
-        raise SkippedError("only Linux says; try: footfall probe provision --ble")
+        raise SkippedError("only Linux says; try: footfall probe provision --port ble:auto")
     if not BLUETOOTH.is_dir() or not any(BLUETOOTH.glob("hci*")):
         step = "plug one in if you provision over BLE; a serial cable needs none"
         yield finding(Severity.NOTE, "ble-adapter", "this machine", "no BLE adapter", step)

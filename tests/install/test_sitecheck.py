@@ -167,13 +167,14 @@ def test_by_command(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("floor ground: 6 probes, 9 zones, 17 walls; three probes hear 100% of it, predicted")
     path.write_text(dump_site(FAULTS["one wall"][0]))
-    done = footfall("site", "check", path, "--json")
+    done = footfall("site", "check", "--site", path, "--json")
     assert done.returncode == 7
     report = json.loads(done.stdout)
     assert report["problems"] == sum(one["level"] == Level.PROBLEM for one in report["findings"]) > 0
     assert set(report["findings"][0]) == {"level", "where", "what", "next_step"}
     path.write_text(dump_site(replace(GOOD, floors=(), zones=(), probes=(Probe(id="p"),))))
     assert footfall("site", "check", path).returncode == 0
+    refused(footfall("site", "check", path, "--site", path), 2, "FILE and --site: are the same thing; give one")
     path.write_text("tenant = 5")
     refused(footfall("site", "check", path), 4, "tenant: is a whole number, needs text")
     refused(footfall("site", "check", tmp_path / "none"), 4, "cannot be read|cannot read")
