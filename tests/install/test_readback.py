@@ -76,6 +76,50 @@ def test_a_board_that_is_set_up_is_taken_over_only_if_asked() -> None:
     assert done(Flash(set_up=True), replace(ORDER, take_over=True)).held["probe"] == SITE.probes[0].id
 
 
+def status(**other: str) -> Status:
+    known = {"probe": ORDER.probe.id, "tenant": SITE.tenant, "site": SITE.site, "uplink": "lan", "firmware": "7"}
+    return Status(**{**known, **other})
+
+
+class Met(Flash):
+    """A board that says this of itself; `loses` the answer to the settings it took."""
+
+    def __init__(self, met: Status | None = None, *, loses: bool = False) -> None:
+        super().__init__()
+        self.met, self.loses = met, loses
+
+    def meet(self) -> Device | Status:
+        return self.met or super().meet()
+
+    def configure(self, settings: Settings, salt: str) -> dict[str, object]:
+        super().configure(settings, salt)
+        if not self.loses:
+            raise AssertionError("it has its settings")
+        self.met = status()
+        raise PeerError("does not answer any more", where="flash", next_step="check the cable")
+
+
+def refuses() -> Credential:
+    raise AssertionError("no code is to be used")
+
+
+def test_a_board_that_was_set_up_when_the_command_was_cut_off_is_left_as_it_is() -> None:
+    said: list[str] = []
+    again = provision(ORDER, lambda: Met(status()), refuses, said.append, tried=True)
+    assert (again.firmware, said) == ("7", ["it took its settings before it was cut off"])
+    for other in (status(probe="other"), status(site="other"), status(tenant="other"), status(uplink="wifi-park")):
+        with pytest.raises(PeerError, match="is set up already"):
+            provision(ORDER, lambda met=other: Met(met), refuses, said.append, tried=True)  # type: ignore[misc]
+    with pytest.raises(PeerError, match="is set up already"):
+        provision(ORDER, lambda: Met(status()), refuses, said.append)
+
+
+def test_an_answer_that_is_lost_is_no_failure_where_the_board_runs_on_what_it_was_given() -> None:
+    board = Met(loses=True)
+    assert done(board).firmware == "7"
+    assert board.given["key"] == CREDENTIAL.key
+
+
 def test_wifi_is_joined_before_the_code_is_used() -> None:
     board, order = Flash(), replace(ORDER, network=Network(uplink="wifi-park", ssid="shop", password="p" * 8))
     used: list[str] = []
