@@ -95,6 +95,7 @@ def test_a_broker_whose_certificate_is_over(hub: place.Shop, desk: Desk, tmp_pat
     broker = f"mqtts://{place.HOST}:{hub.port}?{files}"
     done = footfall("probe", "list", "--site", tmp_path / "site.toml", "--broker", broker)
     refused(done, 6, r"no broker answers \(.*expired.*\); the broker's certificate is over, or our clock is wrong")
+    assert "start the broker" not in done.stderr  # one next step, the right one
     codes = codes_of(hub, tmp_path, ago_s=0.0)
     more = ("--no-flash", "--journal", tmp_path / "journal", "--broker", broker, "--codes", codes)
     done = footfall("probe", "install", *asked(tmp_path, desk, *more))
