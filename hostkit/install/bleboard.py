@@ -221,7 +221,7 @@ def _chosen(wanted: str, boards: dict[str, BLEDevice], names: dict[str, str], al
     raise PeerError(
         f"no such board waits for settings ({len(all_of_them)} other devices are in reach)",
         where=where,
-        next_step="power it and go nearer; one that is set up already is not there by BLE: use its serial line",
+        next_step="power it and go nearer; one that is set up already is not there by BLE: footfall probe verify",
     )
 
 
