@@ -1,6 +1,7 @@
 """The steps of an installation that are a board's own: provision and verify, as the fleet runs them."""
 
 import hashlib
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,6 @@ from hostkit.install.fleet import Board, Job, Step
 from hostkit.install.hubline import HubLine
 from hostkit.install.journal import Journal
 from hostkit.install.journal import State as Done
-from hostkit.install.label import draw_labels, label_of
 from hostkit.install.provision import Network, Order, provision
 from hostkit.install.verify import WAIT_S, Look, verify
 from hostkit.install.way import by_ble, open_way
@@ -122,7 +122,8 @@ def label_step(plan: Plan, folder: Path) -> Step:
 
     def run(job: Job) -> dict[str, str]:
         path = folder / f"label-{job.board.probe}.pdf"
-        write_files(draw_labels([label_of(plan.site, plan.probe(job.board))], path))
+        label = importlib.import_module("hostkit.install.label")  # a third of a second: only once all else is well
+        write_files(label.draw_labels([label.label_of(plan.site, plan.probe(job.board))], path))
         return {"file": str(path)}
 
     return Step(name="label", run=run, inputs=lambda board: probe_hash(plan.probe(board)))
