@@ -160,4 +160,4 @@ def test_instructions_of_a_sighting_by_serial(rv32: Path) -> None:
             machine.run("import bare\nbare.install()\nimport json, wired\nprint(json.dumps(wired.costs(6)))")
         )
     assert (acknowledged, left) == (6, 0)
-    assert 5_000 < max(batch + ack for batch, ack in costs) / 39 <= SERIAL_INSTRUCTIONS
+    assert 5_000 < max(batch + ack for batch, ack in costs[1:]) / 39 <= SERIAL_INSTRUCTIONS  # the first reads a date
