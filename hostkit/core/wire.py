@@ -31,7 +31,7 @@ class Flag(IntFlag):
     BLE = 2
     RETRY = 4
     MALFORMED = 8  # elements ran past the frame's end; what was valid is kept
-    REGISTERED = 16  # the address is in the registry given with the key (staff, opt-out, member)
+    REGISTERED = 16  # the address is in the registry given with the key (tags of staff and technicians): counts nobody
 
 
 # Set in a sighting by the hub, never on the wire: nobody vouches for its time.
