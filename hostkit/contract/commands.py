@@ -126,15 +126,15 @@ class CalibrateApply(Order, frozen=True, tag="calibrate-apply", tag_field="verb"
     taken back, to be in force again.
     """
 
-    entered: People | None = None
+    entered: People | UnsetType = UNSET
     passed: People | None = None
-    calibration: CalibrationId | None = None
+    calibration: CalibrationId | UnsetType = UNSET
     floor: Id | None = None
 
     def __post_init__(self) -> None:
-        if (self.entered is None) == (self.calibration is None):
+        if (self.entered is UNSET) == (self.calibration is UNSET):
             raise ValueError("needs either `entered` or `calibration`")
-        if (self.passed is not None and self.entered is None) or (self.floor and self.calibration != "anchors"):
+        if (self.passed is not None and self.entered is UNSET) or (self.floor and self.calibration != "anchors"):
             raise ValueError("`passed` goes with `entered`, `floor` with `calibration` anchors")
 
 

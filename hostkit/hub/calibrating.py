@@ -55,12 +55,12 @@ class Calibrating:
 
     def apply(self, command: CalibrateApply) -> Response:
         """Take in what was counted or heard, or what was taken back before."""
-        if command.entered is not None:
+        if isinstance(command.entered, int):
             return self._counted(command.id, command.entered, command.passed)
         if command.calibration == "anchors":
             return self._night(command)
         path, at_s = self._bench.configuration.path, self._bench.now_s()
-        record = self._find(command.calibration or "")
+        record = self._find(str(command.calibration))
         if not record.undone:
             unapplied = isinstance(record, FieldRecord) and not record.changes
             what = "was never in force: its held-out error did not fall" if unapplied else "is in force already"

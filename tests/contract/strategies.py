@@ -321,9 +321,15 @@ BODIES = {
         ordered(c.SetPrivacy, mode=st.sampled_from(PrivacyMode)),
         ordered(c.Rollback, version=st.integers(1, 99)),
         ordered(c.CalibrateStart, kind=st.sampled_from(["door", "anchors"])),
-        ordered(c.CalibrateApply, entered=people, passed=st.none() | people, calibration=st.none(), floor=st.none()),
         ordered(
-            c.CalibrateApply, entered=st.none(), passed=st.none(), calibration=ids | st.just("anchors"), floor=st.none()
+            c.CalibrateApply, entered=people, passed=st.none() | people, calibration=st.just(UNSET), floor=st.none()
+        ),
+        ordered(
+            c.CalibrateApply,
+            entered=st.just(UNSET),
+            passed=st.none(),
+            calibration=ids | st.just("anchors"),
+            floor=st.none(),
         ),
         ordered(c.CalibrateUndo, count=ids),
         ordered(c.RotateKey),
