@@ -167,8 +167,8 @@ class Registry:
     def without_tags(self, batch: Batch, key: memoryview | None) -> Batch:
         """Give the batch without what tags sent; `key` is the batch's, None once it is wiped."""
         theirs = (batch.records["flags"] & Flag.REGISTERED) != 0
-        if key is not None:  # a probe may not have the list yet
-            theirs |= np.isin(batch.records["device_key"], self.named(batch.key_id, key))
+        if key is not None and self._tags:  # a probe may not have the list yet
+            theirs |= (batch.records["device_key"][:, None] == self.named(batch.key_id, key)).any(axis=1)
         if not theirs.any():
             return batch
         self.heard += int(np.count_nonzero(theirs))
