@@ -20,6 +20,7 @@ from tests.bench.instructions import frames as phones_frames
 from tests.builders import KEY, probe_request
 from tests.core.test_dot11_twin import random_frame
 from tests.firmware.micropython import MODULES, RV32_NEEDS, UNIX_NEEDS, Machine, built, run_unix
+from tests.fuzz.corpus import dot11_seeds
 
 HERE = Path(__file__).parent
 DATA = HERE.parent / "data" / "wire"
@@ -114,6 +115,26 @@ def test_records_are_the_hubs(unix: Path) -> None:
             assert told == description.hex()
             described += 1
     assert described > 50
+
+
+@NEEDS_UNIX
+def test_what_the_fuzzers_begin_with_cut_anywhere(unix: Path) -> None:
+    """Every malformed kind: the record is the hub's or there is none, and all is counted."""
+    seeds = [seed[1:] for seed in dot11_seeds().values()]
+    code = start() + (
+        f"b = bytearray(26)\nfor seed in {seeds!r}:\n    for cut in range(len(seed) + 1):\n"
+        "        d.inject(seed[:cut] + bytes(4), -50, 6, 1000)\n"
+        "        print(b[4:].hex() if d.recvinto(b, 0, 900) else '-')\n"
+        "print(d.stats()[:4])\n"
+    )
+    *lines, last = run_unix(unix, code).splitlines()
+    cut = [seed[:length] for seed in seeds for length in range(len(seed) + 1)]
+    rows = [record_of(frame, KEY, offset_us=100, rssi_dbm=-50, noise_dbm=-95, channel=6) for frame in cut]
+    assert lines == [row[4:].hex() if row else "-" for row in rows]
+    seen, rejected, dropped, errors = ast.literal_eval(last)
+    assert (seen, dropped) == (len(cut), 0)
+    assert rejected + errors == lines.count("-")
+    assert 200 < lines.count("-") < len(lines) - 200
 
 
 @NEEDS_UNIX
