@@ -15,6 +15,7 @@ from hostkit.contract.messages import CONFIG_VERSION, ConfigHash, ConfigRefused,
 from hostkit.errors import ConfigError, HostkitError, PeerError, UsageError
 from hostkit.hub.roles import Roles
 from hostkit.hub.settings import adopt, change, config_hash, kept_until_restart, roll_back, taken_over
+from hostkit.io.files import stamp_of
 from hostkit.io.mqtt import Arrived
 from hostkit.io.outbox import Outbox
 from hostkit.model import Site
@@ -61,7 +62,7 @@ class Configuration:
     ) -> None:
         self.path, self.site = path, site
         self._outbox, self._take, self._say, self._roles, self._wall_s = outbox, take, say, roles, wall_s
-        self._stamp = _stamp(path)
+        self._stamp = stamp_of(path)
         self._look_s = 0.0
         try:
             self._handled = msgspec.json.decode(outbox.word(_WORD) or "{}", type=_Handled)
@@ -92,7 +93,7 @@ class Configuration:
 
     def took(self, wanted: Site) -> tuple[str, ...]:
         """Run on what the file now says; give the keys that wait for the next start."""
-        self._stamp = _stamp(self.path)
+        self._stamp = stamp_of(self.path)
         waiting = kept_until_restart(self.site, wanted)
         site = taken_over(self.site, wanted)
         if site != self.site:
@@ -105,7 +106,7 @@ class Configuration:
         if now_s < self._look_s + LOOK_S:
             return
         self._look_s = now_s
-        if (stamp := _stamp(self.path)) == self._stamp:
+        if (stamp := stamp_of(self.path)) == self._stamp:
             return
         self._stamp = stamp
         try:
@@ -168,11 +169,3 @@ def _checked(desired: Desired, message: Arrived, running: Site) -> Site:
     if site.privacy != running.privacy:
         raise UsageError("is changed in the shop only", where="site.privacy", next_step="send it as it is in force")
     return site
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -22,7 +22,7 @@ from hostkit.core.pseudonym import SiteKey
 from hostkit.core.wire import Batch, Flag
 from hostkit.errors import ConfigError, InputError, UsageError
 from hostkit.io.filelock import locked
-from hostkit.io.files import write_files
+from hostkit.io.files import stamp_of, write_files
 from hostkit.io.memory import scrub
 from hostkit.secret import read_secret
 
@@ -138,7 +138,7 @@ class Registry:
         if now_s < self._looked_s + LOOK_S:
             return False
         self._looked_s = now_s
-        if (stamp := _stamp(self._data / TAGS)) == self._stamp:
+        if (stamp := stamp_of(self._data / TAGS)) == self._stamp:
             return False
         self._stamp = stamp
         try:
@@ -183,11 +183,3 @@ def _lock(data: Path) -> Path:
 
 def _write(data: Path, tags: tuple[Tag, ...]) -> None:
     write_files({data / TAGS: msgspec.json.format(msgspec.json.encode(_File(tags)))}, private=True)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -55,6 +55,15 @@ def check_directory(path: Path) -> None:
         raise UsageError("is a file, a directory is needed", where=str(path), next_step="choose another name")
 
 
+def stamp_of(path: Path) -> tuple[int, int, int] | None:
+    """Give what changes when a file is written or replaced; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def storage_error(where: str, error: OSError) -> StorageError:
     """Say what the operating system refused, and what to do about it."""
     step = NEXT_STEPS.get(error.errno or 0, "check the disk and the path")
