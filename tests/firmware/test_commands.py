@@ -181,6 +181,16 @@ def test_bad_settings_fall_back_and_are_named(shop: Shop, board: Board, hand: Ha
     assert line.startswith("settings: ")
 
 
+def test_secrets_are_read_though_no_large_block_is_left(shop: Shop, board: Board, hand: Hand) -> None:
+    """As after days: pieces of 2 KB are all that is left, and to connect the settings are read."""
+    started(board, hand)
+    board.run(
+        "held = []\ntry:\n    while True:\n        held.append(bytearray(2048))\nexcept MemoryError:\n    pass\n"
+        "for index in range(0, len(held), 2):\n    held[index] = None\ngc.collect()\n"
+    )
+    assert board.eval("[len(app.settings.secrets()[name]) > 200 for name in ('ca', 'cert', 'key')]") == [True] * 3
+
+
 def test_settings_that_reach_nobody_come_back(shop: Shop, board: Board, hand: Hand) -> None:
     (board.flash / "settings.next").write_text(json.dumps({"version": 1, **shop.settings(port=1)}))
     for _ in range(3):
