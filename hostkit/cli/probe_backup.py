@@ -41,7 +41,7 @@ def backup(
         text.remark("hub: not asked (--as or --broker): uplink, firmware and board are left out")
     else:
         with HubLine(envoy) as line:
-            rows = {row.id: row for row in line.next().probes.rows}
+            rows = {row.id: row for row in line.latest().probes.rows}
     now_s = time.time()
     backups = [take_backup(site_path, site, probe, rows.get(probe.id), now_s) for probe in probes]
     paths = write_backups(out, backups)

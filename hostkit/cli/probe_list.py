@@ -31,7 +31,7 @@ def list(*, site_path: Path, folder: Path | None, broker: str | None, as_json: b
     """Ask the hub how each probe of the site does: connected, build, uplink, key, last heard, frames a second."""
     site = load_site(site_path)
     with HubLine(options.hub_of(site, broker, folder)) as line:
-        told = line.next()
+        told = line.latest()
     if as_json:
         text.emit(msgspec.json.encode(told.probes).decode() + "\n")
         return

@@ -23,6 +23,7 @@ from hostkit.io.mqtt import Arrived, Client, Down, Inbox, Up, over_since, parse_
 
 CONNECT_S = 10.0
 TOLD_S = 15.0  # a hub tells every five seconds
+FRESH_S = 8.0  # old at most is what one that is online told last
 MUTE_S = 6.5  # of one that is online and has told nothing: it has heard no probe
 RETAINED_S = 1.0
 PATIENCE_S = 5.0  # with a broker that refuses: it may be starting
@@ -108,14 +109,24 @@ class HubLine:
 
     def next(self, after: Told | None = None) -> Told:
         """Wait for its next word, said now; PeerError that says which of broker, right, hub and probe is missing."""
+        return self._wait(lambda told: told.live and told is not after)
 
-        def told() -> bool:
-            return self._told is not None and self._told.live and self._told is not after
+    def latest(self) -> Told:
+        """Give its last word where that is of these seconds, by both clocks, else its next; PeerError as `next`."""
 
+        def fresh(told: Told) -> bool:
+            return self._hub is State.ONLINE and abs(time.time() - told.probes.at_s) < FRESH_S
+
+        return self._wait(lambda told: told.live or fresh(told))
+
+    def _wait(self, good: Callable[[Told], bool]) -> Told:
         mute_s = time.monotonic() + MUTE_S
 
         def mute() -> bool:
             return self._hub is State.ONLINE and self._told is None and time.monotonic() > mute_s
+
+        def told() -> bool:
+            return self._told is not None and good(self._told)
 
         self._until(lambda: told() or self._refused or mute(), TOLD_S)
         if not told() or self._told is None:

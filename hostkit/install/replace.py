@@ -36,7 +36,7 @@ def backup_step(plan: Plan, site_path: Path, folder: Path) -> Step:
         probe, row = plan.probe(job.board), None
         if plan.hub is not None:
             try:
-                row = plan.hub.next().row(probe.id)
+                row = plan.hub.latest().row(probe.id)
             except HostkitError as error:  # an old board that is dead, and a hub that has heard none
                 job.say(f"without the hub's word: {error.what}")
         (path,) = write_backups(folder / "backup", [take_backup(site_path, plan.site, probe, row, time.time())])
