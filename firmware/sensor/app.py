@@ -170,6 +170,7 @@ class App:
 
     async def run(self) -> None:
         """Run for ever."""
+        asyncio.get_event_loop().set_exception_handler(self._fell)
         asyncio.create_task(self._ear())
         asyncio.create_task(self._watch())
         asyncio.create_task(self._tell())
@@ -226,12 +227,19 @@ class App:
             led.value(on if lit(self.led(), time.ticks_ms()) else 1 - on)
             await asyncio.sleep_ms(STEP_MS)
 
+    def _fell(self, loop, context) -> None:
+        """A task ended that nobody waits for: begin anew rather than live on without it."""
+        sys.print_exception(context["exception"])
+        self.restart("fault")
+
     async def _leave(self) -> None:
         await asyncio.sleep_ms(LEAVE_MS)
-        self.capture.stop()
-        self.spool.park()
-        self.state.batch(self.capture.seq, 0, final=True)
-        machine.reset()
+        try:
+            self.capture.stop()
+            self.spool.park()
+            self.state.batch(self.capture.seq, 0, final=True)
+        finally:
+            machine.reset()
 
     async def _link(self) -> None:
         settings, mode = self.settings, self.settings.get("uplink")

@@ -64,6 +64,17 @@ def test_the_watchdog_is_fed_only_while_all_is_well(board: Board, hand: Hand) ->
     assert board.eval("wdt_timeout") == 60_000
 
 
+def test_who_loses_a_task_begins_anew(shop: Shop, board: Board, hand: Hand) -> None:
+    started(board, hand)
+    board.air(frame(1))
+    board.run("app.uplink.info = None; app.tell()")
+    board.wait_reset()
+    assert "TypeError" in board.output.read_text()
+    board.start(cause=5)
+    board.until("app.capture.key_id and not app.spool.log.entries")
+    wait(lambda: [record for batch in shop.batches().values() for record in batch.records])
+
+
 def test_describe_is_what_the_hub_computes(board: Board, hand: Hand) -> None:
     description = describe_frame(probe_request(secrets.token_bytes(6)))
     started(board, hand)
@@ -185,7 +196,8 @@ def test_secrets_are_read_though_no_large_block_is_left(shop: Shop, board: Board
     """As after days: pieces of 2 KB are all that is left, and to connect the settings are read."""
     started(board, hand)
     board.run(
-        "held, ours = [], bytearray(6000)\ntry:\n    while True:\n        held.append(bytearray(2048))\nexcept MemoryError:\n    pass\n"
+        "held, ours = [], bytearray(6000)\ntry:\n    while True:\n        held.append(bytearray(2048))\n"
+        "except MemoryError:\n    pass\n"
         "for index in range(0, len(held), 2):\n    held[index] = None\nours = None\ngc.collect()\n"
     )  # `ours` is what this line to the board takes
     assert board.eval("[len(app.settings.secrets()[name]) > 200 for name in ('ca', 'cert', 'key')]") == [True] * 3
