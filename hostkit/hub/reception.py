@@ -46,11 +46,11 @@ class Reception:
                 self._parts.confirm.append(item)
         elif isinstance(item, Up):
             self._parts.say(f"{item.link}: connected; {'same session' if item.session else 'new session'}")
-            self._connected(item.link)
+            self._connected(item.link, remembered=item.session)
         else:
             self._parts.say(f"{item.link}: {item.reason}; trying again")
 
-    def _connected(self, link: str) -> None:
+    def _connected(self, link: str, *, remembered: bool) -> None:
         self._parts.speaker.afresh()
         if link != UPLINK:
             self._office.fleet.afresh()
@@ -58,7 +58,7 @@ class Reception:
         if link in {SITE_LINK, UPLINK}:
             self._forget_former(link)
         if link == self._parts.upward.name:
-            self._parts.uplink.connected(monotonic_s())
+            self._parts.uplink.connected(monotonic_s(), remembered=remembered)
 
     def _forget_former(self, link: str) -> None:
         """Clear what is retained of probes the site has no more."""

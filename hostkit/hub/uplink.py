@@ -2,7 +2,8 @@
 
 Rows made since the connection came up are live: they go at once, before and between the backlog of older ones, which
 goes in order and paced. A broker may lose what it confirmed: without progress everything from the oldest row is sent
-again, and after every connect the hours of the last days. Where not even the broker confirms, the connection is dead.
+again, at once where the broker does not know us any more, and after every connect the hours of the last days. Where not
+even the broker confirms, the connection is dead.
 """
 
 from collections import deque
@@ -52,10 +53,16 @@ class Uplink:
         """Give how many rows at most were there before the connection and are not yet on their way."""
         return max(0, self._old - max(self._sent, self._outbox.gone))
 
-    def connected(self, now_s: float) -> None:
-        """Begin again from the oldest row: the broker may be another one. The caller commits."""
-        self._from_the_oldest(now_s)
-        self._resend_s = RESEND_S
+    def connected(self, now_s: float, *, remembered: bool) -> None:
+        """Go on; begin again from the oldest row if the broker has not `remembered` us. The caller commits.
+
+        One that has holds what it confirmed: sent again after every cut, rows would queue up for the collector.
+        """
+        if remembered:
+            self._look_anew(now_s)
+        else:
+            self._from_the_oldest(now_s)
+            self._resend_s = RESEND_S
         self._hours = []
         self._outbox.last_hours_again(HOURS_AGAIN_S)
 
@@ -106,11 +113,16 @@ class Uplink:
         return dead
 
     def _from_the_oldest(self, now_s: float) -> None:
-        self._sent, self._old = self._outbox.gone, self._outbox.last
-        self._live, self._unanswered, self._confirmed = self._old, 0, 0
+        self._sent, self._confirmed = self._outbox.gone, 0
         self._flying.clear()
-        self._ahead.clear()
         self._unconfirmed = {seq: publication for seq, publication in self._unconfirmed.items() if not publication.done}
+        self._look_anew(now_s)
+
+    def _look_anew(self, now_s: float) -> None:
+        """What waits now is backlog; what went ahead of the last one comes again in its turn."""
+        self._old = self._live = self._outbox.last
+        self._ahead.clear()
+        self._unanswered = 0
         self._progress_s, self._paced_s = now_s, now_s - 1.0
 
     def _send_live(self) -> None:

@@ -37,6 +37,7 @@ class Sender:
         self._shop = shop
         self._inbox: Inbox = queue.Queue(INBOX_ITEMS)
         self.client = uplink_client(self._voice, parse_url(url), self._inbox)
+        self.client._keep_alive_s = KEEP_ALIVE_S
         self.uplink = Uplink(self.outbox, self.client, self._voice)
         self.produced: list[str] = []
         self.refused = 0
@@ -57,7 +58,7 @@ class Sender:
         """Take what came, send what is due."""
         while (item := take(self._inbox, 0)) is not None:
             if isinstance(item, Up):
-                self.uplink.connected(time.monotonic())
+                self.uplink.connected(time.monotonic(), remembered=item.session)
             elif isinstance(item, Arrived):
                 self._arrived(item)
         self.outbox.commit()

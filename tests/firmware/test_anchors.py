@@ -145,9 +145,9 @@ def test_offsets_come_back_beacons_are_no_phones_and_drift_is_told(
             break
     assert begun == anchors.NIGHT.channel_s(4)
     assert any("calibration_drift: p-1 hears others" in line for line in shop.said), shop.said
-    events = [EVENT.decoder.decode(one.payload).data for one in shop.heard if one.topic.endswith("/hub/event")]
-    assert events[0].rule == "calibration_drift"
-    assert events[0].phase == "new"
+    event = wait(lambda: next((one for one in list(shop.heard) if one.topic.endswith("/hub/event")), None))
+    told_of = EVENT.decoder.decode(event.payload).data
+    assert (told_of.rule, told_of.phase) == ("calibration_drift", "new")
     health = wait(lambda: told(shop))
     (drift,) = health.calibration.calibration_drift  # type: ignore[union-attr]
     assert (drift.probe, drift.is_heard_db) == ("p-1", 0)

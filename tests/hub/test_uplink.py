@@ -51,7 +51,7 @@ class Bench:
         self.line = Line()
         self.uplink = Uplink(self.outbox, self.line, Voice(SETTINGS.site))  # type: ignore[arg-type]
         self.now_s = 100.0
-        self.uplink.connected(self.now_s)
+        self.uplink.connected(self.now_s, remembered=False)
         self._taken: set[int] = set()
         self._read = 0
 
@@ -137,11 +137,25 @@ def test_a_connection_on_which_nothing_is_confirmed_is_given_up_and_nothing_is_s
     bench.line.confirms = False
     assert bench.pump(round(1.5 * RESEND_S / STEP_S)) == [1, 2, 3]
     assert bench.line.dropped == 1
-    bench.uplink.connected(bench.now_s)
+    bench.uplink.connected(bench.now_s, remembered=False)
     assert bench.pump(3) == []  # the client has them and sends them again itself
-    bench.uplink.connected(bench.now_s)
+    bench.uplink.connected(bench.now_s, remembered=False)
     bench.put()
     assert bench.pump() == [4]
+
+
+def test_to_a_broker_that_remembers_nothing_is_said_twice_until_it_has_lost_something(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, 3)
+    assert bench.pump() == [1, 2, 3]
+    for _ in range(50):  # a line that is cut again and again
+        bench.uplink.connected(bench.now_s, remembered=True)
+        assert bench.pump() == []
+    bench.put()
+    assert bench.pump() == [4]
+    bench.uplink.connected(bench.now_s, remembered=True)
+    assert bench.pump(round(1.5 * RESEND_S / STEP_S)) == [1, 2, 3, 4]
+    bench.uplink.connected(bench.now_s, remembered=False)
+    assert bench.pump() == [1, 2, 3, 4]
 
 
 def test_a_live_row_the_broker_lost_comes_again_in_its_turn(tmp_path: Path) -> None:
@@ -185,6 +199,6 @@ def test_the_hours_of_two_days_go_again_after_a_connect(tmp_path: Path) -> None:
         bench.outbox.set_bucket(hour)
     bench.pump(100)
     assert [stream for stream, _ in bench.line.sent] == ["kpi/hour"] * 60
-    bench.uplink.connected(bench.now_s)
+    bench.uplink.connected(bench.now_s, remembered=False)
     bench.pump(100)
     assert [payload for _, payload in bench.line.sent[60:]] == [b"%d" % n for n in range(12, 60)]

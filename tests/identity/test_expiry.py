@@ -62,7 +62,7 @@ class Sender:
         while (item := take(self.inbox, 0.02)) is not None:
             now_s = time.monotonic()
             if isinstance(item, Up):
-                self.uplink.connected(now_s)
+                self.uplink.connected(now_s, remembered=item.session)
             elif isinstance(item, Down):
                 self.downs.append(item.reason)
             elif isinstance(item, Arrived):

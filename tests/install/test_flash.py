@@ -232,7 +232,7 @@ def test_stop_ends_esptool_and_says_so(rom: Rom, made_release: Release, tmp_path
     (tmp_path / "boards.csv").write_text(f"probe,port\ntill,{rom.path}\n")
     begun = time.monotonic()
     done = subprocess.run(
-        ["timeout", "-s", "INT", "2.5", *footfall_command(release, tmp_path)],
+        ["timeout", "--foreground", "-s", "INT", "2.5", *footfall_command(release, tmp_path)],
         capture_output=True,
         text=True,
         check=False,
