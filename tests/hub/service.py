@@ -6,12 +6,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from hostkit.config import dump_site
-from hostkit.contract.codec import HEALTH, VISITS
+from hostkit.contract.codec import HEALTH, VISITS, decode
 from hostkit.contract.messages import Health, VisitRow
+from hostkit.errors import PeerError
 from hostkit.io.mqtt import Arrived, Client, Inbox, Up, parse_url, take
 from hostkit.io.outbox import Outbox
 from hostkit.model import Site
@@ -151,13 +153,20 @@ class Watcher:
 
 
 def last_health(watcher: Watcher, frames: int, timeout_s: float = 20.0) -> Health:
-    """Wait until the hub has so many frames, too late ones with them; give what it says then, or in the end."""
+    """Wait until the hub has so many frames, too late ones with them; give what it says then, or in the end.
+
+    What a bad line has damaged is passed over, as by any subscriber that checks.
+    """
     deadline = time.monotonic() + timeout_s
+    health: Health | None = None
     while True:
-        said = [HEALTH.decoder.decode(message.payload).data for message in watcher.of("hub/health")]
-        taken = said[-1].counters["frames"] + said[-1].drops["frames_too_late"] if said else None
-        if said and (taken == frames or time.monotonic() > deadline):
-            return said[-1]
+        for message in watcher.of("hub/health")[-1:]:
+            with suppress(PeerError):
+                health = decode(HEALTH, message.payload, message.topic).data
+        taken = health.counters["frames"] + health.drops["frames_too_late"] if health else None
+        if taken == frames or time.monotonic() > deadline:
+            assert health, "no health came"
+            return health
         time.sleep(0.05)
 
 
