@@ -177,7 +177,8 @@ class App:
         asyncio.create_task(self._feed())
         asyncio.create_task(self._shine())
         asyncio.create_task(self.uplink.run())
-        await self._link()
+        asyncio.create_task(self._link())
+        await asyncio.Event().wait()  # never: a task that ends restarts the probe
 
     async def _ear(self) -> None:
         while True:

@@ -1,4 +1,7 @@
-"""The links to the hub: MQTT that stays (`lan`, `wifi-park`), MQTT in bursts (`wifi-burst`). Each runs for ever."""
+"""The links to the hub: MQTT that stays (`lan`, `wifi-park`), MQTT in bursts (`wifi-burst`).
+
+Each runs for ever, or until there is no memory left to connect: MemoryError.
+"""
 
 import asyncio
 import time
@@ -7,6 +10,7 @@ from .mqtt import BackOff, Mqtt, MqttError
 
 FLUSH_MS = 30_000  # at most, of a burst
 FLUSH_STEP_MS = 100
+STARVED = 6  # connections in a row that found no memory: a heap in pieces stays so until a restart
 
 
 class MqttLink:
@@ -31,6 +35,7 @@ class MqttLink:
         topics = ((self._prefix + "ack", 0), (self._prefix + "cmd/+", 1), (self._prefix + "config", 1), (self._hub, 0))
         self._mqtt = Mqtt(identity, self._prefix + "state", topics, self._heard)
         self._back_off = BackOff()
+        self._hungry = 0
         self.beat_ms = 0
 
     def publish(self, stream: str, payload, qos: int, retain: bool = False) -> bool | None:
@@ -78,6 +83,7 @@ class MqttLink:
         await self._mqtt.connect(settings.get("host"), settings.get("port"), secrets)
         await self._say(b"online")
         self._back_off.worked()
+        self._hungry = 0
         self._uplink.up(self)
 
     async def _say(self, state: bytes) -> None:
@@ -105,6 +111,9 @@ class MqttLink:
         self._uplink.trouble = f"{kind}: {error}"
         self._uplink.note(self._uplink.trouble)
         await self._mqtt.close()
+        self._hungry += isinstance(error, MemoryError)
+        if self._hungry >= STARVED:
+            raise error
 
     def _heard(self, topic: bytes, payload: memoryview) -> None:
         name = topic.decode()

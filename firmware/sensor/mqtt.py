@@ -66,19 +66,16 @@ class Mqtt(Pipe):
         self.unconfirmed = 0  # QoS 1 publications without PUBACK
 
     async def connect(self, host: str, port: int, secrets: dict[str, str]) -> None:
-        """Connect and subscribe over TLS, both sides verified; OSError."""
+        """Connect and subscribe over TLS, both sides verified; OSError, or MemoryError."""
         self._fill = self._skip = 0
         self._granted, self._session_open, self.unconfirmed = 0, False, 0
         gc.collect()  # TLS wants the largest pieces of all
         try:
             await asyncio.wait_for_ms(self._open(host, port, secrets), CONNECT_MS)
-        except MemoryError:
-            await self.close()
-            raise MqttError("no memory for TLS", "link_refused")
         except asyncio.TimeoutError:
             await self.close()
             raise MqttError("no answer", "link_refused")
-        except (OSError, ValueError):
+        except (OSError, ValueError, MemoryError):
             await self.close()
             raise
         self.connected = True

@@ -61,6 +61,7 @@ use_username_as_clientid true
 allow_anonymous false
 acl_file {acl}
 pid_file {pid}
+set_tcp_nodelay true
 persistence true
 persistence_location {data}/
 autosave_interval 1

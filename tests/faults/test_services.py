@@ -26,6 +26,7 @@ from hostkit.sim.world import simulate
 from tests.collector.running import CollectorProcess, KeepingHub, rows_of, until
 from tests.collector.shop import BOOT, HubVoice, day, simulated
 from tests.conftest import CI
+from tests.faults.clock import library
 from tests.hub.service import SETTINGS, SPEED, HubProcess, Watcher
 from tests.io.brokers import Mosquitto
 
@@ -125,10 +126,7 @@ def play_through(broker: Mosquitto, hub: HubProcess, trouble: Callable[[], None]
 @pytest.fixture(scope="module")
 def clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that moves a process's wall clock."""
-    library = tmp_path_factory.mktemp("clock") / "clock.so"
-    source = Path(__file__).with_name("clock.c")
-    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
-    return library
+    return library(tmp_path_factory.mktemp("clock"))
 
 
 @pytest.mark.needs("gcc")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.clock import library
 from tests.firmware.board import Board
 from tests.firmware.micropython import built
 from tests.firmware.shop import Hand, Shop
@@ -30,6 +31,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     shop = Shop(tmp_path_factory.mktemp("shop"))
     yield shop
     shop.stop()
+
+
+@pytest.fixture(scope="session")
+def clock_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What lets a board live faster (FastClock); the test needs gcc."""
+    return library(tmp_path_factory.mktemp("clock"))
 
 
 @pytest.fixture

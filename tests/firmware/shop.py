@@ -174,6 +174,7 @@ class Hand:
     def __init__(self, shop: Shop, *, acks: bool = True) -> None:
         self._shop = shop
         self.acks = acks
+        self.wall: Callable[[], float] = time.time
         self.ahead_s = 0.0  # of the wall clock
         self.keys: tuple[KeySpan, ...] = ()  # given already: the same again after a restart
         self._seq = 0
@@ -192,12 +193,16 @@ class Hand:
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
+    def now_s(self) -> float:
+        """Give the seconds since 1970 that it tells the probe."""
+        return self.wall() + self.ahead_s
+
     def say(self, stream: str, kind: Kind[T], data: T) -> None:
         """Publish a message of the hub to the probe."""
         self._seq += 1
         message = compose(
             kind, data, publisher=Address(tenant=SITE.tenant, site=SITE.site, node="hub"),
-            at=datetime.fromtimestamp(time.time() + self.ahead_s, UTC), boot="run-1", seq=self._seq,
+            at=datetime.fromtimestamp(self.now_s(), UTC), boot="run-1", seq=self._seq,
             provenance=Provenance.LIVE,
         )  # fmt: skip
         self.raw(stream, encode(kind, message))
@@ -211,7 +216,7 @@ class Hand:
         """Send a command, known to the contract or not; give its id."""
         self._seq += 1
         number = f"c{self._seq}"
-        at = datetime.fromtimestamp(time.time() + self.ahead_s, UTC).isoformat()
+        at = datetime.fromtimestamp(self.now_s(), UTC).isoformat()
         message = {
             "id": f"run-1-{self._seq}", "source": f"/{SITE.tenant}/{SITE.site}/hub", "type": "footfall.v1.cmd",
             "time": at, "boot": "run-1", "seq": self._seq, "provenance": "live", "specversion": "1.0",
@@ -237,7 +242,7 @@ class Hand:
     def _informed(self, info: Info) -> None:
         """A key goes at QoS 0: to a probe that is away it was given in vain."""
         self.infos.append(info)
-        now_s = time.time() + self.ahead_s
+        now_s = self.now_s()
         if info.key_id is None and any(key.from_s <= now_s < key.until_s for key in self.keys):
             self.give()
 

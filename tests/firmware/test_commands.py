@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+import signal
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -18,8 +19,9 @@ from hostkit.contract.messages import Health
 from hostkit.core.describe import describe_frame
 from hostkit.identity.authority import Authority
 from tests.builders import probe_request
-from tests.firmware.board import Board
-from tests.firmware.shop import PROBE, Hand, Shop, frame, give, identity, wait
+from tests.faults.clock import FastClock
+from tests.firmware.board import SOFT, Board
+from tests.firmware.shop import PROBE, Hand, Shop, frame, give, identity, spans, wait
 
 pytestmark = pytest.mark.needs("mosquitto")
 
@@ -201,6 +203,24 @@ def test_secrets_are_read_though_no_large_block_is_left(shop: Shop, board: Board
         "for index in range(0, len(held), 2):\n    held[index] = None\nours = None\ngc.collect()\n"
     )  # `ours` is what this line to the board takes
     assert board.eval("[len(app.settings.secrets()[name]) > 200 for name in ('ca', 'cert', 'key')]") == [True] * 3
+
+
+@pytest.mark.needs("gcc")
+def test_who_finds_no_memory_to_connect_begins_anew(shop: Shop, board: Board, hand: Hand, clock_library: Path) -> None:
+    """A heap in pieces stays so; what was heard goes onto flash before."""
+    clock = FastClock(20)
+    board.environment, hand.wall = clock.environment(clock_library), clock.now_s
+    hand.keys = spans(clock.now_s() - 60, clock.now_s() + 7200)
+    started(board, hand)
+    board.run("import sensor.mqtt\ndef starved(*_):\n    raise MemoryError('no piece')\nsensor.mqtt.secured = starved")
+    shop.broker.stop(signal.SIGKILL)
+    board.air(frame(1))
+    shop.broker.start()
+    board.wait_reset()
+    assert "no piece" in board.output.read_text()
+    board.start(cause=SOFT)
+    board.until("app.capture.key_id and not app.spool.log.entries")
+    wait(lambda: [record for batch in shop.batches().values() for record in batch.records])
 
 
 def test_settings_that_reach_nobody_come_back(shop: Shop, board: Board, hand: Hand) -> None:
