@@ -20,10 +20,12 @@ _SBIN = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"  # where packages put mos
 _PROBE_S = 0.5
 
 # autosave: a SIGKILL loses what mosquitto has not yet saved, and its default is 30 minutes.
+# set_tcp_nodelay: else an answer behind an acknowledgement waits 40 ms for the client's own.
 # max_queued_messages: by default it drops from the 1,001st message a client that is away has not fetched.
 _MOSQUITTO = """\
 listener {port} {host}
 allow_anonymous true
+set_tcp_nodelay true
 persistence true
 persistence_location {folder}/
 autosave_interval 1

@@ -8,6 +8,7 @@ dropped and counted, QoS 1 waits and so do the broker and, in the end, the publi
 
 import ipaddress
 import random
+import socket
 import ssl
 import threading
 from contextlib import suppress
@@ -246,6 +247,7 @@ class Client:
             client.will_set(self._state_topic, "offline", qos=1, retain=True)
         if self._tls:
             client.tls_set_context(self._tls)
+        client.on_socket_open = _at_once
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -396,3 +398,10 @@ def _unusable(text: str, what: str) -> UsageError:
     return UsageError(
         what, where=text, next_step="write mqtt://127.0.0.1:1883 or mqtts://HOST:8883?ca=FILE&cert=FILE&key=FILE"
     )
+
+
+def _at_once(_: paho.Client, __: object, connected: object) -> None:
+    """Nagle's algorithm would hold an answer back until the packet before it is acknowledged, 40 ms."""
+    assert isinstance(connected, socket.socket)
+    with suppress(OSError):  # it went away already
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -35,7 +35,7 @@ SCANS_S = PROBES * PER_PROBE_S // (FRAMES_A_SCAN * HEARD_BY)
 START_US = 1_741_078_800_000_000
 ROW_EVERY_S, LOOK_EVERY_S = 0.05, 0.002
 WARM_ROWS = 20
-BROKER = ("max_queued_messages 0", "max_inflight_messages 100")
+BROKER = ("set_tcp_nodelay true", "max_queued_messages 0", "max_inflight_messages 100")
 STARE = """
 import sys, paho.mqtt.client as paho
 client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="stare")
