@@ -24,13 +24,13 @@ def carried(shop_board: Board, distances: list[float], over: threading.Event) ->
     ssid_key = shop_board.eval(
         "__import__('sensor.siphash', None, None, ('siphash',)).siphash(app.capture.key().raw, b'footfall-cal')"
     )
-    for distance in [one for one in distances for _ in range(LinkCourse.parts)]:
-        shop_board.until("app.radio.tuned == 13")
+    parts = [one for one in distances for _ in range(LinkCourse.parts)]
+    for number, distance in enumerate(parts, 1):
+        shop_board.until(f"app.radio.tuned_log.count(13) == {number}")
         level = round(LINE.rssi_1m_dbm - 10 * LINE.exponent * math.log10(distance))
         phone = ("020000000001", 1, ssid_key & 0xFFFFFFFF, 0, level, -95, 13, 1)
         other = ("020000000002", 1, 5, 0, -20, 0, 13, 1)
         shop_board.air(*[phone, other] * 12)
-        shop_board.until("app.radio.tuned != 13")
     over.set()
 
 

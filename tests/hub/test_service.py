@@ -153,7 +153,7 @@ def test_home_assistant_is_told_when_the_hub_comes_and_when_it_starts_itself(
 ) -> None:
     watcher = Watcher(broker, "homeassistant/device/#")
     play(simulate(SETTINGS), broker.url, speed=SPEED, say=patient)
-    first = watcher.wait("config")
+    first = watcher.wait("config", 3)  # it came, had a key, and was asked to say everything at the end of the play
     device = json.loads(first[-1].payload)
     assert device["device"]["name"].endswith("(simulated)")
     told = len(first)

@@ -47,7 +47,7 @@ class _Ear(io.IOBase):
     def channel(self, n):
         self.tuned = n
         self.tuned_log.append(n)
-        del self.tuned_log[:-100]
+        del self.tuned_log[:-1000]
 
     def recvinto(self, buf, at, base_us):
         if not 0 <= at <= len(buf):
