@@ -196,13 +196,22 @@ def run(
             journal.forget(board.probe) if again else journal.entries(board.probe)
         lines = [_Line(board, steps, journal, tell=tell, stop=stop, now_s=now_s) for board in boards]
         with ThreadPoolExecutor(min(at_once, len(boards) or 1), thread_name_prefix="board") as pool:
-            futures = [pool.submit(line.run) for line in lines]
+            go = threading.Event()  # a Ctrl-C within submit() leaves a thread that nobody waits for: none has begun
             try:
+                futures = [pool.submit(_begin, line, go) for line in lines]
+                go.set()
                 _wait(futures)
             except KeyboardInterrupt:
                 stop.set()
                 raise
+            finally:
+                go.set()
     return tuple(future.result() for future in futures)
+
+
+def _begin(line: "_Line", go: threading.Event) -> Outcome:
+    go.wait()
+    return line.run()
 
 
 def _wait(futures: Sequence[Future[Outcome]]) -> None:

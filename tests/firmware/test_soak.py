@@ -45,6 +45,7 @@ class Soak:
         self.aired: Counter[int] = Counter()
         self.batches: dict[tuple[int, int], tuple[int, int]] = {}  # (boot, seq): CRC-32 of its bytes, records
         self.dropped: Counter[int] = Counter()  # batches by boot, as health names them
+        self.upto: dict[int, int] = {}  # the last batch of a boot, as the boot after names it
         self.heap: dict[int, list[int]] = {}
         self._numbers = itertools.count()
         self._rotations = itertools.count(1)
@@ -99,6 +100,7 @@ class Soak:
         self.hand.infos.clear()
         self.hand.healths.clear()
         give(self.hand)
+        self.upto[self.boot - 1] = wait(lambda: next((info.last.upto for info in self.hand.infos if info.last), None))
         self.board.until("app.capture.key_id")
 
     def faults(self) -> list[Callable[[], None]]:
@@ -110,10 +112,14 @@ class Soak:
         came = sum(records for (boot, _), (_, records) in self.batches.items() if boot == self.boot)
         return came + int(self.board.eval("app.spool.dropped_records")) >= self.aired[self.boot]
 
-    def missing(self, boot: int) -> int:
-        """Give how many numbers below a boot's last are not there."""
-        seqs = [seq for of, seq in self.batches if of == boot]
-        return max(seqs, default=0) - len(seqs)
+    def seqs(self, boot: int) -> list[int]:
+        """Give what came of a boot."""
+        return [seq for of, seq in self.batches if of == boot]
+
+    def unnamed(self, boot: int) -> int:
+        """Give how many numbers below the last that came are not there, without those named as dropped."""
+        seqs = self.seqs(boot)
+        return max(seqs, default=0) - len(seqs) - self.dropped[boot]
 
 
 @pytest.mark.parametrize("program", ["dot11cap"], indirect=True)
@@ -130,20 +136,21 @@ def test_through_faults_nothing_goes_unnamed(shop: Shop, board: Board, hand: Han
     for fault in itertools.cycle(soak.faults()):
         soak.listen(CALM_S)
         soak.settle()
+        share = (clock.now_s() - began_s) / RUN_S
+        print(f"\r{share:.0%}, {len(soak.batches)} batches, boot {soak.boot}", end=" ", flush=True)
         if clock.now_s() > began_s + RUN_S:
             break
         fault()
     took_s = clock.now_s() - began_s
     wait(soak.all_came)
-    unnamed = {boot: soak.missing(boot) - soak.dropped[boot] for boot in range(1, soak.boot + 1)}
+    unnamed = {boot: soak.unnamed(boot) for boot in range(1, soak.boot + 1)}
     growth = max(max(rows) - rows[0] for rows in soak.heap.values())
     print(f"\n{took_s:.0f} s, {sum(soak.aired.values())} frames, {len(soak.batches)} batches, {soak.boot} boots")
     print(f"batches dropped by name: {soak.dropped.total()}; gone with the power: {sum(unnamed.values())}")
     print(f"heap {soak.heap[1][0]} bytes, most growth within a boot {growth}")
     assert growth <= GROWTH_BYTES
     for boot in range(1, soak.boot):  # what went with the power is named by the boot after
-        upto = next(info.last.upto for info in hand.infos if info.last) if boot == soak.boot - 1 else 0
-        assert upto == 0 or upto >= max(seq for of, seq in soak.batches if of == boot)
+        assert soak.upto[boot] >= max(soak.seqs(boot))
         assert -ON_THEIR_WAY <= unnamed[boot] <= WINDOW
     assert -ON_THEIR_WAY <= unnamed[soak.boot] <= 0
     assert board.eval("app.radio.stats()[2]") == 0

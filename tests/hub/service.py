@@ -152,8 +152,8 @@ class Watcher:
                 self._up.set()
 
 
-def last_health(watcher: Watcher, frames: int, timeout_s: float = 20.0) -> Health:
-    """Wait until the hub has so many frames, too late ones with them; give what it says then, or in the end.
+def last_health(watcher: Watcher, frames: int, batches: int = 0, timeout_s: float = 20.0) -> Health:
+    """Wait until the hub has so many batches, and frames with those too late; give what it says then, or in the end.
 
     What a bad line has damaged is passed over, as by any subscriber that checks.
     """
@@ -164,7 +164,8 @@ def last_health(watcher: Watcher, frames: int, timeout_s: float = 20.0) -> Healt
             with suppress(PeerError):
                 health = decode(HEALTH, message.payload, message.topic).data
         taken = health.counters["frames"] + health.drops["frames_too_late"] if health else None
-        if taken == frames or time.monotonic() > deadline:
+        whole = health is not None and taken == frames and health.counters["batches"] >= batches
+        if whole or time.monotonic() > deadline:
             assert health, "no health came"
             return health
         time.sleep(0.05)
