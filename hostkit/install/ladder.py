@@ -74,15 +74,12 @@ def judge(seen: Evidence) -> Standing:
         return _standing(Rung.LINE, what, "take the other port, or verify that probe")
     connected = seen.row is not None and seen.row.step is not Step.CONNECTED
     if seen.asked_hub and connected:
-        return _by_hub(seen)
+        standing = _by_hub(seen)
+        return standing if standing.failed is not None else _itself(seen)
     if seen.blank:
         return _standing(Rung.LINE, "the board is not set up", "footfall probe provision")
     if seen.asked_line and seen.line is None:
-        return _standing(
-            Rung.LINE,
-            "the board says nothing on its line",
-            "press its reset button; is it flashed? footfall probe flash",
-        )
+        return _silent_line()
     if seen.line is not None:
         return _by_line(seen, seen.line)
     if seen.told and seen.row is None:
@@ -92,6 +89,27 @@ def judge(seen: Evidence) -> Standing:
         Rung.NETWORK,
         "the hub has not heard from it",
         "count the blinks of its LED (2: no network, 3: no hub); or plug it in here and give --port",
+    )
+
+
+def _itself(seen: Evidence) -> Standing:
+    """Whom the hub hears may be another board of this id, as one that is replaced: who is on the line must be it."""
+    if seen.asked_line and seen.line is None:
+        return _silent_line()
+    if seen.line is not None and seen.row is not None and seen.row.boot not in {None, str(seen.line.boot)}:
+        return _standing(
+            Rung.DELIVERS,
+            "the hub hears another board of this id",
+            "wait a minute; if that does not help, take the other board off the network",
+        )
+    return PASSED
+
+
+def _silent_line() -> Standing:
+    return _standing(
+        Rung.LINE,
+        "the board says nothing on its line",
+        "press its reset button; is it flashed? footfall probe flash",
     )
 
 

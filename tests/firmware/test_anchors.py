@@ -109,7 +109,7 @@ def nights(shop: Shop, air: Air, count: int) -> LinksRecord:
         assert time.monotonic() < deadline, shop.said
         air.carry()
         time.sleep(0.02)
-    return read_links(shop.folder / "site.toml")[-1]
+    return wait(lambda: read_links(shop.folder / "site.toml"))[-1]  # it is told of before it is written
 
 
 def test_offsets_come_back_beacons_are_no_phones_and_drift_is_told(
