@@ -1,4 +1,4 @@
-"""The probe with the real C module at 200 frames/s through faults: its heap stays flat, and no batch goes unnamed.
+"""The probe with the real C module at 200 frames/s through faults: its heap stays flat, lost batches are counted.
 
 A slice of seconds here; FOOTFALL_SOAK=SECONDS makes it as long as that by the probe's clock, which then runs twenty
 times as fast; scripts/soak does so.
@@ -26,7 +26,7 @@ from tests.firmware.shop import Hand, Shop, frame, give, is_batch, spans, wait
 pytestmark = pytest.mark.needs("mosquitto")
 SOAK_S = float(os.environ.get("FOOTFALL_SOAK", "0"))
 SPEED = 20 if SOAK_S else 1  # of every clock the probe sees; its hub, broker and radio keep up
-RUN_S, CALM_S = (SOAK_S, 300.0) if SOAK_S else (14.0, 2.0)  # whole, and between two faults
+RUN_S, CALM_S = (SOAK_S, min(SOAK_S / 20, 300.0)) if SOAK_S else (14.0, 2.0)  # whole, and between two faults
 OUTAGES_S = (min(CALM_S / 2, 15.0), CALM_S / 2)  # the longer is more than flash holds
 RATE_HZ = 200
 STEP_S = 0.05
@@ -145,12 +145,13 @@ def test_through_faults_nothing_goes_unnamed(shop: Shop, board: Board, hand: Han
     unnamed = {boot: soak.unnamed(boot) for boot in range(1, soak.boot + 1)}
     growth = max(max(rows) - rows[0] for rows in soak.heap.values())
     print(f"\n{took_s:.0f} s, {sum(soak.aired.values())} frames, {len(soak.batches)} batches, {soak.boot} boots")
-    print(f"batches dropped by name: {soak.dropped.total()}; gone with the power: {sum(unnamed.values())}")
+    print(f"batches dropped by name: {soak.dropped.total()}; missing beyond as many: {list(unnamed.values())}")
     print(f"heap {soak.heap[1][0]} bytes, most growth within a boot {growth}")
     assert growth <= GROWTH_BYTES
     for boot in range(1, soak.boot):  # what went with the power is named by the boot after
         assert soak.upto[boot] >= max(soak.seqs(boot))
         assert unnamed[boot] <= WINDOW
-    assert unnamed[soak.boot] <= 0  # below: dropped while on their way, they arrived all the same
+    # Below 0: dropped on their way, they arrived all the same; then as many may be missing unseen: the count is net.
+    assert unnamed[soak.boot] <= 0
     assert board.eval("app.radio.stats()[2]") == 0
     assert SOAK_S or not soak.dropped.total()
