@@ -1,5 +1,6 @@
 """Sealed batches on flash, in append-only segments: none is ever rewritten, each goes whole. Pure.
 
+A full log drops its oldest segment of which nothing was ever sent: what may have arrived is never taken for lost.
 The folder holds nothing readable without the site key. A segment cut by a power loss ends at its last whole entry.
 """
 
@@ -35,6 +36,7 @@ class FlashLog:
         self._next_number = 1
         self._open = False  # the last segment takes more; never one of an earlier boot
         self._cursor = self._behind = (0, 0)  # segment number and offset of the entry to read, and of the one behind it
+        self._sent = 0  # number of the last segment of which something went
         self.entries = 0
         self.records = 0
         self.torn = 0  # entries found cut or damaged
@@ -42,7 +44,7 @@ class FlashLog:
         self._scan()
 
     def append(self, head: tuple[int, int, int, int], batch: memoryview, key: bytes) -> int:
-        """Seal and add one of (boot, seq, key id, records); OSError if flash refuses. Gives how many old ones went."""
+        """Seal and add one of (boot, seq, key id, records); OSError if flash refuses. Gives how many were dropped."""
         gone = 0
         size = _SEALED_AT + _padded(len(batch))
         if not self._open or not self._segments or self._segments[-1][1] + size > SEGMENT_BYTES:
@@ -76,7 +78,7 @@ class FlashLog:
         self.entries -= 1
         self.records -= head[5]
         if segment[2] <= 0:
-            self._drop_segment()
+            self._drop_segment(0)
         return head[2], head[3]
 
     def rewind(self) -> None:
@@ -84,8 +86,9 @@ class FlashLog:
         self._cursor = (self._segments[0][0], self._front) if self._segments else (0, 0)
 
     def skip_all(self) -> None:
-        """The next read gives what is appended next."""
-        self._cursor = (self._segments[-1][0], self._segments[-1][1]) if self._segments else (0, 0)
+        """All there is went, too; the next read gives what is appended next."""
+        self._behind = (self._segments[-1][0], self._segments[-1][1])
+        self.advance()
 
     def read(self, key_of) -> memoryview | None:
         """Give the batch at the cursor until the next call; None if `key_of(key id)` is None. ValueError: damaged."""
@@ -106,6 +109,7 @@ class FlashLog:
     def advance(self) -> None:
         """What `read` gave went; the next read gives what is behind it."""
         self._cursor = self._behind
+        self._sent = max(self._sent, self._behind[0])
 
     def _seal(self, head: tuple[int, int, int, int], batch: memoryview, key: bytes) -> None:
         iv = os.urandom(16)
@@ -138,18 +142,24 @@ class FlashLog:
     def _start_segment(self) -> int:
         gone = 0
         while len(self._segments) >= self._most:
-            gone += self._segments[0][2]
-            self.entries -= self._segments[0][2]
-            self.records -= self._segments[0][3]
-            self._drop_segment()
+            oldest = 0
+            while self._segments[oldest][0] <= self._sent:
+                oldest += 1
+                if oldest == self._most:  # more segments than batches may be on their way, so not with MOST_SEGMENTS
+                    raise OSError("everything is on its way")
+            gone += self._segments[oldest][2]
+            self.entries -= self._segments[oldest][2]
+            self.records -= self._segments[oldest][3]
+            self._drop_segment(oldest)
         self._segments.append([self._next_number, 0, 0, 0])
         self._next_number += 1
         self._open = True
         return gone
 
-    def _drop_segment(self) -> None:
-        number = self._segments.pop(0)[0]
-        self._front = 0
+    def _drop_segment(self, at: int) -> None:
+        number = self._segments.pop(at)[0]
+        if not at:
+            self._front = 0
         try:
             os.remove(self._path(number))
         except OSError:
@@ -168,6 +178,7 @@ class FlashLog:
             if name.endswith(".seg") and name[:-4].isdigit():
                 self._scan_segment(int(name[:-4]), os.stat(f"{self._folder}/{name}")[6])
         self.rewind()
+        self._sent = self._cursor[0]  # what the boot before sent is nearly always in its first
 
     def _scan_segment(self, number: int, size: int) -> None:
         segment = [number, 0, 0, 0]

@@ -1,6 +1,7 @@
-"""Batches until the hub acknowledged them: a few in RAM, the rest on flash. Bounded; the oldest goes, counted. Pure.
+"""Batches until the hub acknowledged them: a few in RAM, the rest on flash. Pure.
 
-Flash is written only while RAM is full, that is while the hub is away, and before a restart.
+Bounded: the oldest that were never sent are dropped, and counted. Flash is written only while RAM is full, that is
+while the hub is away, and before a restart.
 """
 
 from micropython import const
@@ -129,7 +130,6 @@ class Spool:
             gone = self.log.append(head_on_flash, self._ram[self._first][0][: head[3]], key.seal_key())
             if gone:
                 self._lose(gone, before + head[2] - self.log.records)
-                self.outstanding = max(self.outstanding - gone, 0)
             if was_sent:
                 self.log.skip_all()
         except OSError:

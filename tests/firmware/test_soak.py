@@ -1,4 +1,4 @@
-"""The probe with the real C module at 200 frames/s through faults: its heap stays flat, lost batches are counted.
+"""The probe with the real C module at 200 frames/s through faults: its heap stays flat, every lost batch is named.
 
 A slice of seconds here; FOOTFALL_SOAK=SECONDS makes it as long as that by the probe's clock, which then runs twenty
 times as fast; scripts/soak does so.
@@ -33,6 +33,21 @@ STEP_S = 0.05
 GROWTH_BYTES = 2048  # of the heap within a boot: what waits differs from moment to moment
 KEY_S = RUN_S + 7200
 WINDOW = 8  # batches in RAM at most
+# What leaves a full flash, written down in the board's folder by (boot, seq).
+NOTE_DROPPED = """
+def note(log=app.spool.log, drop=app.spool.log._drop_segment):
+    def noted(at):
+        number, size, entries, _ = log._segments[at]
+        begin = 0 if at else log._front
+        with open("dropped", "a") as file:
+            while entries and begin < size:
+                head = log._read(number, begin, 38)
+                file.write("%d %d\\n" % (head[2], head[3]))
+                begin += 42 + (head[1] + 15) // 16 * 16
+        drop(at)
+    log._drop_segment = noted
+note()
+"""
 
 
 class Soak:
@@ -43,7 +58,7 @@ class Soak:
         self.boot = 1
         self.aired: Counter[int] = Counter()
         self.batches: dict[tuple[int, int], tuple[int, int]] = {}  # (boot, seq): CRC-32 of its bytes, records
-        self.dropped: Counter[int] = Counter()  # batches by boot, as health names them
+        self.named: Counter[int] = Counter()  # batches dropped by boot, as health names them
         self.upto: dict[int, int] = {}  # the last batch of a boot, as the boot after names it
         self.heap: dict[int, list[int]] = {}
         self._numbers = itertools.count()
@@ -63,9 +78,9 @@ class Soak:
         """Wait until the hub has everything and was told of what it cannot have; then look at the heap."""
         self.board.until("app.capture.key_id and app.uplink.link and len(app.spool) <= 1", 60)
         self.heap.setdefault(self.boot, []).append(self.board.eval("(gc.collect(), gc.mem_alloc())[1]"))
-        self.dropped[self.boot] = dropped = self.board.eval("app.spool.dropped_batches")
-        if dropped:
-            wait(lambda: any(health.drops.get("spool_batches") == dropped for health in self.hand.healths))
+        self.named[self.boot] = named = self.board.eval("app.spool.dropped_batches")
+        if named:
+            wait(lambda: any(health.drops.get("spool_batches") == named for health in self.hand.healths))
         self.book()
 
     def book(self) -> None:
@@ -98,9 +113,14 @@ class Soak:
         self.boot += 1
         self.hand.infos.clear()
         self.hand.healths.clear()
-        give(self.hand)
+        self.begin()
         self.upto[self.boot - 1] = wait(lambda: next((info.last.upto for info in self.hand.infos if info.last), None))
+
+    def begin(self) -> None:
+        """Have it hear, and note what it drops."""
+        give(self.hand)
         self.board.until("app.capture.key_id")
+        self.board.run(NOTE_DROPPED)
 
     def faults(self) -> list[Callable[[], None]]:
         return [self.broker_dies, self.clock_steps, self.key_rotates, self.power_goes]
@@ -111,14 +131,16 @@ class Soak:
         came = sum(records for (boot, _), (_, records) in self.batches.items() if boot == self.boot)
         return came + int(self.board.eval("app.spool.dropped_records")) >= self.aired[self.boot]
 
-    def seqs(self, boot: int) -> list[int]:
-        """Give what came of a boot."""
-        return [seq for of, seq in self.batches if of == boot]
+    def missing(self) -> set[tuple[int, int]]:
+        """Give what was made and never came; what went with the power is behind the last of its boot that came."""
+        last = {boot: max(seq for of, seq in self.batches if of == boot) for boot in range(1, self.boot + 1)}
+        return {(boot, seq) for boot, upto in last.items() for seq in range(1, upto + 1)} - self.batches.keys()
 
-    def unnamed(self, boot: int) -> int:
-        """Give how many numbers below the last that came are not there, without those named as dropped."""
-        seqs = self.seqs(boot)
-        return max(seqs, default=0) - len(seqs) - self.dropped[boot]
+    def dropped(self) -> list[tuple[int, int]]:
+        """Give what left a full flash."""
+        path = self.board.flash / "dropped"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(int(boot), int(seq)) for boot, seq in map(str.split, lines)]
 
 
 @pytest.mark.parametrize("program", ["dot11cap"], indirect=True)
@@ -129,8 +151,7 @@ def test_through_faults_nothing_goes_unnamed(shop: Shop, board: Board, hand: Han
     board.environment, hand.wall = clock.environment(clock_library), clock.now_s
     hand.keys = spans(clock.now_s() - 60, clock.now_s() + KEY_S)
     board.start()
-    give(hand)
-    board.until("app.capture.key_id")
+    soak.begin()
     began_s = clock.now_s()
     for fault in itertools.cycle(soak.faults()):
         soak.listen(CALM_S)
@@ -142,16 +163,15 @@ def test_through_faults_nothing_goes_unnamed(shop: Shop, board: Board, hand: Han
         fault()
     took_s = clock.now_s() - began_s
     wait(soak.all_came)
-    unnamed = {boot: soak.unnamed(boot) for boot in range(1, soak.boot + 1)}
+    missing, dropped = soak.missing(), soak.dropped()
     growth = max(max(rows) - rows[0] for rows in soak.heap.values())
     print(f"\n{took_s:.0f} s, {sum(soak.aired.values())} frames, {len(soak.batches)} batches, {soak.boot} boots")
-    print(f"batches dropped by name: {soak.dropped.total()}; missing beyond as many: {list(unnamed.values())}")
+    print(f"batches missing {len(missing)}, dropped from flash {len(dropped)}, named by health {soak.named.total()}")
     print(f"heap {soak.heap[1][0]} bytes, most growth within a boot {growth}")
     assert growth <= GROWTH_BYTES
+    assert sorted(missing) == sorted(dropped)
+    assert Counter(boot for boot, _ in dropped) == +soak.named
     for boot in range(1, soak.boot):  # what went with the power is named by the boot after
-        assert soak.upto[boot] >= max(soak.seqs(boot))
-        assert unnamed[boot] <= WINDOW
-    # Below 0: dropped on their way, they arrived all the same; then as many may be missing unseen: the count is net.
-    assert unnamed[soak.boot] <= 0
+        assert 0 <= soak.upto[boot] - max(seq for of, seq in soak.batches if of == boot) <= WINDOW
     assert board.eval("app.radio.stats()[2]") == 0
-    assert SOAK_S or not soak.dropped.total()
+    assert SOAK_S or not dropped

@@ -148,6 +148,36 @@ def check_the_oldest_goes_and_is_counted():
     assert _drain(spool, 1) == [(1, seq) for seq in range(101 - kept, 101)]
 
 
+def check_what_was_sent_is_never_dropped():
+    spool = _spool(_clear("spool-k"), segments=3)
+    for seq in range(1, 31):
+        _push(spool, 1, seq)
+    rows = _sent(spool)
+    assert rows == [(1, seq) for seq in range(1, WINDOW + 1)]
+    spool.send_again()  # its line broke: they may have arrived
+    for seq in range(31, 101):
+        _push(spool, 1, seq)
+    kept = len(spool)
+    assert spool.dropped_batches == 100 - kept > 30 and spool.flash_errors == 0
+    got = _drain(spool, 1)
+    assert got[: len(rows)] == rows and len(got) == kept and got[-1] == (1, 100)
+
+
+def check_more_segments_on_their_way_than_there_may_be():
+    folder = _clear("spool-l")
+    for boot in (1, 2):  # each boot begins a segment
+        spool = _spool(folder, segments=2)
+        _push(spool, boot, 1)
+        spool.park()
+    spool = _spool(folder, segments=2)
+    assert _sent(spool) == [(1, 1), (2, 1)]
+    for seq in range(1, 31):
+        _push(spool, 3, seq)
+    in_ram = WINDOW - 1
+    assert len(spool) == 2 + in_ram and spool.dropped_batches == 30 - in_ram == spool.flash_errors
+    assert _sent(_again(spool))[:2] == [(1, 1), (2, 1)]
+
+
 def check_a_reboot_keeps_what_was_on_flash():
     folder = _clear("spool-e")
     spool = _spool(folder)
