@@ -114,7 +114,7 @@ def password_of(ssid: str, file: Path | None) -> str:
     if file is None and not ssid:
         return ""
     if file is None:
-        return str(click.prompt(f"password of {ssid}", hide_input=True, default="", show_default=False, err=True))
+        return _asked(f"password of {ssid}", "give --wifi-password", default="")
     data = sys.stdin.buffer.readline(200) if str(file) == "-" else read_secret(file)
     return data.decode("utf-8", "replace").strip("\r\n")
 
@@ -128,6 +128,13 @@ def codes_of(file: Path | None, bundle: Path | None, pin: str, site: Site) -> Co
         text.remark(f"{bundle}: of the authority {read.short_pin}; the hub says the same: footfall site bundle --read")
         return Codes.of_bundle(read)
     if file is None:
-        return Codes.of_text(str(click.prompt("code", hide_input=True, err=True)))
+        return Codes.of_text(_asked("code", "give --bundle or --codes"))
     given = sys.stdin.read(400_000) if str(file) == "-" else read_secret(file).decode("utf-8", "replace")
     return Codes.of_text(given)
+
+
+def _asked(what: str, otherwise: str, default: str | None = None) -> str:
+    """Ask for a secret; UsageError where there is no terminal to ask on."""
+    if not sys.stdin.isatty():
+        raise UsageError("is not given, and there is no terminal to ask on", where=what, next_step=otherwise)
+    return str(click.prompt(what, hide_input=True, default=default, show_default=False, err=True))

@@ -3,8 +3,7 @@
 import json
 import os
 import struct
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -15,6 +14,7 @@ from hostkit.errors import UsageError
 from tests.builders import Packet, heard, pcap, phone_elements, probe_request, radiotap, section
 from tests.cli.command import ONE_LINE, footfall, refused
 from tests.crowd import START_US, crowd, overhear, save
+from tests.disks import small_disk
 
 USAGE, INPUT, CONFIG, STORAGE = 2, 3, 4, 5
 STREET = overhear(crowd(1))
@@ -223,25 +223,15 @@ def test_a_full_disk_under_a_drawing_leaves_device_and_tables_alone(tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["a.pcap"]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk can be mounted by root only")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 @pytest.mark.needs("mount")
-def test_a_full_disk_leaves_old_files_and_nothing_new(tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_disk_leaves_old_files_and_nothing_new(tmp_path: Path) -> None:
     capture = save(tmp_path / "a.pcap", STREET)
-    (small_disk / "series.csv").write_text("old")
-    done = footfall("replay", "--csv", small_disk, "--plot", small_disk / "deep" / "out.png", capture)
-    refused(done, STORAGE, "cannot be written .*No space left.*; free some space")
-    assert [path.name for path in small_disk.iterdir()] == ["series.csv"]
-    assert (small_disk / "series.csv").read_text() == "old"
+    with small_disk(tmp_path / "disk", "16k") as disk:
+        (disk / "series.csv").write_text("old")
+        done = footfall("replay", "--csv", disk, "--plot", disk / "deep" / "out.png", capture)
+        refused(done, STORAGE, "cannot be written .*No space left.*; free some space")
+        assert [path.name for path in disk.iterdir()] == ["series.csv"]
+        assert (disk / "series.csv").read_text() == "old"
 
 
 def test_tables_where_a_file_is(tmp_path: Path) -> None:

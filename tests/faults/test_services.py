@@ -1,8 +1,6 @@
 """Whole services in trouble: a disk that is full, a clock that is set by a day, two hubs with one identity."""
 
-import os
 import sqlite3
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -25,7 +23,7 @@ from hostkit.sim.player import Player
 from hostkit.sim.world import simulate
 from tests.collector.running import CollectorProcess, KeepingHub, rows_of, until
 from tests.collector.shop import BOOT, HubVoice, day, simulated
-from tests.conftest import CI
+from tests.disks import fill, small_disk
 from tests.faults.clock import library
 from tests.hub.service import SETTINGS, SPEED, HubProcess, Watcher
 from tests.io.brokers import Mosquitto
@@ -42,36 +40,17 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 12 MB of its own; needs root."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        message = f"a disk of its own cannot be mounted: {done.stderr.strip()}"
-        pytest.fail(message) if CI else pytest.skip(message)
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "12m") as folder:
+        yield folder
 
 
-def fill(folder: Path, *, leave: int) -> Path:
-    """Leave so many bytes free on the disk of a folder."""
-    filler = folder / "filler"
-    free = os.statvfs(folder)
-    filler.write_bytes(bytes(max(0, free.f_bavail * free.f_bsize - leave)))
-    return filler
-
-
-def test_a_collector_on_a_full_disk_waits_and_loses_nothing(
-    tmp_path: Path, small_disk: Path, broker: Mosquitto
-) -> None:
+def test_a_collector_on_a_full_disk_waits_and_loses_nothing(tmp_path: Path, disk: Path, broker: Mosquitto) -> None:
     shop = simulated(120, 4.0, 5)
     posts = list(day(shop, HubVoice(shop.site)))
-    collector = CollectorProcess(broker.url, small_disk)
+    collector = CollectorProcess(broker.url, disk)
     hub = KeepingHub(broker.url, posts, boot=BOOT)
-    filler = fill(small_disk, leave=100_000)
+    filler = fill(disk, leave=100_000)
     deadline = time.monotonic() + 30
     while "is full" not in collector.log.read_text():
         assert time.monotonic() < deadline, collector.log.read_text()
@@ -83,18 +62,18 @@ def test_a_collector_on_a_full_disk_waits_and_loses_nothing(
         hub.turn()
     assert collector.stop() == 0
     hub.stop()
-    with closing(sqlite3.connect(small_disk / FILE)) as database:
+    with closing(sqlite3.connect(disk / FILE)) as database:
         visits = dict(database.execute("SELECT visit_id, rev FROM visit").fetchall())
     assert visits == rows_of(posts)
     assert collector.log.read_text().count("is full") == 1
 
 
 def test_a_hub_on_a_full_disk_ends_and_goes_on_when_there_is_room(
-    tmp_path: Path, small_disk: Path, broker: Mosquitto
+    tmp_path: Path, disk: Path, broker: Mosquitto
 ) -> None:
-    hub = HubProcess(tmp_path, broker.url, data=small_disk).start()
+    hub = HubProcess(tmp_path, broker.url, data=disk).start()
     hub.said("site broker: connected")
-    filler = fill(small_disk, leave=60_000)
+    filler = fill(disk, leave=60_000)
 
     def restarted() -> None:
         assert hub.process is not None

@@ -142,6 +142,24 @@ def test_stop_leaves_a_journal_that_says_so(tmp_path: Path) -> None:
     assert "flash" not in Journal(tmp_path).entries("probe-2") or seen[-1].state is State.STOPPED
 
 
+def test_a_stop_while_boards_are_handed_out_leaves_none_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[threading.Thread] = []
+    start, bench = threading.Thread.start, Bench()
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        begun.append(thread)
+        raise KeyboardInterrupt  # the pool has not written down that it has this one
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(boards(3), bench.steps, journal=Journal(tmp_path))
+    assert len(begun) == 1
+    begun[0].join(20)
+    assert not bench.done
+    assert not Journal(tmp_path).entries("probe-0")
+
+
 def test_what_cannot_be_written_down_is_not_begun(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     bench = Bench()

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from hostkit.config import dump_site
-from tests.cli.command import COMMAND, ROOT, footfall
+from tests.cli.command import COMMAND, ROOT, footfall, refused
+from tests.disks import fill, small_disk
 from tests.firmware.shop import frame
 from tests.identity.place import HOST, accepts, until
 from tests.install.chip import Chip
@@ -27,6 +28,7 @@ from tests.install.usb import plugged
 from tests.io.brokers import free_port
 
 pytestmark = pytest.mark.needs("mosquitto")
+USAGE, STORAGE = 2, 5
 STEPS = ("flash", "provision", "verify", "label")
 FIRMWARE = ROOT / "firmware"
 ADVERT = [1, "c2aabbccddee", 0, -61, "02010603031818"]
@@ -226,3 +228,42 @@ def killed(asked: tuple[str | Path, ...], at: str | Callable[[], bool], *, befor
     said += process.communicate()[1]
     for step in before:
         assert f"{step}: done before" in said, said
+
+
+def test_on_a_full_disk_nothing_is_begun_and_with_room_the_same_command_goes_on(
+    town: Town, tmp_path: Path, made_release: Callable[..., Path]
+) -> None:
+    image = Made(app_bytes=0x8000)
+    chip = Chip(tmp_path, ours=made_image(image))
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        asked = install(town, disk, "door", "--images", made_release(image), "--port", chip.path)
+        first = (*asked, "--bundle", town.bundle("door"))
+        try:
+            filler = fill(disk, leave=0)
+            nowhere = footfall(*first)
+            assert not chip.boots
+            assert not chip.erased
+            filler.unlink()
+            filler = fill(disk, leave=12_288)  # for the journal, not for the label
+            with air(phones(chip)):
+                unlabelled = footfall(*first)
+            filler.unlink()
+            done = footfall(*first, "--json")
+        finally:
+            chip.off()
+    for failed, step in ((nowhere, "flash"), (unlabelled, "label")):
+        assert failed.returncode == STORAGE, failed.stderr
+        said = rf"door: {step}: \S+: cannot be written \(No space left on device\); free some space"
+        assert re.match(said, failed.stdout), failed.stdout
+    assert done.returncode == 0, done.stderr
+    assert steps(done) == dict.fromkeys(STEPS, False) | {"label": True}
+
+
+def test_where_there_is_no_terminal_nothing_is_asked(
+    town: Town, tmp_path: Path, made_release: Callable[..., Path]
+) -> None:
+    release = made_release(Made(app_bytes=0x8000))
+    asked = install(town, tmp_path, "till", "--images", release, "--port", "/dev/null")
+    refused(footfall(*asked), USAGE, "code: is not given, and there is no terminal to ask on; give --bundle or --codes")
+    wireless = (*asked, "--uplink", "wifi-park", "--ssid", "shop", "--bundle", town.bundle("till"))
+    refused(footfall(*wireless), USAGE, "password of shop: is not given, .*; give --wifi-password")
