@@ -60,6 +60,7 @@ class Mqtt(Pipe):
         self._format = ""
         self._granted = 0
         self._session_open = False
+        self._sent = False  # something, since `serve` looked last
         self._sent_ms = self._came_ms = 0
         self.connected = False
         self.oversized = 0
@@ -87,7 +88,9 @@ class Mqtt(Pipe):
             now_ms = time.ticks_ms()
             if time.ticks_diff(now_ms, self._came_ms) > DEAD_MS:
                 raise MqttError("silent", "link_refused")
-            if time.ticks_diff(now_ms, self._sent_ms) > PING_MS:
+            if self._sent:
+                self._sent, self._sent_ms = False, now_ms
+            elif time.ticks_diff(now_ms, self._sent_ms) > PING_MS:
                 await self.free()
                 self._write_packet(_PINGREQ, 0)
         raise _told(self.fault)
@@ -99,20 +102,23 @@ class Mqtt(Pipe):
         if not self.connected:
             raise MqttError("not connected", "link_refused")
         size, length = len(name), len(payload)
-        end = 7 + size + length + (2 if qos else 0)
+        begin = 8 - (size & 3)  # the payload at a multiple of four: copied by words
+        end = begin + size + length + 4
         if end > TX_BYTES:
             return False
-        shape = size << 16 | length << 1 | qos
+        shape = size << 16 | length >> 8 << 1 | qos
         if self._shape != shape:
             self._shape = shape
-            self._format = ">H%ds%s%ds" % (size, "H" if qos else "", length)
+            room = min((length | 255) + 1, TX_BYTES - begin - size - 4)  # what is behind the payload becomes 0
+            self._format = ">H%ds%s%ds" % (size, "H" if qos else "", room)
         if qos:  # by format: to assign a slice moves all that is behind it
             self._packet_id = number = self._packet_id % 65_535 + 1
-            pack_into(self._format, self._tx, 5, size, name, number, payload)
+            pack_into(self._format, self._tx, begin, size, name, number, payload)
             self.unconfirmed += 1
         else:
-            pack_into(self._format, self._tx, 5, size, name, payload)
-        self._write_packet(_PUBLISH | (qos << 1) | (1 if retain else 0), end - 5)
+            pack_into(self._format, self._tx, begin, size, name, payload)
+            end -= 2
+        self._write_packet(_PUBLISH | (qos << 1) | (1 if retain else 0), end - begin, begin)
         return True
 
     async def disconnect(self) -> None:
@@ -191,21 +197,21 @@ class Mqtt(Pipe):
         pack_into(">H", self._tx, at, number)
         return at + 2
 
-    def _write_packet(self, head: int, size: int) -> None:
-        """Write what is in the buffer from 5 on, its fixed header put right before it."""
-        tx, begin = self._tx, 3
-        if size < 128:
-            tx[4] = size
-        else:
-            begin = 2
-            tx[3], tx[4] = size & 127 | 128, size >> 7
-        tx[begin] = head
+    def _write_packet(self, head: int, size: int, begin: int = 5) -> None:
+        """Write `size` bytes of the buffer from `begin` on, the fixed header put right before them."""
+        tx, end = self._tx, begin + size
+        if size >= 128:
+            begin -= 1
+            tx[begin] = size >> 7
+            size = size & 127 | 128
+        tx[begin - 1] = size
+        tx[begin - 2] = head
         try:
-            self.write(self._tx_view[begin : 5 + size])
+            self.write(self._tx_view[begin - 2 : end])
         except (OSError, ValueError) as error:
             self.fault = error
             raise _told(error)
-        self._sent_ms = time.ticks_ms()
+        self._sent = True
 
     # -- reading --
 

@@ -60,8 +60,8 @@ import gc, json, time, dot11cap, wired
 from parts import RECORDS, Path
 way = Path(dot11cap.Ear())
 costs = []
-for number in range(8):
-    way.ear.hear(RECORDS)
+for number in range(22):
+    way.ear.hear(RECORDS - number % 3)
     gc.collect()
     before = time.ticks_cpu()
     way.pass_on()
@@ -109,11 +109,13 @@ def test_ram_after_boot_with_a_boards_words(rv32: Path) -> None:
 
 @pytest.mark.needs(*RV32)
 def test_instructions_of_a_batch(rv32: Path) -> None:
-    """Ring to socket, of 30 records, hours after boot, until it is forgotten; and the message that says so."""
+    """Ring to socket, of 28 to 30 records, hours after boot, until it is forgotten; and the message that says so."""
     with Machine(rv32) as machine:
         costs, sent, garbage, message, left = json.loads(machine.run(BATCHES))
-    assert sent == 9  # none of them was put off
-    assert 20_000 < max(costs[2:]) <= BATCH_INSTRUCTIONS
+    assert sent == 23  # none of them was put off
+    costs = costs[2:]  # every tenth puts its number where it outlives a power loss
+    assert 20_000 < sum(costs) / len(costs) <= BATCH_INSTRUCTIONS
+    assert max(costs) <= 1.04 * BATCH_INSTRUCTIONS
     assert garbage <= BATCH_GARBAGE_BYTES
     assert 20_000 < message <= ACK_INSTRUCTIONS
     assert left == 0

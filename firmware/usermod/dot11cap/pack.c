@@ -22,13 +22,17 @@ static const uint32_t rests[256] = {REST64(0U), REST64(64U), REST64(128U), REST6
 
 uint32_t pack_crc32(const uint8_t *data, size_t size)
 {
-    uint32_t crc = 0xffffffffU;
+    uint32_t crc = 0xffffffffU, word;
 
-    for (; size >= 4; data += 4, size -= 4) {
-        crc = rests[(crc ^ data[0]) & 0xffU] ^ crc >> 8;
-        crc = rests[(crc ^ data[1]) & 0xffU] ^ crc >> 8;
-        crc = rests[(crc ^ data[2]) & 0xffU] ^ crc >> 8;
-        crc = rests[(crc ^ data[3]) & 0xffU] ^ crc >> 8;
+    for (; size > 0 && (uintptr_t)data % sizeof word; size--)
+        crc = rests[(crc ^ *data++) & 0xffU] ^ crc >> 8;
+    for (; size >= sizeof word; data += sizeof word, size -= sizeof word) {
+        memcpy(&word, __builtin_assume_aligned(data, sizeof word), sizeof word);
+        crc ^= word; /* every chip of ours is little-endian */
+        crc = rests[crc & 0xffU] ^ crc >> 8;
+        crc = rests[crc & 0xffU] ^ crc >> 8;
+        crc = rests[crc & 0xffU] ^ crc >> 8;
+        crc = rests[crc & 0xffU] ^ crc >> 8;
     }
     for (; size > 0; size--)
         crc = rests[(crc ^ *data++) & 0xffU] ^ crc >> 8;

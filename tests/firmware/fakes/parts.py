@@ -66,7 +66,7 @@ class Path:
         )
         plan = hop.Hop((1, 6, 11), 1000, 0)
         self.capture = capture.Capture(ear, None, "p", plan, spooled, have, time, boot, counted, up.wake)
-        way = link.MqttLink({"tenant": "demo", "site": "shop", "probe": "p"}, None, up, None, counted)
+        way = link.MqttLink({"tenant": "demo", "site": "corner-shop", "probe": "door-1"}, None, up, None, counted)
         way._mqtt.connected, way._mqtt.stream = True, Socket()
         up.capture, up.link, up._said_last, up._info_due = self.capture, way, True, False
         self.counts = counted
