@@ -110,10 +110,8 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
     site = settings.site
     voice = Voice(site)
     inbox: Inbox = Queue(INBOX_ITEMS)
-    word = outbox.word("provenance")
-    voice.provenance = _provenance(word, outbox) if word else None
     intake = Intake(site, outbox.taken(), batch_clock=settings.batch_clock)
-    intake.provenance = voice.provenance
+    voice.provenance = intake.provenance = _provenance(outbox)
     keeper = Keeper(site, outbox, voice)
     if keeper.strange:
         say(f"{outbox.where}: {keeper.strange} visits in it cannot be read; figures of these two days lack them")
@@ -169,7 +167,11 @@ def put_together(settings: HubSettings, outbox: Outbox, say: Callable[[str], Non
     )
 
 
-def _provenance(word: str, outbox: Outbox) -> Provenance:
+def _provenance(outbox: Outbox) -> Provenance | None:
+    """Give what the data folder holds; None if nothing was heard yet."""
+    word = outbox.word("provenance")
+    if not word:
+        return None
     try:
         return Provenance(word)
     except ValueError as error:
