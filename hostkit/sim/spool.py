@@ -1,4 +1,7 @@
-"""What a probe keeps until its hub acknowledged it. Bounded: the oldest goes first, counted. No file, no network."""
+"""What a probe keeps until its hub acknowledged it. No file, no network.
+
+Bounded: the oldest that was never sent is dropped, and counted; what was sent may have arrived.
+"""
 
 from collections import deque
 from collections.abc import Iterator
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 
 WINDOW = 8  # batches sent and not yet acknowledged
 LATE_S = 1.5  # well before a hub gives a gap up for lost
-CAPACITY = 512  # about 512 KiB, an hour and a half of 10 s batches
+CAPACITY = 512  # more than WINDOW; about 512 KiB, an hour and a half of 10 s batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,8 @@ class Spool:
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
         self._waiting: deque[Spooled] = deque()
-        self._sent_upto = 0
+        self._sent_upto = 0  # since `send_again`
+        self._ever_sent = 0
         self._progress_s = 0.0
         self.dropped_batches = 0
         self.dropped_records = 0
@@ -38,11 +42,12 @@ class Spool:
         return len(self._waiting) >= WINDOW
 
     def push(self, batch: Spooled) -> None:
-        """Keep `batch`; if there is no room the oldest is lost and counted."""
+        """Keep `batch`; if there is no room the oldest that was never sent is lost and counted."""
         if len(self._waiting) == self._capacity:
-            lost = self._waiting.popleft()
+            at = next(at for at, one in enumerate(self._waiting) if one.seq > self._ever_sent)
             self.dropped_batches += 1
-            self.dropped_records += lost.records
+            self.dropped_records += self._waiting[at].records
+            del self._waiting[at]
         self._waiting.append(batch)
 
     @property
@@ -76,6 +81,7 @@ class Spool:
         if not self.outstanding:
             self._progress_s = at_s
         self._sent_upto = batch.seq
+        self._ever_sent = max(self._ever_sent, batch.seq)
 
     def send_again(self, at_s: float) -> None:
         """Send everything again: the connection is a new one, or the hub is."""

@@ -341,6 +341,21 @@ def test_the_oldest_leaves_a_full_spool() -> None:
     assert [batch.seq for batch in spool.to_send()] == [5]
 
 
+def test_what_was_sent_stays_in_a_full_spool() -> None:
+    spool = Spool(capacity=WINDOW + 2)
+    for seq in range(1, WINDOW + 3):
+        spool.push(Spooled(seq=seq, data=b"", records=10))
+    for batch in list(spool.to_send()):
+        spool.sent(batch, 0.0)
+    spool.send_again(0.0)  # the line broke: they may have arrived
+    for seq in range(WINDOW + 3, WINDOW + 8):
+        spool.push(Spooled(seq=seq, data=b"", records=10))
+    assert spool.dropped_batches == 5
+    assert [batch.seq for batch in spool.to_send()] == [*range(1, WINDOW + 1)]
+    assert spool.acknowledge(WINDOW, 0.0) == WINDOW
+    assert [batch.seq for batch in spool.to_send()] == [WINDOW + 6, WINDOW + 7]
+
+
 def test_an_ack_that_frees_nothing_for_a_while_asks_for_everything_again() -> None:
     spool = Spool()
     for seq in range(1, 4):
