@@ -46,8 +46,9 @@ class RTC:
                     return file.read()
             except OSError:
                 return b""
-        with open("rtc.bin", "wb") as file:
+        with open("rtc.bin~", "wb") as file:  # whole or not at all: it is eight bytes of RAM, not a file
             file.write(data)
+        os.rename("rtc.bin~", "rtc.bin")
 
 
 class Pin:
