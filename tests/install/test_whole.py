@@ -265,5 +265,5 @@ def test_where_there_is_no_terminal_nothing_is_asked(
     release = made_release(Made(app_bytes=0x8000))
     asked = install(town, tmp_path, "till", "--images", release, "--port", "/dev/null")
     refused(footfall(*asked), USAGE, "code: is not given, and there is no terminal to ask on; give --bundle or --codes")
-    wireless = (*asked, "--uplink", "wifi-park", "--ssid", "shop", "--bundle", town.bundle("till"))
+    wireless = (*asked, "--uplink", "wifi-park", "--ssid", "shop", "--bundle", town.bundle("till", "door"))
     refused(footfall(*wireless), USAGE, "password of shop: is not given, .*; give --wifi-password")
