@@ -2,7 +2,6 @@
 
 import csv
 import runpy
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -36,16 +35,8 @@ def test_wiring_names_every_pin(folder: Path) -> None:
             assert f">{row['signal']} ({row['direction']})<" in drawn
 
 
-@pytest.fixture(scope="module")
-def openscad() -> str:
-    found = shutil.which("openscad")
-    if found is None:
-        pytest.skip("openscad is not installed")
-    return found
-
-
 @by_board
-@pytest.mark.usefixtures("openscad")
+@pytest.mark.needs("openscad")
 def test_case_is_closed_and_takes_its_board(folder: Path, tmp_path: Path) -> None:
     size = tomllib.loads((folder / "board.toml").read_text())["size"]
     tray, lid = (CASE["triangles"](path) for path in CASE["render"](folder.name, tmp_path))
@@ -96,8 +87,8 @@ def test_an_open_surface_is_seen() -> None:
     assert CASE["volume_mm3"](corner) == pytest.approx(1 / 6)
 
 
-def test_enclosure_says_its_measures(openscad: str, tmp_path: Path) -> None:
-    assert openscad
+@pytest.mark.needs("openscad")
+def test_enclosure_says_its_measures(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "scripts" / "enclosure", "XIAO-ESP32C3", "--to", tmp_path / "case"],
         capture_output=True, text=True, check=True,
@@ -115,9 +106,8 @@ def test_bill_of_materials_is_whole() -> None:
         assert row["unit price"] == ""  # the reader's
 
 
+@pytest.mark.needs("systemd-analyze")
 def test_units_are_what_systemd_takes(tmp_path: Path) -> None:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not installed")
     units = []
     for unit in sorted((HARDWARE / "hub").glob("*.service")):
         text = unit.read_text()
