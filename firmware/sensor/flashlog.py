@@ -43,8 +43,11 @@ class FlashLog:
         self.written_bytes = 0  # since boot
         self._scan()
 
-    def append(self, head: tuple[int, int, int, int], batch: memoryview, key: bytes) -> int:
-        """Seal and add one of (boot, seq, key id, records); OSError if flash refuses. Gives how many were dropped."""
+    def append(self, head: tuple[int, int, int, int], batch: memoryview, key: bytes, went: bool) -> int:
+        """Seal and add one of (boot, seq, key id, records), that `went` before or not; OSError if flash refuses.
+
+        Gives how many were dropped.
+        """
         gone = 0
         size = _SEALED_AT + _padded(len(batch))
         if not self._open or not self._segments or self._segments[-1][1] + size > SEGMENT_BYTES:
@@ -59,6 +62,8 @@ class FlashLog:
         self.entries += 1
         self.records += head[3]
         self.written_bytes += size
+        if went:
+            self._sent = segment[0]
         return gone
 
     def front(self) -> tuple[int, int, int, int]:

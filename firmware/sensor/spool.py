@@ -25,6 +25,7 @@ class Spool:
         self._heads = [(0, 0, 0, 0)] * slots  # boot, seq, records, length
         self._first = 0
         self._in_ram = 0
+        self._went = (0, 0)  # boot and seq of the last of RAM that an earlier connection sent
         self.outstanding = 0  # on their way: so many of the queue, from its front
         self.dropped_batches = 0
         self.dropped_records = 0
@@ -67,6 +68,9 @@ class Spool:
 
     def send_again(self) -> None:
         """Everything is sent again: the connection is a new one, or the hub is."""
+        behind = self.outstanding - self.log.entries
+        if behind > 0:
+            self._went = max(self._went, self._heads[(self._first + behind - 1) % self._slots][:2])
         self.outstanding = 0
         self.log.rewind()
 
@@ -127,7 +131,8 @@ class Spool:
             if key is None:
                 raise OSError("no key to seal it")
             head_on_flash = (head[0], head[1], key.key_id, head[2])
-            gone = self.log.append(head_on_flash, self._ram[self._first][0][: head[3]], key.seal_key())
+            batch = self._ram[self._first][0][: head[3]]
+            gone = self.log.append(head_on_flash, batch, key.seal_key(), head[:2] <= self._went)
             if gone:
                 self._lose(gone, before + head[2] - self.log.records)
             if was_sent:

@@ -163,6 +163,22 @@ def check_what_was_sent_is_never_dropped():
     assert got[: len(rows)] == rows and len(got) == kept and got[-1] == (1, 100)
 
 
+def check_what_was_sent_from_ram_is_never_dropped():
+    spool = _spool(_clear("spool-m"), segments=3)
+    for seq in range(1, WINDOW):
+        _push(spool, 1, seq)
+    rows = _sent(spool)
+    assert rows == [(1, seq) for seq in range(1, WINDOW)] and not spool.log.entries
+    spool.send_again()  # a new connection
+    spool.send_again()  # that ended before anything went: all may have arrived on the first
+    for seq in range(WINDOW, 101):
+        _push(spool, 1, seq)
+    kept = len(spool)
+    assert spool.dropped_batches == 100 - kept > 30 and spool.flash_errors == 0
+    got = _drain(spool, 1)
+    assert got[: len(rows)] == rows and len(got) == kept and got[-1] == (1, 100)
+
+
 def check_more_segments_on_their_way_than_there_may_be():
     folder = _clear("spool-l")
     for boot in (1, 2):  # each boot begins a segment
