@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hostkit.errors import PeerError, StorageError
@@ -57,8 +58,9 @@ class Child:
         return self.process.poll() is None
 
     def restart(self) -> None:
-        """Start the same command again after it ended."""
-        self.process = self._start()
+        """Start the same command again after it ended. Main thread only."""
+        with _ctrl_c_held():
+            self.process = self._start()
 
     def kill(self) -> None:
         """End it at once and everything it started: SIGKILL, no goodbye."""
@@ -120,9 +122,11 @@ class Children:
     def __exit__(self, *unused: object) -> None:
         self.stop()
 
-    def add(self, child: Child) -> Child:
-        """Take charge of `child`."""
-        self._children.append(child)
+    def start(self, name: str, argv: Sequence[str], folder: Path) -> Child:
+        """Start a `Child` and take charge of it; raises StorageError. Main thread only."""
+        with _ctrl_c_held():
+            child = Child(name, argv, folder)
+            self._children.append(child)
         return child
 
     def stop(self) -> None:
@@ -141,6 +145,19 @@ class Children:
         for child in self._children:
             if not child.running:
                 raise child.ended()
+
+
+@contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block: a child that is started and not yet written down would be nobody's."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _guarded(argv: Sequence[str]) -> list[str]:

@@ -75,12 +75,12 @@ def start_chain(
     except OSError as error:
         raise storage_error(str(site_file), error) from error
     say(plan.remark)
-    broker = children.add(Child("broker", plan.argv, folder))
+    broker = children.start("broker", plan.argv, folder)
     broker.wait_until(plan.accepts, _BROKER_S)
-    collector = children.add(Child("collector", _collector(folder, plan, port), folder))
-    hub = children.add(Child("hub", _hub(folder, plan, site_file), folder))
+    collector = children.start("collector", _collector(folder, plan, port), folder)
+    hub = children.start("hub", _hub(folder, plan, site_file), folder)
     collector.wait_until(lambda: accepts(port), _SERVICE_S)
-    probes = children.add(Child("probes", _probes(folder, plan, site_file, settings, speed), folder))
+    probes = children.start("probes", _probes(folder, plan, site_file, settings, speed), folder)
     return Chain(
         folder=folder,
         settings=settings,

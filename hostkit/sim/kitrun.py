@@ -28,11 +28,11 @@ def run_own(kit: Kit, folder: Path) -> None:
     site_file.write_text(dump_site(settings.site), encoding="utf-8")
     with Children() as children:
         plan = plan_broker(folder / "broker")
-        broker = children.add(Child("broker", plan.argv, folder))
+        broker = children.start("broker", plan.argv, folder)
         broker.wait_until(plan.accepts, 20.0)
         options = ("--site", str(site_file), "--broker", plan.url, "--data", str(folder / "hub"), "--clock", "batch")
         with Ear(plan.url, settings.site, node="collector") as ear:
-            hub = children.add(Child("hub", (*FOOTFALL, "hub", "run", *options), folder))
+            hub = children.start("hub", (*FOOTFALL, "hub", "run", *options), folder)
             hub.wait_until(lambda: ear.until(lambda: bool(ear.of("state")), 0.2), 60.0)
             play(simulate(settings), plan.url, speed=SPEED, say=lambda _: None)
             ear.listen(1.0)

@@ -50,7 +50,7 @@ class Shop:
         children = stack.enter_context(Children())
         plan = plan_broker(folder / "broker", kind="mosquitto")
         self.url = plan.url
-        self.broker = children.add(Child("broker", plan.argv, folder))
+        self.broker = children.start("broker", plan.argv, folder)
         self.broker.wait_until(plan.accepts, 20)
         port = int(plan.url.rpartition(":")[2])
         self.lines = [stack.enter_context(Proxy(port, seed=chance.randrange(1 << 30))) for _ in range(3)]
@@ -71,7 +71,7 @@ class Shop:
 
     def _start(self, children: Children, folder: Path, command: Sequence[object]) -> Child:
         argv = (*FOOTFALL, *map(str, command), "--clock", "batch")
-        return children.add(Child(str(command[0]), argv, folder))
+        return children.start(str(command[0]), argv, folder)
 
 
 def test_kills_on_bad_lines_lose_and_double_nothing(tmp_path: Path) -> None:

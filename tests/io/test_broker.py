@@ -1,5 +1,6 @@
 """Both brokers as the demo starts them: private, on a free port, back after SIGKILL on the same one."""
 
+import signal
 import socket
 import stat
 import subprocess
@@ -7,13 +8,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
 
 from hostkit.errors import PeerError, UsageError
 from hostkit.io.broker import BrokerPlan, plan_broker
-from hostkit.io.process import Child
+from hostkit.io.process import Child, Children
 
 KINDS = [
     pytest.param("mosquitto", marks=pytest.mark.needs("mosquitto")),
@@ -138,6 +140,28 @@ def test_ends_with_its_parent(tmp_path: Path) -> None:
     parent.wait()
     parent.stdout.close()
     wait_for(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split(")")[1])
+
+
+def test_ctrl_c_while_a_child_starts_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    class Pressed(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Pressed)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), Children() as children:
+            children.start("sleeper", ["/bin/sleep", "60"], tmp_path)
+        assert len(started) == 1
+        assert started[0].returncode is not None, "nobody stopped it"
+    finally:
+        signal.signal(signal.SIGINT, before)
+        for process in started:
+            process.kill()
 
 
 def wait_for(true: object) -> None:

@@ -57,7 +57,7 @@ def live_through(folder: Path, settings: SimSettings = SETTINGS) -> Day:
     """Run the day to its end, flush, and stop everything."""
     with Children() as children:
         plan = plan_broker(folder / "broker")
-        broker = children.add(Child("mosquitto", plan.argv, folder))
+        broker = children.start("mosquitto", plan.argv, folder)
         broker.wait_until(plan.accepts, 20.0)
         tap = Watcher(plan, "#")
         recorder = Recorder(plan.port)
@@ -102,7 +102,7 @@ def _services(children: Children, folder: Path, settings: SimSettings, url: str)
         "probes": ("simulate", "--site", site, "--mqtt", url, *world),
     }
     hub, collector, probes = (
-        children.add(Child(name, (*FOOTFALL, *map(str, command)), folder)) for name, command in commands.items()
+        children.start(name, (*FOOTFALL, *map(str, command)), folder) for name, command in commands.items()
     )
     collector.wait_until(lambda: accepts(port), 60.0)
     return hub, collector, probes
