@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 os.environ["PATH"] = os.environ.get("PATH", os.defpath) + os.pathsep + "/usr/sbin"  # Debian keeps mosquitto there
 CI = os.environ.get("CI") == "true"
@@ -26,3 +28,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def realdata() -> Path:
     """Give the folder of recorded data; use together with the `realdata` marker."""
     return DATA
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Give a real one to a module's tests marked `needs("chromium")`; asyncio.run cannot be used while it is open."""
+    with sync_playwright() as runner:
+        browser = runner.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield browser
+        browser.close()

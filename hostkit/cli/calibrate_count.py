@@ -287,7 +287,7 @@ def _counted(means: Means, counting: Door, wait: Callable[[], None]) -> None:
     server = served(DoorView(counting, language), means.http)
     keys = say("keys_count" if counting.by_hub else "keys_count_by", language)
     text.remark(f"{say('count', language)}: {say('guide_count', language)} {keys}")
-    threading.Thread(target=_keyboard, args=(counting, language, server is not None), daemon=True).start()
+    threading.Thread(target=_keyboard, args=(counting, language, means.http is not None), daemon=True).start()
     began_s, began, alive = time.time(), time.monotonic(), time.monotonic()
     try:
         while not counting.over.is_set():
@@ -296,8 +296,7 @@ def _counted(means: Means, counting: Door, wait: Callable[[], None]) -> None:
                 alive = time.monotonic()
                 counting.alive()
     finally:
-        if server is not None:
-            server.stop()
+        server.stop()
     if abs(time.time() - began_s - (time.monotonic() - began)) > CLOCK_SLACK_S:
         counting.void()
         raise InputError("the clock was set meanwhile", where="the count", next_step="count again")

@@ -30,7 +30,11 @@ from hostkit.model import Radio, Site
 
 P = ParamSpec("P")
 R = TypeVar("R")
-http_option = click.option("--http", metavar="HOST:PORT", help="Serve the phone page, as on 0.0.0.0:8090; port 0: any.")
+http_option = click.option(
+    "--http",
+    metavar="HOST:PORT",
+    help="Serve the page to phones, as on 0.0.0.0:8090; port 0: any.  [default: to this computer]",
+)
 BEACON = r"[a-z0-9-]{1,32}"
 
 
@@ -141,24 +145,21 @@ def _guided(session: Session, live: Live) -> Trial | None:
     server = served(StandsView(session), live.http)
     text.remark(f"{say(course.kind, language)}: {say(f'guide_{course.kind}', language)}")
     _prompt(session)
-    threading.Thread(target=_keyboard, args=(session, server is not None), daemon=True).start()
+    threading.Thread(target=_keyboard, args=(session, live.http is not None), daemon=True).start()
     try:
         return session.run()
     finally:
-        if server is not None:
-            session.over()
-            server.stop()
+        session.over()
+        server.stop()
 
 
-def served(view: View, http: str | None) -> WebServer | None:
-    """Serve the phone page and say where; None for no page."""
-    if http is None:
-        return None
-    listen = parse_listen(http)
+def served(view: View, http: str | None) -> WebServer:
+    """Serve the page with table and plot and say where: to phones at `http`, else to this computer's browser."""
+    listen = parse_listen(http or "127.0.0.1:0")
     page, server = PhonePage(view), WebServer(listen)
     server.start(page.application())
     url = server.url.replace("//0.0.0.0:", f"//{_own_address(listen)}:").rstrip("/")
-    text.remark(f"{say('phone_page', view.language)}: {url}{page.path}")
+    text.remark(f"{say('phone_page' if http else 'here_page', view.language)}: {url}{page.path}")
     return server
 
 

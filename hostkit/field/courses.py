@@ -13,12 +13,13 @@ from hostkit.core.calibrate_mixed import Floats
 from hostkit.core.ranging import expected_rssi
 from hostkit.core.zones import area_m2, inside
 from hostkit.errors import InputError
+from hostkit.field.chart import Chart, Point, Series
 from hostkit.field.ground import Ground
 from hostkit.field.hearing import Level
 from hostkit.field.link import Stands, link_trial
 from hostkit.field.readings import Windows, places_of
 from hostkit.field.survey import check_on_plan
-from hostkit.field.trial import Trial
+from hostkit.field.trial import Note, ProbeRow, Trial
 from hostkit.field.walk import Survey, positions, walk_trial
 from hostkit.field.zones import OUTSIDE, rounds_of, zones_trial
 from hostkit.io.csvtable import read_table
@@ -27,6 +28,7 @@ from hostkit.model import Floor, Site
 POINTS = 24  # a few more than are needed: some will be behind a shelf
 MOST_POINTS = 200
 FROM_WALL = 0.5  # of a step: no point at the wall
+LINE_POINTS = 20  # of a law, drawn
 SOURCE = "live"
 
 
@@ -55,9 +57,14 @@ class Taken:
         return np.array([[one.frames for one in row] for row in self.levels], np.int64)
 
     @property
+    def heard(self) -> int:
+        """How many probes heard anything."""
+        return int((self.frames().sum(axis=0) > 0).sum())
+
+    @property
     def silent(self) -> bool:
         """Whether nobody heard anything."""
-        return not self.frames().any()
+        return self.heard == 0
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,6 +92,9 @@ class Course(Protocol):
 
     def residual(self, taken: Taken) -> float:
         """How far off the hub is there as it is now; NaN where it cannot say."""
+
+    def chart(self, taken: Sequence[Taken], rows: Sequence[ProbeRow]) -> Chart | None:
+        """Give what was heard so far and what the trial's rows make of it; None where the plan shows it."""
 
 
 class WalkCourse:
@@ -117,6 +127,10 @@ class WalkCourse:
             return float("nan")
         found = positions(self._site, self._ground, survey.rssi_dbm, survey.frames)
         return float(np.hypot(*(found - survey.place_m)[0]))
+
+    def chart(self, taken: Sequence[Taken], rows: Sequence[ProbeRow]) -> Chart | None:
+        """None: each point's error is on the plan."""
+        return None
 
     def _survey(self, taken: Sequence[Taken]) -> Survey:
         count = len(self._ground.names)
@@ -167,6 +181,30 @@ class LinkCourse:
         said = expected_rssi([distance], self._site.path_loss)[0] + self._site.probes[probe].offset_db
         return float(np.nanmean(taken.rssi_dbm()) - said)
 
+    def chart(self, taken: Sequence[Taken], rows: Sequence[ProbeRow]) -> Chart | None:
+        """Give level over distance at the probe that was measured last: heard, expected now, fitted."""
+        at = self._at[taken[-1].stand][0]
+        probe = self._site.probes[at]
+        heard = [
+            (self._at[one.stand][1], float(np.nanmean(one.rssi_dbm()))) for one in taken if self._at[one.stand][0] == at
+        ]
+        along = np.geomspace(min(self.head.distances_m) / 1.3, max(self.head.distances_m) * 1.3, LINE_POINTS)
+        laws = [("expected", expected_rssi(along, self._site.path_loss) + probe.offset_db)]
+        for row in rows:
+            if row.name == probe.id:
+                level, exponent, _ = row.figures
+                laws.append(("fitted", level - 10.0 * exponent * np.log10(along)))
+        lines = [
+            Series(
+                name=Note(word=word),
+                points=tuple(zip(along.tolist(), law.tolist(), strict=True)),
+                drawn="dashes" if word == "expected" else "line",
+            )
+            for word, law in laws
+        ]
+        dots = Series(name=Note(word="heard"), points=tuple(heard))
+        return Chart(x="metres", y="level", series=(dots, *lines), title=probe.id, logarithmic=True)
+
 
 class ZoneCourse:
     """Every zone, and outside of all."""
@@ -205,6 +243,21 @@ class ZoneCourse:
     def residual(self, taken: Taken) -> float:
         """The loudest level, in dBm."""
         return float(np.nanmax(taken.rssi_dbm()))
+
+    def chart(self, taken: Sequence[Taken], rows: Sequence[ProbeRow]) -> Chart | None:
+        """Give the levels of every probe in each zone: zones are told apart where they differ."""
+        every = self.stands[0].probes
+        points: list[list[Point]] = [[] for _ in every]
+        for one in taken:
+            for part in one.rssi_dbm().tolist():
+                for at, level in enumerate(part):
+                    if np.isfinite(level):
+                        points[at].append((float(one.stand), level))
+        series = tuple(
+            Series(name=Note(word="said", values=(name,)), points=tuple(of))
+            for name, of in zip(every, points, strict=True)
+        )
+        return Chart(x="zone", y="level", series=series, names=tuple(stand.label for stand in self.stands))
 
 
 def course_of(head: Head, site: Site, ground: Callable[[], Ground]) -> Course:

@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from hostkit.core.reference import MOST_AT_ONCE, WAYS, Way
 from hostkit.errors import HostkitError, InputError
+from hostkit.field.chart import Chart, Series
 from hostkit.field.count import LEAST_BINS, people_needed
 from hostkit.field.diary import line_of, live_path
 from hostkit.field.trial import Need, Note
@@ -255,6 +256,22 @@ class Door:
         """Where the count stands."""
         with self._lock:
             return Note(word="tally", values=tuple(str(self.tally.people(way)) for way in WAYS))
+
+    def chart(self) -> Chart:
+        """Give people over minutes, each way that anybody went."""
+        with self._lock:
+            began_s = self.tally.spans[0].opened.at_s
+            taps = [tap for span in self.tally.spans for tap in span.taps]
+            edges_s = np.arange(began_s, max(self._clock(), *(one.at_s for one in taps), began_s) + MINUTE_S, MINUTE_S)
+        series = []
+        for way in WAYS:
+            mine = [one for one in taps if one.way == way]
+            times_s, people = [one.at_s for one in mine], [one.people for one in mine]
+            so_far = np.cumsum(np.histogram(times_s, edges_s, weights=people)[0])
+            points = [(0.0, 0.0), *((at + 1.0, float(count)) for at, count in enumerate(so_far))]
+            if mine:
+                series.append(Series(name=Note(word=way), points=tuple(points), drawn="line"))
+        return Chart(x="minutes", y="people", series=tuple(series))
 
     def _keep(self, line: Line) -> None:
         """Count a line and write it. A disk that refuses is told, and the count goes on."""

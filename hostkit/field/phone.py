@@ -1,4 +1,4 @@
-"""The page on the technician's phone: big buttons, what was heard, what is missing. Its address is its only key."""
+"""The page on a phone or laptop: big buttons, what was heard, what is missing. Its address is its only key."""
 
 import math
 import secrets
@@ -11,9 +11,10 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from hostkit.core.reference import WAYS
+from hostkit.field.chart import Chart
 from hostkit.field.door import Door
 from hostkit.field.session import END, UNDO, Session
-from hostkit.field.words import LANGUAGES, Language, say, say_need, say_note
+from hostkit.field.words import LANGUAGES, Language, figure, say, say_need, say_note
 
 WORDS = ("listening", "undo", "end", "sure", "lost", "unsent")
 LONGEST_NUMBER = 40
@@ -103,8 +104,25 @@ class StandsView:
             "line": say_note(shown.line, language) if shown.line else "",
             "over": shown.over,
         }
-        more = {"stands": stands, "unit": session.course.unit, "next": session.next, "plan": self._plan()}
+        more = {
+            "stands": stands,
+            "unit": session.course.unit,
+            "next": session.next,
+            "plan": self._plan(),
+            "chart": _chart(shown.chart, language),
+            "table": self._table(language),
+        }
         return _texts(kind, language) | state | more
+
+    def _table(self, language: Language) -> dict[str, object]:
+        """What was taken, newest first."""
+        course, shown = self._session.course, self._session.shown
+        rows = [
+            (course.stands[at].label, str(heard), "–" if math.isnan(off) else figure(off, course.unit))
+            for at, heard, off in zip(shown.done, shown.heard, shown.residuals, strict=True)
+        ]
+        heads = (say("stand", language), say("probes_heard", language), say(f"off_{course.kind}", language))
+        return {"heads": heads, "rows": rows[::-1]}
 
     def _plan(self) -> dict[str, object] | None:
         if self._ground is None:
@@ -140,8 +158,17 @@ class DoorView:
             "weak": [door.trouble] if door.trouble else [],
             "line": "",
             "over": door.over.is_set(),
+            "chart": _chart(door.chart(), language),
         }
         return _texts("count", language) | state
+
+
+def _chart(chart: Chart | None, language: Language) -> dict[str, object] | None:
+    if chart is None:
+        return None
+    series = [{"name": say_note(one.name, language), "drawn": one.drawn, "points": one.points} for one in chart.series]
+    axes = {"x": say(chart.x, language), "y": say(chart.y, language)}
+    return axes | {"title": chart.title, "log": chart.logarithmic, "names": chart.names, "series": series}
 
 
 def _texts(kind: str, language: Language) -> dict[str, object]:

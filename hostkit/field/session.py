@@ -4,12 +4,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import Empty, Queue
 
 import numpy as np
 
 from hostkit.errors import HostkitError
+from hostkit.field.chart import Chart
 from hostkit.field.courses import Course, Taken
 from hostkit.field.diary import Diary
 from hostkit.field.hearing import Hearing
@@ -26,14 +27,19 @@ SILENT_TIMES = 2  # stands in a row at which nothing was heard, after some where
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What there is to see now. `until_s` (Unix seconds): when listening ends; `lines` newest last."""
+    """What there is to see now. `until_s` (Unix seconds): when listening ends; `lines` newest last.
+
+    Of each stand that was taken: its number, how many probes `heard` it, its residual.
+    """
 
     listening: int | None = None
     until_s: float = 0.0
     done: tuple[int, ...] = ()
+    heard: tuple[int, ...] = ()
     residuals: tuple[float, ...] = ()
     needs: tuple[Need, ...] = ()
     weak: tuple[Note, ...] = ()
+    chart: Chart | None = None
     line: Note | None = None
     over: bool = False
 
@@ -49,7 +55,7 @@ class Session:
         self._orders: Queue[Order] = Queue(MAX_ORDERS)
         self._taken = list(diary.taken)
         self._residuals = [course.residual(one) for one in diary.taken]
-        self._missing = self._judged()
+        self._judgement = self._judged()
         self._silent = 0
         self._shown = Shown()
         self._lock = threading.Lock()
@@ -88,7 +94,7 @@ class Session:
     def over(self) -> None:
         """Show that it has ended."""
         with self._lock:
-            self._shown = Shown(done=self._shown.done, residuals=self._shown.residuals, over=True)
+            self._shown = replace(self._shown, listening=None, needs=(), weak=(), line=None, over=True)
 
     def _awaited(self) -> Order:
         """Wait for an order, so that Ctrl-C is heard meanwhile on every system."""
@@ -103,7 +109,7 @@ class Session:
             if self._taken:
                 last = self._taken.pop().stand
                 self._residuals.pop()
-                self._missing = self._judged()
+                self._judgement = self._judged()
                 self._diary.undo()
                 self._say(Note(word="undone", values=(self.course.stands[last].label,)))
             return
@@ -132,16 +138,15 @@ class Session:
         self._silent = 0
         self._taken.append(taken)
         self._residuals.append(self.course.residual(taken))
-        self._missing = self._judged()
+        self._judgement = self._judged()
         self._diary.take(taken)
-        heard = int((taken.frames().sum(axis=0) > 0).sum())
         probes = self.course.stands[taken.stand].probes
         trouble = [(name, one.trouble) for name, one in zip(probes, taken.levels[-1], strict=True) if one.trouble]
         if trouble:
             self._tell(say("probe_trouble", self.language, *trouble[0]))
         residual = self._residuals[-1]
         off = "–" if np.isnan(residual) else figure(residual, self.course.unit)
-        self._say(Note(word=f"took_{self.course.kind}", values=(label, str(heard), off)))
+        self._say(Note(word=f"took_{self.course.kind}", values=(label, str(taken.heard), off)))
 
     def _say(self, line: Note) -> None:
         self._show(line=line)
@@ -149,28 +154,31 @@ class Session:
         self._tell("; ".join((say_note(line, self.language), *needs)))
 
     def _show(self, *, listening: int | None = None, until_s: float = 0.0, line: Note | None = None) -> None:
-        needs, weak = self._missing
+        needs, weak, chart = self._judgement
         with self._lock:
             self._shown = Shown(
                 listening=listening,
                 until_s=until_s,
                 done=tuple(one.stand for one in self._taken),
+                heard=tuple(one.heard for one in self._taken),
                 residuals=tuple(self._residuals),
                 needs=needs,
                 weak=weak,
+                chart=chart,
                 line=self._shown.line if line is None else line,
             )
 
-    def _judged(self) -> tuple[tuple[Need, ...], tuple[Note, ...]]:
-        """What is missing yet, and what is weak so far."""
+    def _judged(self) -> tuple[tuple[Need, ...], tuple[Note, ...], Chart | None]:
+        """What is missing yet, what is weak so far, and how it looks."""
         if not self._taken:
-            return (), ()
+            return (), (), None
         try:
             trial = self.course.trial(self._taken)
         except HostkitError as error:
-            return (), (Note(word="said", values=(str(error),)),)
+            return (), (Note(word="said", values=(str(error),)),), self.course.chart(self._taken, ())
         weak = (*self._silent_probes(), *trial.weak)
-        return tuple(need for need in trial.needs if not need.met)[:4], weak[:4]
+        needs = tuple(need for need in trial.needs if not need.met)[:4]
+        return needs, weak[:4], self.course.chart(self._taken, trial.rows)
 
     def _silent_probes(self) -> tuple[Note, ...]:
         """Probes that heard nothing at several stands, where others did."""

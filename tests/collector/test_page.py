@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright import sync_api as playwright
 
 from hostkit.collector.api import Api
 from hostkit.collector.clock import AHEAD_S
@@ -62,14 +61,6 @@ def url(folder: Path, shop: Shop) -> Iterator[str]:
     server.start(Api(lambda: closing(SqliteStore(folder)), lambda: shop.end_s - 1790).application())
     yield server.url
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with playwright.sync_playwright() as runner:
-        browser = runner.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=SIZES)

@@ -139,6 +139,18 @@ def test_who_comes_and_goes_is_inside_minute_by_minute(tmp_path: Path, clock: Cl
         pass
 
 
+def test_people_are_drawn_minute_by_minute(tmp_path: Path, clock: Clock) -> None:
+    with door(tmp_path / "site.toml", "capture", clock) as counting:
+        assert counting.chart().series == ()
+        for order, people in (("in", 3), ("out", 1), ("in", 2)):
+            counting.give(order, people)
+            clock.now_s += 60.0
+        came, went = counting.chart().series
+        assert (came.name.word, went.name.word) == ("in", "out")
+        assert came.points == ((0, 0), (1, 3), (2, 3), (3, 5))
+        assert went.points == ((0, 0), (1, 0), (2, 1), (3, 1))
+
+
 def test_a_run_whose_clock_was_set_counts_for_nothing(tmp_path: Path, clock: Clock) -> None:
     with door(tmp_path / "site.toml", "hub", clock) as counting:
         counting.give("in", 9)

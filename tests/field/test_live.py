@@ -165,6 +165,7 @@ def test_a_walk_that_was_killed_goes_on_and_the_end_of_input_ends(
     command = ("calibrate", "walk", "--site", site, "--broker", broker, "--seconds", "3", "--json")
     killed = Running(tmp_path, "killed", *command)
     killed.line("Enter: take 1")
+    assert state(killed.line("on this computer: http://127.0.0.1:").rpartition(" ")[2])["table"]["rows"] == []
     assert killed.process.stdin
     killed.process.stdin.write("\n5\n")
     killed.process.stdin.flush()

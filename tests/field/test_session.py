@@ -4,12 +4,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 
 from hostkit.core.zones import inside
 from hostkit.errors import InputError, PeerError
@@ -206,20 +207,55 @@ def test_links_take_halves_and_zones_take_parts(session: Begin) -> None:
         assert course_of(course.head, SITE, lambda: GROUND).head == course.head
 
 
+def test_what_was_heard_is_given_to_be_drawn(session: Begin) -> None:
+    link = LinkCourse(SITE, (1.0, 8.0), phone=True)
+    it, _ = session(Scripted(), link)
+    assert it.shown.chart is None
+    run(it, 0)
+    chart = it.shown.chart
+    assert chart is not None
+    assert (chart.title, [one.name.word for one in chart.series]) == ("probe-1", ["heard", "expected"])
+    run(it, 1)
+    chart = it.shown.chart
+    assert chart is not None
+    heard, expected, fitted = chart.series
+    taken = [float(np.nanmean(one.rssi_dbm())) for one in it._taken]
+    assert heard.points == ((1.0, pytest.approx(taken[0])), (8.0, pytest.approx(taken[1])))
+    law = [SITE.path_loss.rssi_1m_dbm - 10 * SITE.path_loss.exponent * math.log10(x) for x, _ in expected.points]
+    assert [y for _, y in expected.points] == pytest.approx(law)
+    xs, ys = np.array(fitted.points).T
+    assert np.interp([0.0, math.log10(8.0)], np.log10(xs), ys) == pytest.approx(taken, abs=0.01)
+    it, _ = session(Scripted(), ZoneCourse(SITE))
+    run(it, 3, 4)
+    chart = it.shown.chart
+    assert chart is not None
+    assert [one.name.values for one in chart.series] == [(probe.id,) for probe in SITE.probes]
+    assert {x for one in chart.series for x, _ in one.points} == {3.0, 4.0}
+    assert all(len(one.points) == 6 for one in chart.series)
+
+
 # ---- the phone page ----
+
+
+@contextmanager
+def served_page(it: Session) -> Iterator[tuple[str, int]]:
+    page, server = PhonePage(StandsView(it)), WebServer(Listen(host="127.0.0.1", port=0))
+    server.start(page.application())
+    thread = threading.Thread(target=it.run)
+    thread.start()
+    try:
+        yield page.path, int(server.url.rsplit(":", 1)[1].rstrip("/"))
+    finally:
+        it.give(END)
+        thread.join(10)
+        server.stop()
 
 
 @pytest.fixture
 def served(session: Begin) -> Iterator[tuple[Session, str, int]]:
     it, _ = session(Scripted())
-    page, server = PhonePage(StandsView(it)), WebServer(Listen(host="127.0.0.1", port=0))
-    server.start(page.application())
-    thread = threading.Thread(target=it.run)
-    thread.start()
-    yield it, page.path, int(server.url.rsplit(":", 1)[1].rstrip("/"))
-    it.give(END)
-    thread.join(10)
-    server.stop()
+    with served_page(it) as (path, port):
+        yield it, path, port
 
 
 def call(port: int, method: str, path: str, **headers: str) -> tuple[HTTPResponse, bytes]:
@@ -246,6 +282,37 @@ def test_the_page_takes_a_stand_and_shows_it(served: tuple[Session, str, int]) -
     assert "我站在 1 号点".encode() in chinese
     assert "3 号点：6 个探针听到".encode() in chinese
     assert b"probes heard" not in chinese
+
+
+@pytest.mark.needs("chromium")
+def test_a_browser_draws_what_was_heard(session: Begin, browser: Browser) -> None:
+    it, _ = session(Scripted(), LinkCourse(SITE, (1.0, 8.0), phone=True))
+    with served_page(it) as (path, port):
+        page = browser.new_page(locale="en-GB")
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(f"http://127.0.0.1:{port}{path}")
+        for stand in ("I stand at probe-1, 1 m", "I stand at probe-1, 8 m"):
+            page.click(f"#go:has-text('{stand}'):enabled")
+        page.wait_for_selector("#go:has-text('I stand at probe-2, 1 m'):enabled")
+        assert page.inner_text("#legend").split() == ["●", "heard", "●", "expected", "●", "fitted"]
+        assert page.text_content("#chart text:has-text('dBm')") == "level, dBm · probe-1"
+        rows = page.locator("#table tr").all_inner_texts()
+        assert [row.split("\t")[:2] for row in rows] == [
+            ["where", "probes heard"], ["probe-1, 8 m", "1"], ["probe-1, 1 m", "1"]
+        ]  # fmt: skip
+        dots = page.locator("#chart circle").evaluate_all(
+            "all => all.map(one => [+one.getAttribute('cx'), +one.getAttribute('cy')])"
+        )
+        lines = page.locator("#chart polyline").evaluate_all("all => all.map(one => one.getAttribute('points'))")
+        drawn = [np.array([pair.split(",") for pair in line.split()], float).T for line in lines]
+        assert [len(dots), len(drawn)] == [2, 2]
+        for x, y in dots:
+            assert np.interp(x, *drawn[1]) == pytest.approx(y, abs=0.5), "the fit goes through two dots"
+            assert np.interp(x, *drawn[0]) != pytest.approx(y, abs=2.0), "not what site.toml says"
+        page.close()
+    assert said == []
 
 
 def test_nobody_without_its_address_can_press_anything(served: tuple[Session, str, int]) -> None:

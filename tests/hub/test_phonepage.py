@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright import sync_api as playwright
 
 from hostkit.config import dump_site
 from hostkit.contract.messages import Memory, State
@@ -128,14 +127,6 @@ def fetched(url: str) -> tuple[int, bytes]:
     told = answer.status, answer.read()
     line.close()
     return told
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with playwright.sync_playwright() as runner:
-        browser = runner.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.needs("chromium")
