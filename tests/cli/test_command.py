@@ -112,4 +112,4 @@ def test_with_certificates_rights_follow_the_role(tmp_path: Path) -> None:
     finally:
         hub.stop()
         broker.terminate()
-        broker.wait(10)
+        broker.wait(60)

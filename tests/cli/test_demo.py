@@ -115,7 +115,7 @@ def test_killed_it_takes_its_children_along(tmp_path: Path) -> None:
     running.wait()
     running.stdout.close()
     pause = threading.Event()
-    for _ in range(50):
+    for _ in range(600):
         if not children_of(kept):
             break
         pause.wait(0.1)

@@ -75,7 +75,7 @@ def test_the_readmes_path_for_a_shop_and_its_collector(tmp_path: Path) -> None:
 
 def enrolled(invitation: str, folder: Path) -> str:
     """Enrol as somebody who tries again until the service has opened the port."""
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 60
     while True:
         done = with_input(invitation, "enrol", "--to", folder)
         if done.returncode == 0:

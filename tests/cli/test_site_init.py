@@ -123,5 +123,5 @@ def typed(answers: tuple[str, ...], *arguments: str, code: int = 0) -> str:
             answer, fresh = waiting.pop(0), b""
             os.write(near, answer.encode() + (b"" if answer == "\x03" else b"\n"))
     os.close(near)
-    assert child.wait(10) == code, said.decode()
+    assert child.wait(60) == code, said.decode()
     return said.decode()

@@ -61,7 +61,7 @@ class CollectorProcess:
 
     def get(self, path: str) -> object:
         """Ask the API."""
-        with urllib.request.urlopen(f"{self.url}api/v1/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}api/v1/{path}", timeout=60) as answer:
             found: object = json.load(answer)
             return found
 

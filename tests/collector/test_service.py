@@ -53,7 +53,7 @@ def test_sigkill_in_mid_ingest_loses_nothing_and_doubles_nothing(tmp_path: Path,
     hub = KeepingHub(broker.url, posts, boot=BOOT)
     for part in (0.2, 0.5, 0.8):
         until_rows = int(part * len(rows_of(posts)))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while stored(collector.data)[1] < until_rows:
             assert time.monotonic() < deadline
             hub.turn()
@@ -95,7 +95,7 @@ def test_a_full_disk_is_told_once_and_nothing_is_lost(tmp_path: Path, broker: Mo
     posts = list(day(shop, HubVoice(shop.site)))
     collector = CollectorProcess(broker.url, tmp_path / "data", prefix=("prlimit", "--fsize=200000:unlimited"))
     hub = KeepingHub(broker.url, posts, boot=BOOT)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while FILE not in collector.log.read_text():
         assert time.monotonic() < deadline
         hub.turn()

@@ -58,7 +58,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
     assert hub.stop() == 0
     found = finish_paho(), finish_node()
     plain.terminate()
-    plain.wait(10)
+    plain.wait(60)
     lines.close()
     broker.stop()
     with (folder / "lines").open("rb") as source:

@@ -259,7 +259,7 @@ def served(session: Begin) -> Iterator[tuple[Session, str, int]]:
 
 
 def call(port: int, method: str, path: str, **headers: str) -> tuple[HTTPResponse, bytes]:
-    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request(method, path, headers=headers)
         response = connection.getresponse()
         return response, response.read()
@@ -271,7 +271,7 @@ def test_the_page_takes_a_stand_and_shows_it(served: tuple[Session, str, int]) -
     assert response.status == 200
     assert b"innerHTML" not in body
     assert call(port, "POST", f"{path}do/2")[0].status == 202
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while it.shown.done != (2,):
         assert time.monotonic() < deadline
         time.sleep(0.02)

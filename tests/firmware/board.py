@@ -97,7 +97,7 @@ class Board:
         """Cut the power."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
-            self._process.wait(10)
+            self._process.wait(60)
         self._close()
 
     def wait_reset(self, timeout_s: float = PATIENCE_S) -> None:

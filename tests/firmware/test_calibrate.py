@@ -53,7 +53,7 @@ def test_two_points_of_the_firmware_itself(shop: Shop, board: Board) -> None:
         trial = session.run()
     shop.stop_hub()
     assert trial is not None, said
-    assert over.wait(10)
+    assert over.wait(60)
     assert [stand.probes for stand in session.course.stands] == [(PROBE,)] * 2
     assert trial.enough, said
     assert trial.rows[0].readings == 48  # the other phone was not counted

@@ -136,7 +136,7 @@ def keyed(board: Board, line: Line) -> None:
     board.settings(**SERIAL)
     board.start()
     wait(lambda: line.of("info"))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not board.eval("app.capture.key_id"):
         assert time.monotonic() < deadline
         line.say("cmd/key", CMD, GiveKeys(id="k1", keys=spans(time.time() - 60, time.time() + 3600)))
@@ -302,7 +302,7 @@ def test_bursts_give_the_radio_to_either_side(shop: Shop, board: Board, hand: Ha
     give(hand)
     board.until("app.capture.key_id")
     sent = 0
-    deadline = time.monotonic() + 25
+    deadline = time.monotonic() + 60
     while not gaps(list(shop.batches().values())):
         assert time.monotonic() < deadline
         if board.eval("app.radio.tuned and not app.capture._held"):

@@ -63,7 +63,7 @@ class HubProcess:
         """End it and give its exit code."""
         assert self.process is not None
         self.process.send_signal(sig)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def restart(self) -> None:
         """SIGKILL, a moment of nothing, start."""
@@ -71,7 +71,7 @@ class HubProcess:
         time.sleep(0.3)
         self.start()
 
-    def said(self, text: str, times: int = 1, timeout_s: float = 20.0) -> str:
+    def said(self, text: str, times: int = 1, timeout_s: float = 60.0) -> str:
         """Wait until `times` lines hold `text`; give the last of them."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -116,7 +116,7 @@ class Watcher:
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._take, daemon=True)
         self._thread.start()
-        assert self._up.wait(10)
+        assert self._up.wait(60)
 
     def of(self, stream: str) -> list[Arrived]:
         """Give what came on topics that end so."""
@@ -127,7 +127,7 @@ class Watcher:
         came = zip(list(self.messages), self._came_s, strict=False)
         return [(message, at_s) for message, at_s in came if message.topic.endswith("/" + stream)]
 
-    def wait(self, stream: str, count: int = 1, timeout_s: float = 15.0) -> list[Arrived]:
+    def wait(self, stream: str, count: int = 1, timeout_s: float = 60.0) -> list[Arrived]:
         """Wait for `count` messages of a stream."""
         deadline = time.monotonic() + timeout_s
         while len(found := self.of(stream)) < count:
@@ -152,7 +152,7 @@ class Watcher:
                 self._up.set()
 
 
-def last_health(watcher: Watcher, frames: int, batches: int = 0, timeout_s: float = 20.0) -> Health:
+def last_health(watcher: Watcher, frames: int, batches: int = 0, timeout_s: float = 60.0) -> Health:
     """Wait until the hub has so many batches, and frames with those too late; give what it says then, or in the end.
 
     What a bad line has damaged is passed over, as by any subscriber that checks.

@@ -125,7 +125,7 @@ def test_a_newcomer_finds_all_that_is_retained(running: Running, order: tuple[st
     settled(running)
 
 
-def cleared(running: Running, probe: str, timeout_s: float = 20.0) -> dict[str, bytes]:
+def cleared(running: Running, probe: str, timeout_s: float = 60.0) -> dict[str, bytes]:
     """Wait until a newcomer finds nothing of a probe; give what it finds."""
     deadline = time.monotonic() + timeout_s
     while True:

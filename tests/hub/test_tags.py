@@ -189,7 +189,7 @@ def lived(
         beside.join(5)
         flush(broker.url, tenant=site.tenant, site=site.site, at_us=played.until_us, provenance=Provenance.SIMULATED)
         assert hub.stop() == 0, hub.lines
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while watcher.of("hub/state")[-1].payload != b"offline":
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -126,7 +126,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     wait(port)
     yield Guarded(identities, port, handed, process)
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 def arrived(inbox: Inbox, client: Client, quiet_s: float = 0.7) -> list[Arrived]:

@@ -231,7 +231,7 @@ class Bluez:
         )
         self.address = f"unix:path={socket}"
         self.environment = {"DBUS_SYSTEM_BUS_ADDRESS": self.address}
-        give_up_s = time.monotonic() + 10
+        give_up_s = time.monotonic() + 60
         while not socket.exists():
             assert time.monotonic() < give_up_s
             time.sleep(0.02)
@@ -243,7 +243,7 @@ class Bluez:
         self._over = asyncio.Event()
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
 
     def stop(self) -> None:
         """End."""
@@ -251,7 +251,7 @@ class Bluez:
         self._thread.join(10)
         self._loop.close()
         self._daemon.terminate()
-        self._daemon.wait(10)
+        self._daemon.wait(60)
 
     async def appear(self) -> None:
         """Show what is in reach, each time somebody looks."""

@@ -138,7 +138,7 @@ def test_garbage_silence_and_strangers(shop: Shop, tmp_path: Path) -> None:
             os.write(master, said)
         time.sleep(0.2)
     for said, one in running.items():
-        _, stderr = one.communicate(timeout=10)
+        _, stderr = one.communicate(timeout=60)
         assert one.returncode == 6
         assert re.search(STRANGERS[said], stderr), stderr
     ended(footfall("probe", "provision", *place, "--port", tmp_path / "none"), 6, "no such port.*plug the board in")

@@ -49,7 +49,7 @@ def test_a_probe_that_is_heard_passes_and_shows_it(shop: Shop, desk: Desk) -> No
         desk.board.air(*(frame(number + at) for at in range(5)))
         number += 5
         time.sleep(0.3)
-    stdout, stderr = running.communicate(timeout=10)
+    stdout, stderr = running.communicate(timeout=60)
     assert running.returncode == 0, stderr
     told = json.loads(stdout)
     assert (told["passed"], told["failed"], told["led"]) == (True, None, True)

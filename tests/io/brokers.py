@@ -43,5 +43,5 @@ class Mosquitto:
         """End it, politely or not."""
         if self._process is not None:
             self._process.send_signal(sig)
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None

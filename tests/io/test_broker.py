@@ -40,7 +40,7 @@ def connected(plan: BrokerPlan, name: str, *, clean: bool = True) -> paho.Client
     client.on_connect = lambda *unused: ready.set()
     client.connect("127.0.0.1", plan.port)
     client.loop_start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     return client
 
 
@@ -166,11 +166,11 @@ def test_ctrl_c_while_a_child_starts_leaves_none(tmp_path: Path, monkeypatch: py
 
 def wait_for(true: object) -> None:
     ticks = threading.Event()
-    for _ in range(100):
+    for _ in range(1200):
         if true():  # type: ignore[operator]
             return
         ticks.wait(0.05)
-    raise AssertionError("did not happen within 5 s")
+    raise AssertionError("did not happen within 60 s")
 
 
 def test_what_ended_says_its_last_line(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def make(
     return client, inbox
 
 
-def wait(inbox: Inbox, kind: type[Item], timeout_s: float = 10) -> Item:
+def wait(inbox: Inbox, kind: type[Item], timeout_s: float = 60.0) -> Item:
     """Give the next item of `kind`, passing over the others."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -48,7 +48,7 @@ def wait(inbox: Inbox, kind: type[Item], timeout_s: float = 10) -> Item:
     raise AssertionError(f"no {kind} within {timeout_s} s")
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "not in time"
