@@ -1,13 +1,16 @@
 """One MQTT 3.1.1 client over paho. Knows no topic of ours and stores nothing: who must not lose keeps it until acked.
 
-Threads: the network runs in one daemon thread per client. It puts `Arrived`, `Up` and `Down` into the caller's bounded
-`Inbox` and does nothing else; several clients may share one inbox. The caller has one loop that takes from the inbox
-and calls `publish`, `ack` and `stop`; these may be called from that thread only. While the inbox is full, QoS 0 is
-dropped and counted, QoS 1 waits and so do the broker and, in the end, the publisher: nothing of it is lost.
+Threads: the network runs in one daemon thread per client, and nobody else touches the socket: paho's `publish` beside
+its own loops may write there, so that packets go in pieces and two threads are in OpenSSL's memory. The thread puts
+`Arrived`, `Up` and `Down` into the caller's bounded `Inbox` and does nothing else; several clients may share one inbox.
+The caller has one loop that takes from the inbox and calls `publish`, `ack` and `stop`; these may be called from that
+thread only. While the inbox is full, QoS 0 is dropped and counted, QoS 1 waits and so do the broker and, in the end,
+the publisher: nothing of it is lost.
 """
 
 import ipaddress
 import random
+import select
 import socket
 import ssl
 import threading
@@ -30,6 +33,7 @@ from hostkit.errors import ConfigError, UsageError
 from hostkit.secret import secret_path
 
 KEEP_ALIVE_S = 30  # a dead peer is found within 45 s (MQTT 3.1.1, 3.1.2.10)
+TURN_S = 1.0  # keep-alives are looked after so often
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 30.0
 CONNECT_TIMEOUT_S = 5.0
 MAX_PAYLOAD_BYTES = 1 << 20  # nothing of ours is larger; the broker's own limit keeps memory bounded
@@ -188,11 +192,15 @@ class Client:
         self._reason = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"mqtt-{name}", daemon=True)
+        self._waker: socket.socket | None = None
         self._tls = _tls_context(url) if url.tls else None
         self._paho = self._make(client_id, clean)
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
         self._thread.start()
 
     def publish(
@@ -206,6 +214,7 @@ class Client:
             self.counts[Counted.REFUSED] += 1
             return None
         info = self._paho.publish(topic, payload, qos=qos, retain=retain)
+        self._wake()
         if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
             self.counts[Counted.SENT] += 1
             return Publication(info)
@@ -216,18 +225,22 @@ class Client:
         """Confirm a QoS 1 message. One of an earlier connection is passed over: the broker sends it again."""
         if message.qos and message.connection == self._connection:
             self._paho.ack(message.mid, message.qos)
+            self._wake()
 
     def drop(self) -> None:
         """Close the connection and make a new one: the broker then sends again what was not confirmed."""
         self._paho.disconnect()
+        self._wake()
 
     def stop(self, timeout_s: float = 1.0) -> None:
         """Say `offline`, disconnect and end the thread within `timeout_s`."""
         self._stopping.set()
         if self.connected and self._state_topic:
             with suppress(RuntimeError, ValueError):  # the connection broke just now: the will says it
-                self._paho.publish(self._state_topic, "offline", qos=1, retain=True).wait_for_publish(timeout_s / 2)
-        self._paho.disconnect()
+                said = self._paho.publish(self._state_topic, "offline", qos=1, retain=True)
+                self._wake()
+                said.wait_for_publish(timeout_s / 2)
+        self.drop()
         if self._thread.is_alive():
             self._thread.join(timeout_s / 2)
 
@@ -248,6 +261,7 @@ class Client:
         if self._tls:
             client.tls_set_context(self._tls)
         client.on_socket_open = _at_once
+        client.on_socket_register_write = lambda *_: None  # tells paho that somebody else's loop writes: `_follow`
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -255,6 +269,11 @@ class Client:
         return client
 
     def _run(self) -> None:
+        assert self._waker
+        with self._woken, self._waker:
+            self._connect_again()
+
+    def _connect_again(self) -> None:
         wait_s = FIRST_WAIT_S
         while not self._stopping.is_set():
             before, self._answered = self._connection, False
@@ -262,7 +281,7 @@ class Client:
                 if self._tls:
                     _load_identity(self._tls, self.url)  # it may have been renewed
                 self._paho.connect(self.url.host, self.url.port, keepalive=self._keep_alive_s)
-                self._paho.loop_forever()
+                self._follow()
                 if not self._answered and not self._stopping.is_set():
                     self._down(_over(self.url) or CLOSED_TLS if self.url.tls else CLOSED)
             except (OSError, ValueError) as error:  # ValueError: paho's own word for a socket that went away
@@ -273,6 +292,27 @@ class Client:
             wait_s = FIRST_WAIT_S if self._connection > before else min(2 * wait_s, LONGEST_WAIT_S)
             # Jitter: thousands of hubs must not come back in the same second.
             self._stopping.wait(wait_s * random.uniform(0.5, 1.5))
+
+    def _follow(self) -> None:
+        """Read and write until the connection is over."""
+        client = self._paho
+        while (line := client.socket()) is not None:
+            held = isinstance(line, ssl.SSLSocket) and line.pending() > 0  # by TLS: select does not see it
+            wants = [line] if client.want_write() else []
+            ready, _, _ = select.select([line, self._woken], wants, [], 0.0 if held else TURN_S)
+            if self._woken in ready:
+                self._woken.recv(4096)
+            if line in ready or held:
+                client.loop_read()
+            if client.want_write():
+                client.loop_write()
+            client.loop_misc()
+
+    def _wake(self) -> None:
+        """Let the network thread look what there is to send."""
+        if self._waker:
+            with suppress(OSError):  # it is being woken, or over
+                self._waker.send(b"\0")
 
     def _on_connect(
         self, client: paho.Client, _: object, flags: paho.ConnectFlags, reason: ReasonCode, __: Properties | None

@@ -2,10 +2,12 @@
 
 import queue
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
 
 from hostkit.errors import ConfigError, UsageError
@@ -88,6 +90,35 @@ def test_unacked_messages_come_again_and_acked_ones_do_not(broker: Mosquitto, cl
     client.ack(second)  # of the connection before: must not confirm anything of this one
     client.drop()
     assert message(inbox).payload == b"2"
+
+
+@pytest.mark.needs("mosquitto")
+def test_no_other_thread_writes_beside_the_one_that_reads(
+    broker: Mosquitto, clients: list[Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writers, send = set(), paho.Client._sock_send
+
+    def noted(client: paho.Client, data: bytes) -> int:
+        writers.add(threading.current_thread().name)
+        return send(client, data)
+
+    monkeypatch.setattr(paho.Client, "_sock_send", noted)
+    client, inbox = make(clients, broker, "a", ("t/#", 1))
+    wait(inbox, Up)
+    payloads = [bytes([number % 251]) * size for number in range(100) for size in (5, 300_000)]
+    came = []
+    for payload in payloads:
+        until(lambda payload=payload: client.publish("t", payload) is not None)
+        while len(came) < len(payloads) and isinstance(item := take(inbox, 0), Arrived):
+            client.ack(item)
+            came.append(item.payload)
+    while len(came) < len(payloads):
+        item = message(inbox)
+        client.ack(item)
+        came.append(item.payload)
+    assert came == payloads
+    assert writers == {"mqtt-a"}
+    assert client.counts[Counted.CONNECTIONS] == 1
 
 
 @pytest.mark.needs("mosquitto")
