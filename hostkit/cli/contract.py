@@ -79,7 +79,7 @@ def validate(file: BinaryIO, topic: str | None, as_json: bool) -> None:
       footfall contract validate visits.json --topic footfall/v1/acme/shop-12/hub/visits
     """
     messages, refused = 0, []
-    for number, line in enumerate([file.read(MAX_MESSAGE_BYTES + 1)] if topic else file, 1):
+    for number, line in enumerate(_messages(file, whole=topic is not None), 1):
         name, payload = (topic, line) if topic else split_line(line)
         messages += 1
         fault = refusal(name, payload)
@@ -90,6 +90,14 @@ def validate(file: BinaryIO, topic: str | None, as_json: bool) -> None:
     emit(_dump({**totals, "faults": refused}) + "\n" if as_json else f"{messages} messages, {len(refused)} refused\n")
     if refused:
         raise click.exceptions.Exit(ExitCode.PEER)
+
+
+def _messages(file: BinaryIO, *, whole: bool) -> Iterator[bytes]:
+    try:
+        yield from [file.read(MAX_MESSAGE_BYTES + 1)] if whole else file
+    except OSError as error:
+        step = "check the disk, or give another file"
+        raise InputError(f"cannot be read ({error.strerror})", where=file.name, next_step=step) from error
 
 
 @contract.command()

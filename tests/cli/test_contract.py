@@ -1,6 +1,7 @@
 """`footfall contract` prints every part of the contract, checks messages and tells what a change breaks."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,13 @@ def test_one_payload_is_checked_against_its_topic(tmp_path: Path) -> None:
     code, _, err = run("validate", str(file), "--topic", f"{HUB}/event")
     assert code == ExitCode.PEER
     assert f"{HUB}/event" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a file that refuses, in /proc")
+def test_a_disk_that_refuses_is_told() -> None:
+    for options in ((), ("--topic", f"{HUB}/visits")):
+        with pytest.raises(InputError, match=r"^/proc/self/mem: cannot be read \(Input/output error\)"):
+            CliRunner().invoke(cli, ["contract", "validate", "/proc/self/mem", *options], catch_exceptions=False)
 
 
 def test_nothing_to_check_is_nothing_refused() -> None:
