@@ -77,16 +77,16 @@ def test_files_are_compiled_put_and_read_back_and_settings_stay(console: Console
 
 def test_what_the_board_holds_is_compared(console: Console) -> None:
     def spoil() -> None:
-        while not (console.flash / "main.py").exists():
+        while not (console.flash / "sensor" / "capture.py").exists():  # long before the last
             time.sleep(0.005)
-        victim = console.flash / "sensor" / "wire.py"
+        victim = console.flash / "sensor" / "app.py"
         victim.write_bytes(victim.read_bytes()[:-1] + b"#")
 
     threading.Thread(target=spoil, daemon=True).start()
     told(
         put(console.port, "--plain"),
         6,
-        "the board does not hold what was sent: sensor/wire.py; run the same",
+        "the board does not hold what was sent: sensor/app.py; run the same",
     )
 
 
