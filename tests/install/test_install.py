@@ -58,7 +58,7 @@ def test_many_boards_some_fail_and_the_second_run_finishes_them(shop: Shop, tmp_
     codes = shop.codes("till", "door")
     try:
         with phones(first):  # the other hears nothing
-            done = install(shop, *asked, "--codes", codes, "--wait", "16")
+            done = install(shop, *asked, "--codes", codes, "--wait", "25")
         assert done.returncode == 6, done.stderr
         told = {board["probe"]: board for board in json.loads(done.stdout)["boards"]}
         assert told["till"]["done"]

@@ -194,7 +194,7 @@ def test_an_absent_broker_is_told_once_and_stop_is_quick() -> None:
     assert inbox.empty()
     begin = time.monotonic()
     client.stop()
-    assert time.monotonic() - begin < 1.0
+    assert time.monotonic() - begin < 5.0
 
 
 @pytest.mark.parametrize("url", ["mqtt://192.0.2.1:1883", "mqtt://localhost.example", "mqtt://10.0.0.1"])
