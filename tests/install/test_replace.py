@@ -116,8 +116,7 @@ def test_a_new_board_takes_over_and_the_old_one_is_out(shop: Shop, tmp_path: Pat
         assert [one.revoked_s is None for one in issued] == [False] * (len(issued) - 1) + [True]
         old.board.cut()
         old.board.start()
-        time.sleep(4)
-        assert old.board.eval("app.uplink.trouble")
+        old.board.until("app.uplink.trouble")
         assert not (journal / "replacing" / "till.json").exists()  # the next replacement begins anew
         assert json.loads((journal / "till.json").read_text())["steps"][-1]["state"] == "done"
     finally:
