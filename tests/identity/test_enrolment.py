@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from hostkit.identity.access import Role
 from hostkit.identity.authority import make_request
 from hostkit.identity.backoff import FIRST_WAIT_S, FREE, LONGEST_WAIT_S, MAX_PEERS, Backoff
 from hostkit.identity.endpoint import MAX_OF_PEER
-from hostkit.identity.enrolment import RefusedError
+from hostkit.identity.enrolment import Enrolment, RefusedError
 from hostkit.identity.invitation import Invitation, parse_invitation
 from hostkit.identity.realms import UplinkRealm
 from hostkit.identity.upkeep import Upkeep
@@ -334,7 +335,16 @@ def test_a_credential_in_systemds_folder_comes_first_and_a_readable_key_is_refus
     assert not key.exists(), "what systemd guards is not written to the disk"
 
 
-def test_the_port_opens_and_shuts_with_the_codes_and_an_answer_under_way_is_finished(shop: Shop) -> None:
+def test_the_port_opens_and_shuts_with_the_codes_and_an_answer_under_way_is_finished(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way, redeem = threading.Event(), Enrolment.redeem
+
+    def redeemed(enrolment: Enrolment, *asked: Any) -> Any:
+        under_way.set()
+        return redeem(enrolment, *asked)
+
+    monkeypatch.setattr(Enrolment, "redeem", redeemed)
     upkeep = Upkeep(shop.realm, shop.folder, (), shop.said.append)
     upkeep.start()
     try:
@@ -342,7 +352,7 @@ def test_the_port_opens_and_shuts_with_the_codes_and_an_answer_under_way_is_fini
         assert not accepts(shop.enrol_port)
         invitation = shop.enrolment.invite("probe-1", Role.PROBE, time.time())
         until(lambda: accepts(shop.enrol_port), "the port stays shut")
-        stopper = threading.Timer(0.1, upkeep.stop)
+        stopper = threading.Thread(target=lambda: under_way.wait(60) and upkeep.stop())
         stopper.start()
         assert client.enrol(invitation).place.identity == "demo/corner-shop/probe-1"
         stopper.join()
